@@ -1,0 +1,260 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+)
+
+const (
+	// keyCacheFor bounds how long a key that another replica deactivated goes on working here.
+	keyCacheFor = 3 * time.Second
+	// maxCachedKeys bounds the cache's memory; there are rarely more than a few dozen keys in use.
+	maxCachedKeys = 4096
+
+	tokenKeySecret = "token-key"
+	tokenKeySize   = 32
+
+	// unknownKeyMessage is how AWS puts it, and what people search for.
+	unknownKeyMessage = "The security token included in the request is invalid."
+)
+
+// Directory finds principals by their credentials. It is safe for concurrent use.
+type Directory struct {
+	store   Store
+	master  MasterKey
+	account string
+	now     func() time.Time
+	rand    io.Reader
+
+	mu       sync.RWMutex
+	keys     map[string]cachedKey // guarded by mu
+	tokenKey []byte               // guarded by mu; nil until it was needed
+}
+
+type cachedKey struct {
+	key   AccessKey
+	until time.Time
+}
+
+// Config is what a Directory is made of.
+type Config struct {
+	Store   Store
+	Master  MasterKey
+	Account string // 12 digits
+	Now     func() time.Time
+	Rand    io.Reader // where new keys come from; crypto/rand if nil
+}
+
+// NewDirectory makes a Directory over the store.
+func NewDirectory(cfg Config) *Directory {
+	d := &Directory{
+		store:   cfg.Store,
+		master:  cfg.Master,
+		account: cfg.Account,
+		now:     cfg.Now,
+		rand:    cfg.Rand,
+		keys:    map[string]cachedKey{},
+	}
+	if d.rand == nil {
+		d.rand = rand.Reader
+	}
+	return d
+}
+
+// EnsureRoot returns the oldest active access key of the account's root principal, and makes one when the
+// account has no root key at all. When replicas start together for the first time each may make one; all
+// of them work.
+func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool, err error) {
+	sealed, err := d.store.RootAccessKeys(ctx)
+	if err != nil {
+		return AccessKey{}, false, fmt.Errorf("listing the root access keys: %w", err)
+	}
+	for _, s := range sealed {
+		if !s.Active {
+			continue
+		}
+		if s.PrincipalARN != rootARN(d.account) {
+			return AccessKey{}, false, fmt.Errorf("this registry belongs to %s, and was started as account %s: start it with the account it has", s.PrincipalARN, d.account)
+		}
+		key, err := d.open(s)
+		return key, false, err
+	}
+	if len(sealed) > 0 {
+		// Somebody switched them off on purpose: making another would undo that.
+		return AccessKey{}, false, fault.New(fault.AccessKeyUnknown, "the account %s has root access keys, and none of them is active", d.account)
+	}
+	key, err = d.newRootKey()
+	if err != nil {
+		return AccessKey{}, false, err
+	}
+	if err := d.insert(ctx, key); err != nil {
+		return AccessKey{}, false, err
+	}
+	return key, true, nil
+}
+
+// AccessKey finds an active key by its id. It answers [fault.AccessKeyUnknown] when there is none, and an
+// error that is [ErrWrongMasterKey] when the key is there and this process cannot open it.
+func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error) {
+	if !plausibleKeyID(id) {
+		return AccessKey{}, fault.New(fault.AccessKeyUnknown, unknownKeyMessage)
+	}
+	now := d.now()
+	d.mu.RLock()
+	cached, ok := d.keys[id]
+	d.mu.RUnlock()
+	if ok && now.Before(cached.until) {
+		return cached.key, nil
+	}
+	sealed, err := d.store.AccessKey(ctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && !sealed.Active:
+		d.forget(id)
+		return AccessKey{}, fault.New(fault.AccessKeyUnknown, unknownKeyMessage)
+	case err != nil:
+		return AccessKey{}, fmt.Errorf("finding access key %s: %w", id, err)
+	}
+	key, err := d.open(sealed)
+	if err != nil {
+		return AccessKey{}, err
+	}
+	d.remember(key, now)
+	return key, nil
+}
+
+// TokenKey is the secret that all replicas share to issue and check authorization tokens and download
+// links. The first to ask for it makes it.
+func (d *Directory) TokenKey(ctx context.Context) ([]byte, error) {
+	d.mu.RLock()
+	key := d.tokenKey
+	d.mu.RUnlock()
+	if key != nil {
+		return key, nil
+	}
+	fresh := make([]byte, tokenKeySize)
+	if _, err := io.ReadFull(d.rand, fresh); err != nil {
+		return nil, fmt.Errorf("making the token key: %w", err)
+	}
+	fallback, err := d.master.Seal(secretName(tokenKeySecret), fresh)
+	if err != nil {
+		return nil, fmt.Errorf("sealing the token key: %w", err)
+	}
+	sealed, err := d.store.Secret(ctx, tokenKeySecret, fallback)
+	if err != nil {
+		return nil, fmt.Errorf("reading the token key: %w", err)
+	}
+	key, err = d.master.Open(secretName(tokenKeySecret), sealed)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tokenKey = key
+	return key, nil
+}
+
+func (d *Directory) remember(key AccessKey, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.keys) >= maxCachedKeys {
+		clear(d.keys)
+	}
+	d.keys[key.ID] = cachedKey{key: key, until: now.Add(keyCacheFor)}
+}
+
+func (d *Directory) forget(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.keys, id)
+}
+
+func (d *Directory) open(s SealedKey) (AccessKey, error) {
+	secret, err := d.master.Open(accessKeyName(s.ID), s.SealedSecret)
+	if err != nil {
+		return AccessKey{}, err
+	}
+	return AccessKey{
+		ID:     s.ID,
+		Secret: string(secret),
+		Principal: Caller{
+			Account:     d.account,
+			ARN:         s.PrincipalARN,
+			UserID:      s.UserID,
+			AccessKeyID: s.ID,
+			Root:        s.Root,
+		},
+		CreatedAt: s.CreatedAt,
+		Active:    s.Active,
+	}, nil
+}
+
+func (d *Directory) insert(ctx context.Context, key AccessKey) error {
+	sealed, err := d.master.Seal(accessKeyName(key.ID), []byte(key.Secret))
+	if err != nil {
+		return fmt.Errorf("sealing access key %s: %w", key.ID, err)
+	}
+	err = d.store.InsertAccessKey(ctx, SealedKey{
+		ID:           key.ID,
+		SealedSecret: sealed,
+		PrincipalARN: key.Principal.ARN,
+		UserID:       key.Principal.UserID,
+		Root:         key.Principal.Root,
+		CreatedAt:    key.CreatedAt,
+		Active:       key.Active,
+	})
+	if err != nil {
+		return fmt.Errorf("storing access key %s: %w", key.ID, err)
+	}
+	return nil
+}
+
+// newRootKey makes a key that looks like AWS's: an id of AKIA and 16 characters of base32, and a secret of
+// 40 characters.
+func (d *Directory) newRootKey() (AccessKey, error) {
+	var random [10 + 30]byte
+	if _, err := io.ReadFull(d.rand, random[:]); err != nil {
+		return AccessKey{}, fmt.Errorf("making an access key: %w", err)
+	}
+	id := "AKIA" + base32.StdEncoding.EncodeToString(random[:10])
+	return AccessKey{
+		ID:     id,
+		Secret: base64.RawStdEncoding.EncodeToString(random[10:]),
+		Principal: Caller{
+			Account:     d.account,
+			ARN:         rootARN(d.account),
+			UserID:      d.account,
+			AccessKeyID: id,
+			Root:        true,
+		},
+		CreatedAt: d.now().UTC().Truncate(time.Microsecond),
+		Active:    true,
+	}, nil
+}
+
+func rootARN(account string) string { return "arn:aws:iam::" + account + ":root" }
+
+// plausibleKeyID tells whether id could be one at all, so that strangers' bytes do not reach the database.
+func plausibleKeyID(id string) bool {
+	if len(id) < 16 || len(id) > 128 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// The names under which things are sealed.
+func accessKeyName(id string) string { return "access-key/" + id }
+func secretName(name string) string  { return "secret/" + name }
