@@ -1,0 +1,223 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// linkLife is how long a direct link to a layer's bytes lives: an hour, as ECR's.
+const linkLife = time.Hour
+
+// maxMountSources bounds how many repositories are tried as the source of a mount that names none.
+const maxMountSources = 100
+
+// Content is a layer that its caller may read.
+type Content struct {
+	Layer
+	store blob.Store
+}
+
+// Open reads length bytes from offset (to the end when length is negative). See blob.Store.Open: the
+// reader may be a file that does not stop after length. The caller closes it.
+func (c Content) Open(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	rc, err := c.store.Open(ctx, c.Key, offset, length)
+	return rc, blobFault(err, fmt.Sprintf("opening layer %s", c.Digest))
+}
+
+// Link gives a URL from which anyone can fetch the layer for an hour, or "" when the bytes are where
+// only this server can reach them.
+func (c Content) Link(ctx context.Context) (string, error) {
+	p, ok := c.store.(blob.Presigner)
+	if !ok {
+		return "", nil
+	}
+	url, err := p.PresignGet(ctx, c.Key, linkLife)
+	return url, blobFault(err, fmt.Sprintf("linking to layer %s", c.Digest))
+}
+
+// StatLayer tells whether the repository has the layer (ecr:BatchCheckLayerAvailability).
+func (r *Registry) StatLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Layer, error) {
+	return r.findLayer(ctx, caller, policy.BatchCheckLayerAvailability, repository, d)
+}
+
+// Layer gets one to read (ecr:GetDownloadUrlForLayer).
+func (r *Registry) Layer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Content, error) {
+	l, err := r.findLayer(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
+	return Content{Layer: l, store: r.blobs}, err
+}
+
+// ReferencedLayer is Layer for ECR's API, which hands out only layers that an image refers to
+// (ecr:GetDownloadUrlForLayer); others answer fault.LayerInaccessible.
+func (r *Registry) ReferencedLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Content, error) {
+	l, err := r.findLayer(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
+	if err != nil {
+		return Content{}, err
+	}
+	q := r.store.Read()
+	repo, err := r.repository(ctx, q, repository)
+	if err != nil {
+		return Content{}, err
+	}
+	used, err := q.LayerInUse(ctx, repo.ID, d)
+	if err != nil {
+		return Content{}, fmt.Errorf("looking for images of layer %s: %w", d, err)
+	}
+	if !used {
+		return Content{}, fault.New(fault.LayerInaccessible,
+			"The layer with digest '%s' is not referenced by any image in the repository with name '%s' in the registry with id '%s'", d, repository, r.account)
+	}
+	return Content{Layer: l, store: r.blobs}, nil
+}
+
+func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {
+	if err := r.onRepository(caller, repository, action); err != nil {
+		return Layer{}, err
+	}
+	l, err := r.store.Read().LayerIn(ctx, repository, d)
+	if errors.Is(err, ErrNoRow) {
+		return Layer{}, r.absent(ctx, repository, fault.New(fault.LayerNotFound,
+			"The layer with digest '%s' does not exist in the repository with name '%s' in the registry with id '%s'", d, repository, r.account))
+	}
+	if err != nil {
+		return Layer{}, fmt.Errorf("reading layer %s of %s: %w", d, repository, err)
+	}
+	return l, nil
+}
+
+// LayerAvailability is what one of several layer digests came to: a layer, its absence, or a fault.
+type LayerAvailability struct {
+	Digest string
+	Layer  Layer
+	Found  bool
+	Err    error
+}
+
+// LayersAvailable tells which of the digests the repository has (ecr:BatchCheckLayerAvailability). A
+// malformed digest fails by itself.
+func (r *Registry) LayersAvailable(ctx context.Context, caller identity.Caller, repository string, digests []string) ([]LayerAvailability, error) {
+	if err := r.onRepository(caller, repository, policy.BatchCheckLayerAvailability); err != nil {
+		return nil, err
+	}
+	q := r.store.Read()
+	repo, err := r.repository(ctx, q, repository)
+	if err != nil {
+		return nil, err
+	}
+	var valid []oci.Digest
+	results := make([]LayerAvailability, len(digests))
+	for i, s := range digests {
+		results[i].Digest = s
+		d, err := oci.ParseDigest(s)
+		if results[i].Err = err; err == nil {
+			valid = append(valid, d)
+		}
+	}
+	rows, err := q.Layers(ctx, repo.ID, valid)
+	if err != nil {
+		return nil, fmt.Errorf("looking for layers: %w", err)
+	}
+	found := make(map[string]Layer, len(rows))
+	for _, l := range rows {
+		found[l.Digest.String()] = l
+	}
+	for i := range results {
+		results[i].Layer, results[i].Found = found[results[i].Digest]
+	}
+	return results, nil
+}
+
+// MountLayer makes a layer of another repository one of this repository's, without its bytes being sent
+// again (ecr:InitiateLayerUpload here, ecr:GetDownloadUrlForLayer there). An empty from means any
+// repository that the caller may read. It tells false where there is nothing to mount, be it that the
+// source lacks the layer or that the caller may not read it: the answer does not tell the two apart.
+func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, from string) (Layer, bool, error) {
+	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload); err != nil {
+		return Layer{}, false, err
+	}
+	if _, err := r.repository(ctx, r.store.Read(), repository); err != nil {
+		return Layer{}, false, err
+	}
+	source, err := r.mountSource(ctx, caller, d, from)
+	if err != nil || source == "" {
+		return Layer{}, false, err
+	}
+	var layer Layer
+	mounted := false
+	err = r.store.Update(ctx, func(tx Tx) error {
+		mounted = false
+		to, err := r.repository(ctx, tx, repository)
+		if err != nil {
+			return err
+		}
+		src, err := tx.Repository(ctx, source)
+		if err != nil {
+			return ignoreNoRow(err)
+		}
+		l, err := tx.Layer(ctx, src.ID, d)
+		if err != nil {
+			return ignoreNoRow(err)
+		}
+		l.LinkedAt = r.now()
+		if layer, _, err = tx.LinkLayer(ctx, to.ID, l); err != nil {
+			return fmt.Errorf("linking layer %s: %w", d, err)
+		}
+		mounted = true
+		return nil
+	})
+	return layer, mounted, err
+}
+
+func ignoreNoRow(err error) error {
+	if errors.Is(err, ErrNoRow) {
+		return nil
+	}
+	return err
+}
+
+// mountSource names a repository that has the layer and that the caller may read, or "".
+func (r *Registry) mountSource(ctx context.Context, caller identity.Caller, d oci.Digest, from string) (string, error) {
+	names := []string{from}
+	if from == "" {
+		var err error
+		if names, err = r.store.Read().RepositoriesWithLayer(ctx, d, maxMountSources); err != nil {
+			return "", fmt.Errorf("looking for repositories with layer %s: %w", d, err)
+		}
+	}
+	for _, name := range names {
+		if r.onRepository(caller, name, policy.GetDownloadURLForLayer) == nil {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// DeleteLayer takes a layer from a repository (ecr:BatchDeleteImage), unless an image refers to it
+// (fault.LayerInUse). Other repositories keep it.
+func (r *Registry) DeleteLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) error {
+	if _, err := r.findLayer(ctx, caller, policy.BatchDeleteImage, repository, d); err != nil {
+		return err
+	}
+	return r.store.Update(ctx, func(tx Tx) error {
+		repo, err := r.lockRepository(ctx, tx, repository)
+		if err != nil {
+			return err
+		}
+		used, err := tx.LayerInUse(ctx, repo.ID, d)
+		if err != nil {
+			return fmt.Errorf("looking for images of layer %s: %w", d, err)
+		}
+		if used {
+			return fault.New(fault.LayerInUse, "The layer with digest '%s' is referenced by an image in the repository with name '%s'", d, repository)
+		}
+		return tx.UnlinkLayer(ctx, repo.ID, d)
+	})
+}

@@ -1,0 +1,261 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// Push is a manifest on its way in.
+type Push struct {
+	Repository string
+	Manifest   []byte
+	MediaType  string     // as the client declared it; may be empty
+	Digest     oci.Digest // what the client says the manifest's digest is; may be empty
+	Tags       []string   // tags to point to it; none leaves it untagged
+}
+
+// Pushed tells what a push did.
+type Pushed struct {
+	Image Image // without its tags
+	// Known is true when the repository had the digest before, and Unchanged when besides that each of the
+	// tags pointed to it: such a push changed nothing. (ECR's API calls it an error, docker does not.)
+	Known     bool
+	Unchanged bool
+}
+
+// PutImage stores a manifest and moves its tags (ecr:PutImage). The manifest is kept byte for byte; all
+// that it names must be in the repository; a tag moves only where the repository lets it. Pushing what
+// is there already changes nothing, not even the push time, and is allowed for immutable tags too.
+func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push) (Pushed, error) {
+	if err := r.onRepository(caller, p.Repository, policy.PutImage); err != nil {
+		return Pushed{}, err
+	}
+	for _, t := range p.Tags {
+		if _, err := oci.ParseTag(t); err != nil {
+			return Pushed{}, err
+		}
+	}
+	m, err := oci.ParseManifest(p.MediaType, p.Manifest)
+	if err != nil {
+		return Pushed{}, err
+	}
+	digest, err := settleDigest(p)
+	if err != nil {
+		return Pushed{}, err
+	}
+	img := Image{
+		Digest: digest, MediaType: m.MediaType, ArtifactType: m.ArtifactType, ConfigMediaType: m.Config.MediaType,
+		Subject: m.Subject.Digest, ManifestSize: int64(len(p.Manifest)), Annotations: m.Annotations, Manifest: p.Manifest,
+	}
+	var pushed Pushed
+	err = r.store.Update(ctx, func(tx Tx) error {
+		repo, err := r.lockRepository(ctx, tx, p.Repository)
+		if err != nil {
+			return err
+		}
+		pushed, err = r.putImage(ctx, tx, caller, repo, img, m, p.Tags)
+		return err
+	})
+	return pushed, err
+}
+
+func settleDigest(p Push) (oci.Digest, error) {
+	if p.Digest == "" {
+		return oci.FromBytes(p.Manifest), nil
+	}
+	if !p.Digest.Matches(p.Manifest) {
+		return "", fault.New(fault.DigestMismatch, "The image's manifest does not have the digest '%s' that was given with it", p.Digest)
+	}
+	return p.Digest, nil
+}
+
+func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, m oci.Manifest, tags []string) (Pushed, error) {
+	old, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Digest: img.Digest})
+	known := err == nil
+	switch {
+	case known:
+		img = old
+	case errors.Is(err, ErrNoRow):
+		if img, err = r.insertImage(ctx, tx, repo, img, m); err != nil {
+			return Pushed{}, err
+		}
+	default:
+		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
+	}
+	moved, err := r.moveTags(ctx, tx, caller, repo, img, tags)
+	return Pushed{Image: img, Known: known, Unchanged: known && moved == 0}, err
+}
+
+// insertImage checks what the manifest refers to and adds the image.
+func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img Image, m oci.Manifest) (Image, error) {
+	refs := References{}
+	for _, b := range m.Blobs() {
+		refs.Blobs = append(refs.Blobs, b.Digest)
+		img.Size += b.Size
+	}
+	if err := r.requireLayers(ctx, tx, repo, m.Blobs()); err != nil {
+		return Image{}, err
+	}
+	images, layers := splitChildren(m)
+	for _, c := range images {
+		refs.Children = append(refs.Children, c.Digest)
+	}
+	largest, err := r.requireImages(ctx, tx, repo, images)
+	if err != nil {
+		return Image{}, err
+	}
+	if err := r.requireLayers(ctx, tx, repo, layers); err != nil {
+		return Image{}, err
+	}
+	img.Size += largest
+	for _, l := range layers {
+		refs.Blobs = append(refs.Blobs, l.Digest)
+		img.Size += l.Size
+	}
+	img.PushedAt = r.now()
+	if img.ID, err = tx.InsertImage(ctx, repo.ID, img, refs); err != nil {
+		return Image{}, fmt.Errorf("inserting image %s: %w", img.Digest, err)
+	}
+	return img, nil
+}
+
+// splitChildren tells an index's images from what is no manifest: BuildKit's older cache format lists layers
+// and a configuration in an index.
+func splitChildren(m oci.Manifest) (images, layers []oci.Descriptor) {
+	for _, c := range m.Children {
+		if oci.IsManifestType(c.MediaType) {
+			images = append(images, c)
+		} else {
+			layers = append(layers, c)
+		}
+	}
+	return images, layers
+}
+
+// requireLayers checks that the repository has each blob, in the size that the manifest says.
+func (r *Registry) requireLayers(ctx context.Context, tx Tx, repo Repository, blobs []oci.Descriptor) error {
+	digests := make([]oci.Digest, len(blobs))
+	for i, b := range blobs {
+		digests[i] = b.Digest
+	}
+	layers, err := tx.Layers(ctx, repo.ID, digests)
+	if err != nil {
+		return fmt.Errorf("looking for layers: %w", err)
+	}
+	sizes := make(map[oci.Digest]int64, len(layers))
+	for _, l := range layers {
+		sizes[l.Digest] = l.Size
+	}
+	var missing []oci.Digest
+	for _, b := range blobs {
+		size, ok := sizes[b.Digest]
+		if !ok {
+			missing = append(missing, b.Digest)
+		} else if size != b.Size {
+			return fault.New(fault.ManifestInvalid, "the manifest says that %s has %d bytes, and it has %d", b.Digest, b.Size, size)
+		}
+	}
+	if len(missing) > 0 {
+		return fault.New(fault.ReferencedLayersNotFound,
+			"Layers with digests '[%s]' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
+			someOf(missing), repo.Name, r.account)
+	}
+	return nil
+}
+
+// someOf names digests in an error, a screenful at most.
+func someOf(ds []oci.Digest) string {
+	const most = 20
+	var b strings.Builder
+	for i, d := range ds {
+		if i == most {
+			fmt.Fprintf(&b, " and %d more", len(ds)-most)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(d.String())
+	}
+	return b.String()
+}
+
+// requireImages checks that the repository has each child of an index, in the size that the index says,
+// and gives the size of the largest image among them.
+func (r *Registry) requireImages(ctx context.Context, tx Tx, repo Repository, children []oci.Descriptor) (largest int64, err error) {
+	if len(children) == 0 {
+		return 0, nil
+	}
+	digests := make([]oci.Digest, len(children))
+	for i, c := range children {
+		digests[i] = c.Digest
+	}
+	rows, err := tx.ImagesByDigest(ctx, repo.ID, digests)
+	if err != nil {
+		return 0, fmt.Errorf("looking for images: %w", err)
+	}
+	images := make(map[oci.Digest]Image, len(rows))
+	for _, i := range rows {
+		images[i.Digest] = i
+	}
+	var missing []oci.Digest
+	for _, c := range children {
+		child, ok := images[c.Digest]
+		switch {
+		case !ok:
+			missing = append(missing, c.Digest)
+		case child.ManifestSize != c.Size:
+			return 0, fault.New(fault.ManifestInvalid, "the index says that %s has %d bytes, and it has %d", c.Digest, c.Size, child.ManifestSize)
+		default:
+			largest = max(largest, child.Size)
+		}
+	}
+	if len(missing) > 0 {
+		return 0, fault.New(fault.ReferencedImagesNotFound,
+			"Images with digests '[%s]' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
+			someOf(missing), repo.Name, r.account)
+	}
+	return largest, nil
+}
+
+// moveTags points each tag to the image, where the repository lets it, and tells how many were not there
+// yet.
+func (r *Registry) moveTags(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, tags []string) (int, error) {
+	var changes []TagChange
+	for i, t := range tags {
+		if slices.Contains(tags[:i], t) {
+			continue
+		}
+		from, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Tag: t})
+		if err != nil && !errors.Is(err, ErrNoRow) {
+			return 0, fmt.Errorf("looking for tag %s: %w", t, err)
+		}
+		if err == nil && from.ID == img.ID {
+			continue
+		}
+		if err == nil && !repo.TagMovable(t) {
+			return 0, fault.New(fault.TagImmutable,
+				"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the repository is immutable.", t, repo.Name)
+		}
+		at := r.now()
+		if err := tx.SetTag(ctx, repo.ID, t, img.ID, at); err != nil {
+			return 0, fmt.Errorf("setting tag %s: %w", t, err)
+		}
+		changes = append(changes, TagChange{Repository: repo.Name, Tag: t, From: from.Digest, To: img.Digest, At: at, Actor: caller.ARN})
+	}
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	if err := tx.RecordTagChanges(ctx, changes); err != nil {
+		return 0, fmt.Errorf("recording tag history: %w", err)
+	}
+	return len(changes), nil
+}

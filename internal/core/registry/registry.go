@@ -1,0 +1,158 @@
+// Package registry is the heart of Berth: repositories, images, tags, layers and uploads.
+//
+// Every exported operation takes the [identity.Caller] who asks, and asks the permission first. Rules are
+// decided here, inside the transaction that writes; the database ([Store]) and the bytes (blob.Store) only
+// obey. The order of a push is bytes first, row second, answer last: a crash leaves bytes without a row,
+// which cost room and nothing else, and never a row without bytes.
+//
+// Life of a push: StatLayer for each layer; StartUpload, AppendUpload and CompleteUpload (or PutLayer, in
+// one) for those that are missing, each durable and linked to its repository when it returns; then
+// PutImage, which checks in one transaction that everything the manifest names is there, keeps the
+// manifest's bytes as they came, moves the tags and writes their history.
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// Config is what a Registry needs; every field must be set.
+type Config struct {
+	Store   Store
+	Blobs   blob.Store
+	Account string // 12 digits: the registry's id
+	Region  string
+	Now     func() time.Time
+}
+
+// Registry is one account's registry. Its methods may be called from many goroutines.
+type Registry struct {
+	store   Store
+	blobs   blob.Store
+	account string
+	region  string
+	now     func() time.Time
+	pulls   *pullRecorder
+	busy    sync.Map // upload ids that a request is working on, each to itself
+}
+
+// New makes a registry.
+func New(c Config) *Registry {
+	return &Registry{
+		store: c.Store, blobs: c.Blobs, account: c.Account, region: c.Region,
+		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+		pulls: newPullRecorder(),
+	}
+}
+
+// ID gives the registry's id, which is its account.
+func (r *Registry) ID() string { return r.account }
+
+// ARN names a repository of this registry.
+func (r *Registry) ARN(repository string) string {
+	return policy.RepositoryARN(r.region, r.account, repository)
+}
+
+// MayGetToken answers nil when the caller may have an authorization token (ecr:GetAuthorizationToken).
+func (r *Registry) MayGetToken(_ context.Context, caller identity.Caller) error {
+	return r.authorize(caller, policy.GetAuthorizationToken, policy.AnyResource)
+}
+
+// MayDescribe answers nil when the caller may see the registry's own settings (ecr:DescribeRegistry).
+func (r *Registry) MayDescribe(_ context.Context, caller identity.Caller) error {
+	return r.authorize(caller, policy.DescribeRegistry, policy.AnyResource)
+}
+
+// authorize is where every operation asks. Until policies join, the account's root principal is allowed
+// everything and nobody else anything.
+func (r *Registry) authorize(caller identity.Caller, action policy.Action, resource string) error {
+	if caller.Root && caller.Account == r.account {
+		return nil
+	}
+	who := caller.ARN
+	if who == "" {
+		who = "anonymous"
+	}
+	return fault.New(fault.AccessDenied, "%s", policy.Denied(who, action, resource))
+}
+
+// onRepository checks a repository's name and that the caller may do all of the actions on it.
+func (r *Registry) onRepository(caller identity.Caller, name string, actions ...policy.Action) error {
+	if _, err := oci.ParseRepositoryName(name); err != nil {
+		return err
+	}
+	for _, a := range actions {
+		if err := r.authorize(caller, a, r.ARN(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repository reads one by name from q, or answers fault.RepositoryNotFound.
+func (r *Registry) repository(ctx context.Context, q RepositoryQueries, name string) (Repository, error) {
+	repo, err := q.Repository(ctx, name)
+	return repo, r.repositoryError(err, name)
+}
+
+// lockRepository is repository for transactions that decide from what the repository holds.
+func (r *Registry) lockRepository(ctx context.Context, tx Tx, name string) (Repository, error) {
+	repo, err := tx.LockRepository(ctx, name)
+	return repo, r.repositoryError(err, name)
+}
+
+func (r *Registry) repositoryError(err error, name string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNoRow):
+		return r.RepositoryNotFound(name, r.account)
+	default:
+		return fmt.Errorf("reading repository %s: %w", name, err)
+	}
+}
+
+// absent tells why a look-up by a repository's name found nothing: there is no such repository, or what is
+// in it lacks what was asked for, which notThere words.
+func (r *Registry) absent(ctx context.Context, repository string, notThere error) error {
+	if _, err := r.repository(ctx, r.store.Read(), repository); err != nil {
+		return err
+	}
+	return notThere
+}
+
+// RepositoryNotFound words the fault for a repository that a registry of that id does not have.
+func (r *Registry) RepositoryNotFound(name, registryID string) error {
+	return fault.New(fault.RepositoryNotFound, "The repository with name '%s' does not exist in the registry with id '%s'", name, registryID)
+}
+
+// randomHex gives 2n lower-case hexadecimal digits that nobody can guess.
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: it ends the program instead (crypto/rand)
+	return fmt.Sprintf("%x", b)
+}
+
+// blobFault turns a blob store's failure into the fault a caller can act on.
+func blobFault(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, blob.ErrFull):
+		return fault.Wrap(fault.StorageFull, err, "the registry's blob store is full: nothing was stored")
+	case errors.Is(err, blob.ErrUnavailable):
+		return fault.Wrap(fault.Unavailable, err, "the registry's blob store does not answer: nothing was stored, try again")
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+}
