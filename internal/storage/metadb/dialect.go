@@ -1,0 +1,56 @@
+package metadb
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// dialect turns the SQL text that both databases share into the words of one. The marks in the text:
+//
+//	texts($n)     the strings of a JSON list, as rows of one column, value
+//	objects($n)   the objects of a JSON list, as rows of one column, value, to be picked apart with ->>
+//	FOR UPDATE, FOR NO KEY UPDATE, FOR KEY SHARE
+//	              row locks, which SQLite, having one writer, neither has nor needs
+//
+// Lists travel as one JSON parameter, so that a statement has the same text, and stays prepared, for
+// lists of any length.
+type dialect struct {
+	name    string // as goose and the folder of migrations call it
+	texts   string // with $1 for the parameter
+	objects string
+	locks   bool
+}
+
+func sqliteDialect() dialect {
+	return dialect{name: "sqlite", texts: "json_each($1) AS texts", objects: "json_each($1) AS objects"}
+}
+
+func postgresDialect() dialect {
+	return dialect{
+		name:    "postgres",
+		texts:   "json_array_elements_text(CAST($1 AS json)) AS texts (value)",
+		objects: "json_array_elements(CAST($1 AS json)) AS objects (value)",
+		locks:   true,
+	}
+}
+
+// sql gives the text in the dialect's words.
+func (d dialect) sql(text string) string {
+	if !d.locks {
+		text = strings.NewReplacer(" FOR UPDATE", "", " FOR NO KEY UPDATE", "", " FOR KEY SHARE", "").Replace(text)
+	}
+	if strings.Contains(text, "texts(") {
+		text = regexp.MustCompile(`\btexts\(\$(\d+)\)`).ReplaceAllString(text, strings.Replace(d.texts, "$1", "$$$1", 1))
+	}
+	if strings.Contains(text, "objects(") {
+		text = regexp.MustCompile(`\bobjects\(\$(\d+)\)`).ReplaceAllString(text, strings.Replace(d.objects, "$1", "$$$1", 1))
+	}
+	return text
+}
+
+// jsonText makes the parameter for texts and objects, and the value of a column that holds JSON.
+func jsonText(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}

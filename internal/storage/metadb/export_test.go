@@ -1,0 +1,111 @@
+package metadb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+)
+
+// Exec runs one statement in an update of its own.
+func Exec(ctx context.Context, db *DB, text string, args ...any) error {
+	return db.Update(ctx, func(t registry.Tx) error { return ExecIn(ctx, t, text, args...) })
+}
+
+// ExecIn runs one statement in a transaction.
+func ExecIn(ctx context.Context, t registry.Tx, text string, args ...any) error {
+	_, err := t.(tx).s.exec(ctx, text, args...) //nolint:forcetypeassert // this package makes them
+	return err
+}
+
+// Plans tells how SQLite runs each statement that the database has prepared so far, by the statement.
+func Plans(ctx context.Context, db *DB) (map[string]string, error) {
+	e := db.engine.(*sqliteEngine) //nolint:forcetypeassert // for SQLite alone
+	texts := map[string]bool{}
+	err := e.update(ctx, func(tx) error { // so that the writer's statements do not change meanwhile
+		for text := range e.writer.conn.stmts {
+			texts[text] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	readers := make([]*sqliteConn, 0, sqliteReaders)
+	for range sqliteReaders {
+		c, err := e.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for text := range c.stmts {
+			texts[text] = true
+		}
+		readers = append(readers, c)
+	}
+	for _, c := range readers {
+		e.free <- c
+	}
+	plans := map[string]string{}
+	for text := range texts {
+		verb, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+		if !slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}, verb) {
+			continue
+		}
+		var steps []string
+		err := e.query(ctx, "EXPLAIN QUERY PLAN "+text, func(rows *sql.Rows) error {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				return err
+			}
+			steps = append(steps, detail)
+			return nil
+		}, make([]any, strings.Count(text, "$"))...)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", text, err)
+		}
+		plans[text] = strings.Join(steps, "\n")
+	}
+	return plans, nil
+}
+
+// RefuseRollback makes every ROLLBACK fail on the connection that writes to a SQLite database. It is called
+// in an update.
+func RefuseRollback(db *DB) error {
+	e := db.engine.(*sqliteEngine) //nolint:forcetypeassert // for SQLite alone
+	return e.writer.conn.conn.Raw(func(conn any) error {
+		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer( //nolint:forcetypeassert // of that driver
+			func(action sqlite.AuthorizerActionCode, operation, _, _, _ string) sqlite.AuthorizerReturnCode {
+				if action == sqlite.AuthTransaction && operation == "ROLLBACK" {
+					return sqlite.AuthorizerDeny
+				}
+				return sqlite.AuthorizerOK
+			})
+	})
+}
+
+// Patience is how long a PostgreSQL database may say nothing: by this package's own limits, and by the
+// system's, which hold for a machine that is gone.
+type Patience struct{ Begin, Read, Write, Gone time.Duration }
+
+func (p Patience) limits() limits {
+	l := defaultLimits()
+	l.begin, l.read, l.write, l.unheard = p.Begin, p.Read, p.Write, p.Gone
+	l.keepAlive.Idle, l.keepAlive.Interval, l.keepAlive.Count = time.Second, time.Second, 1 // the least there is
+	return l
+}
+
+// OpenPostgresWith is OpenPostgres with limits of the test's.
+func OpenPostgresWith(ctx context.Context, url string, p Patience) (*DB, error) {
+	e, err := openPostgres(ctx, url, p.limits())
+	if err != nil {
+		return nil, err
+	}
+	return newDB(e, e.stats), nil
+}

@@ -1,0 +1,92 @@
+package metadb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+)
+
+func scanLayer(rows *sql.Rows, l *registry.Layer) error {
+	return rows.Scan(&l.Digest, &l.Size, &l.Key, timeColumn{&l.LinkedAt})
+}
+
+// Layer implements registry.LayerQueries.
+func (q queries) Layer(ctx context.Context, repositoryID int64, d oci.Digest) (registry.Layer, error) {
+	return one(ctx, q.s, scanLayer, `
+		SELECT l.digest, b.size, b.blob_key, l.linked_at FROM layers l JOIN blobs b ON b.digest = l.digest
+		WHERE l.repository_id = $1 AND l.digest = $2`, repositoryID, string(d))
+}
+
+// Layers implements registry.LayerQueries.
+func (q queries) Layers(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]registry.Layer, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
+	digests, err := jsonText(ds)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, q.s, scanLayer, `
+		SELECT l.digest, b.size, b.blob_key, l.linked_at FROM layers l JOIN blobs b ON b.digest = l.digest
+		WHERE l.repository_id = $1 AND l.digest IN (SELECT value FROM texts($2))
+		ORDER BY l.digest`, repositoryID, digests)
+}
+
+// LayerInUse implements registry.LayerQueries.
+func (q queries) LayerInUse(ctx context.Context, repositoryID int64, d oci.Digest) (bool, error) {
+	return exists(ctx, q.s, `SELECT 1 FROM image_blobs WHERE repository_id = $1 AND digest = $2 LIMIT 1`, repositoryID, string(d))
+}
+
+// RepositoriesWithLayer implements registry.LayerQueries.
+func (q queries) RepositoriesWithLayer(ctx context.Context, d oci.Digest, limit int) ([]string, error) {
+	return list(ctx, q.s, scanOne[string], `
+		SELECT r.name FROM layers l JOIN repositories r ON r.id = l.repository_id
+		WHERE l.digest = $1 ORDER BY r.name LIMIT $2`, string(d), limit)
+}
+
+// LinkLayer implements registry.LayerWrites.
+func (t tx) LinkLayer(ctx context.Context, repositoryID int64, l registry.Layer) (registry.Layer, bool, error) {
+	added, err := t.s.exec(ctx, `
+		INSERT INTO blobs (digest, size, blob_key, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING`,
+		string(l.Digest), l.Size, string(l.Key), micros(l.LinkedAt))
+	if err != nil {
+		return registry.Layer{}, false, fmt.Errorf("recording blob: %w", err)
+	}
+	if added == 0 {
+		known, err := one(ctx, t.s, func(rows *sql.Rows, b *registry.Layer) error { return rows.Scan(&b.Size, &b.Key) },
+			`SELECT size, blob_key FROM blobs WHERE digest = $1`, string(l.Digest))
+		if err != nil {
+			return registry.Layer{}, false, fmt.Errorf("reading blob: %w", err)
+		}
+		if known.Size != l.Size {
+			return registry.Layer{}, false, fmt.Errorf("blob %s is recorded with %d bytes, and came with %d", l.Digest, known.Size, l.Size)
+		}
+		l.Key = known.Key
+	}
+	added, err = t.s.exec(ctx, `
+		INSERT INTO layers (repository_id, digest, linked_at) VALUES ($1, $2, $3) ON CONFLICT (repository_id, digest) DO NOTHING`,
+		repositoryID, string(l.Digest), micros(l.LinkedAt))
+	if err != nil {
+		return registry.Layer{}, false, fmt.Errorf("linking blob: %w", err)
+	}
+	if added == 0 {
+		l, err = t.Layer(ctx, repositoryID, l.Digest)
+	}
+	return l, added == 0, err
+}
+
+// MoveBlob implements registry.LayerWrites.
+func (t tx) MoveBlob(ctx context.Context, d oci.Digest, from, to blob.Key) (bool, error) {
+	n, err := t.s.exec(ctx, `UPDATE blobs SET blob_key = $1 WHERE digest = $2 AND blob_key = $3`, string(to), string(d), string(from))
+	return n > 0, err
+}
+
+// UnlinkLayer implements registry.LayerWrites.
+func (t tx) UnlinkLayer(ctx context.Context, repositoryID int64, d oci.Digest) error {
+	_, err := t.s.exec(ctx, `DELETE FROM layers WHERE repository_id = $1 AND digest = $2`, repositoryID, string(d))
+	return err
+}
