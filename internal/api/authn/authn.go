@@ -1,0 +1,125 @@
+// Package authn turns the credentials on a request into an [identity.Caller].
+//
+// There are three kinds. AWS requests are signed ([Authenticator.SigV4]). Registry requests carry an
+// authorization token as the password of the user AWS ([Authenticator.Basic]), which any signed caller can
+// have issued; it is self-contained, so that every replica can check it. A download link carries a
+// signature of our own over its path and its end ([Authenticator.VerifyLink]), and stands for nobody.
+//
+// Tokens and links hang on the secret that all replicas share, [identity.Directory.TokenKey]. A token dies
+// with the access key it was issued to: the key is looked up each time.
+package authn
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/api/sigv4"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+)
+
+// Config is what an Authenticator is made of.
+type Config struct {
+	Directory *identity.Directory
+	Now       func() time.Time
+}
+
+// Authenticator checks credentials, and issues the two kinds that Berth issues itself. It is safe for
+// concurrent use.
+type Authenticator struct {
+	directory *identity.Directory
+	now       func() time.Time
+	verifier  sigv4.Verifier
+	keys      atomic.Pointer[keys] // nil until the first token or link
+}
+
+// keys are what is derived from the shared secret, one for each use.
+type keys struct {
+	tokens cipher.AEAD // AES-256-GCM with random nonces
+	links  []byte      // for HMAC-SHA256
+}
+
+// New makes an Authenticator.
+func New(cfg Config) *Authenticator {
+	return &Authenticator{directory: cfg.Directory, now: cfg.Now}
+}
+
+// SigV4 verifies an AWS request's signature over body, the bytes as they came on the wire, for the given
+// service.
+func (a *Authenticator) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
+	q, key, err := a.claim(r, service)
+	if err != nil {
+		return identity.Caller{}, err
+	}
+	if err := a.verifier.Verify(r, q, key.Secret, body); err != nil {
+		return identity.Caller{}, err
+	}
+	return key.Principal, nil
+}
+
+// Screen refuses an AWS request for what can be known without its body: no credentials, an unknown key, a
+// time that is off. It proves nothing.
+func (a *Authenticator) Screen(r *http.Request, service string) error {
+	_, _, err := a.claim(r, service)
+	return err
+}
+
+// claim reads whom a request claims to come from, and finds the key.
+func (a *Authenticator) claim(r *http.Request, service string) (*sigv4.Request, identity.AccessKey, error) {
+	q, err := sigv4.Parse(r)
+	if err != nil {
+		return nil, identity.AccessKey{}, err
+	}
+	if err := q.CheckTime(a.now()); err != nil {
+		return nil, identity.AccessKey{}, err
+	}
+	if err := q.CheckService(service); err != nil {
+		return nil, identity.AccessKey{}, err
+	}
+	key, err := a.directory.AccessKey(r.Context(), q.AccessKeyID)
+	if err != nil {
+		return nil, identity.AccessKey{}, err
+	}
+	if q.SessionToken != "" {
+		return nil, identity.AccessKey{}, fault.New(fault.AccessKeyUnknown,
+			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", key.ID)
+	}
+	return q, key, nil
+}
+
+// derived gives the keys for tokens and links, deriving them when they are first needed.
+func (a *Authenticator) derived(ctx context.Context) (*keys, error) {
+	if k := a.keys.Load(); k != nil {
+		return k, nil
+	}
+	secret, err := a.directory.TokenKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	derive := func(use string) ([]byte, error) { return hkdf.Key(sha256.New, secret, nil, use, 32) }
+	tokenKey, err := derive("berth authorization token v1")
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key for tokens: %w", err)
+	}
+	block, err := aes.NewCipher(tokenKey)
+	if err != nil {
+		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
+	}
+	k := &keys{}
+	if k.tokens, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
+	}
+	if k.links, err = derive("berth download link v1"); err != nil {
+		return nil, fmt.Errorf("deriving the key for links: %w", err)
+	}
+	// Another request may have done the same meanwhile; its keys are these.
+	a.keys.Store(k)
+	return k, nil
+}
