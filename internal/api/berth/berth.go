@@ -1,0 +1,140 @@
+// Package berth is Berth's own API: what the registry can do and Amazon's API has no words for.
+//
+// It is spoken and signed like ECR's (AWS JSON 1.1, signing name ecr), so that whoever can call the one
+// can call the other with the same credentials and code; only the target differs:
+// X-Amz-Target: Berth_V20261124.<Operation>. docs/api/berth.md describes it.
+package berth
+
+import (
+	"context"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+)
+
+// TargetPrefix stands before an operation's name in X-Amz-Target. A change that clients would notice
+// makes a new one.
+const TargetPrefix = "Berth_V20261124"
+
+// face holds the operations.
+type face struct {
+	registry *registry.Registry
+}
+
+// New makes the service.
+func New(r *registry.Registry) awswire.Service {
+	f := face{registry: r}
+	return awswire.Service{
+		Name:         "ecr",
+		Protocol:     awswire.JSON11,
+		TargetPrefix: TargetPrefix,
+		Operations: map[string]awswire.Operation{
+			"ListTagHistory": awswire.Op(f.listTagHistory),
+		},
+		Exceptions: exceptionFor,
+	}
+}
+
+// ListTagHistoryInput asks what happened to an image tag. On the wire members are named like the fields,
+// with a small first letter.
+type ListTagHistoryInput struct {
+	RepositoryName *string // required
+	ImageTag       *string // required
+	MaxResults     *int32  // 1 to 1000; 100 if absent
+	NextToken      *string // of the page before
+}
+
+// ListTagHistoryOutput is one page of a tag's history, newest first.
+type ListTagHistoryOutput struct {
+	TagHistory []TagChange
+	NextToken  *string // absent on the last page
+}
+
+// TagChange is one thing that happened to a tag.
+type TagChange struct {
+	ImageTag   *string
+	FromDigest *string // the image it pointed to before; absent when the tag was new
+	ToDigest   *string // the image it points to since; absent when the tag was deleted
+	ChangedAt  *time.Time
+	Actor      *string // the ARN of who did it
+}
+
+const maxPage = 1000
+
+func (f face) listTagHistory(ctx context.Context, call awswire.Call, in *ListTagHistoryInput) (*ListTagHistoryOutput, error) {
+	repository, tag, limit, err := in.read()
+	if err != nil {
+		return nil, err
+	}
+	history, err := f.registry.TagHistory(ctx, call.Caller, repository, tag, limit, value(in.NextToken))
+	if err != nil {
+		return nil, err
+	}
+	out := &ListTagHistoryOutput{TagHistory: []TagChange{}, NextToken: optional(history.Next)}
+	for _, c := range history.Items {
+		out.TagHistory = append(out.TagHistory, TagChange{
+			ImageTag:   &c.Tag,
+			FromDigest: optional(c.From.String()),
+			ToDigest:   optional(c.To.String()),
+			ChangedAt:  &c.At,
+			Actor:      &c.Actor,
+		})
+	}
+	return out, nil
+}
+
+func (in *ListTagHistoryInput) read() (repository, tag string, limit int, err error) {
+	const missing = "Member must not be null"
+	switch {
+	case in.RepositoryName == nil:
+		return "", "", 0, fault.BadParameter("repositoryName", missing)
+	case in.ImageTag == nil:
+		return "", "", 0, fault.BadParameter("imageTag", missing)
+	}
+	if repository, err = oci.ParseRepositoryName(*in.RepositoryName); err != nil {
+		return "", "", 0, err
+	}
+	if tag, err = oci.ParseTag(*in.ImageTag); err != nil {
+		return "", "", 0, err
+	}
+	if in.MaxResults != nil {
+		switch limit = int(*in.MaxResults); {
+		case limit < 1:
+			return "", "", 0, fault.BadParameter("maxResults", "Member must have value greater than or equal to 1")
+		case limit > maxPage:
+			return "", "", 0, fault.BadParameter("maxResults", "Member must have value less than or equal to 1000")
+		}
+	}
+	return repository, tag, limit, nil
+}
+
+// exceptionFor is this API's table from faults to exceptions. A caller's mistakes that every AWS service
+// shares are awswire's; everything else here is about a parameter.
+func exceptionFor(err error) (awswire.Exception, bool) {
+	if e, ok := awswire.JSON11.Exception(err); ok {
+		return e, true
+	}
+	f, ok := fault.Of(err)
+	if !ok {
+		return awswire.Exception{}, false
+	}
+	return awswire.Exception{Code: "InvalidParameterException", Message: f.Message}, true
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// optional leaves a member out when it would be empty.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
