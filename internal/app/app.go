@@ -1,0 +1,149 @@
+// Package app puts Berth together: configuration in, a running server out. It owns the order in which
+// things start and stop, and decides nothing else.
+//
+// Start: the data directory is locked (where it holds the database or the layers), the master key read or made, the
+// database opened and migrated, the blob store opened, the root key ensured, the blob store compared with
+// the one that the database knows, the faces put behind one listener, and where to find the server written
+// down beside its root key. Stop is the reverse: the listener closes, requests under way finish within the
+// shutdown timeout, pull times are written, blob store and database close, and the data directory is given
+// up last.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/config"
+	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/storage/metadb"
+)
+
+// Deps is what the assembly needs from outside. Both must be set.
+type Deps struct {
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// App is one Berth, listening and ready to serve.
+type App struct {
+	cfg  config.Config
+	deps Deps
+
+	lock      io.Closer // nil where the data directory holds neither database nor layers
+	database  *metadb.DB
+	blobs     blob.Store
+	registry  *registry.Registry
+	root      identity.AccessKey
+	created   bool // the root key was made by this start
+	url       *url.URL
+	listeners []net.Listener
+	server    *http.Server
+	requests  requests
+}
+
+// New starts everything but the answering of requests, which Run does. What it opened before an error is
+// closed again.
+func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
+	a := &App{cfg: cfg, deps: deps}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	if cfg.Database == "" || cfg.Blobs == "" {
+		if a.lock, err = lockData(filepath.Join(cfg.Data, "berth.lock")); err != nil {
+			return nil, err
+		}
+	}
+	directory, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if a.listeners, err = listen(ctx, cfg.Listen); err != nil {
+		return nil, err
+	}
+	a.url = cfg.PublicURL(port(a.listeners[0]))
+	if a.server, err = a.newServer(directory); err != nil {
+		return nil, err
+	}
+	return a, a.writeRootKey()
+}
+
+// open opens what is kept.
+func (a *App) open(ctx context.Context) (*identity.Directory, error) {
+	master, made, err := masterKey(a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if a.database, err = openDatabase(ctx, a.cfg); err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	if a.blobs, err = openBlobs(ctx, a.cfg); err != nil {
+		return nil, fmt.Errorf("opening the blob store: %w", err)
+	}
+	directory := identity.NewDirectory(identity.Config{Store: a.database, Master: master, Account: a.cfg.Account, Now: a.deps.Now})
+	if a.root, a.created, err = directory.EnsureRoot(ctx); err != nil {
+		if made && errors.Is(err, identity.ErrWrongMasterKey) {
+			// Another server made the key that counts. The new one protects nothing and would only mislead.
+			err = errors.Join(err, os.Remove(a.cfg.MasterKeyFile))
+		}
+		return nil, fmt.Errorf("preparing the root access key: %w", err)
+	}
+	if err := a.checkBlobs(ctx); err != nil {
+		return nil, err
+	}
+	a.registry = registry.New(registry.Config{
+		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+	})
+	return directory, nil
+}
+
+func openDatabase(ctx context.Context, cfg config.Config) (*metadb.DB, error) {
+	if cfg.Database != "" {
+		return metadb.OpenPostgres(ctx, cfg.Database)
+	}
+	return metadb.OpenSQLite(ctx, cfg.DatabaseFile())
+}
+
+// URL is how clients reach this Berth.
+func (a *App) URL() *url.URL { return a.url }
+
+// CreatedRoot tells whether this start made the root access key.
+func (a *App) CreatedRoot() bool { return a.created }
+
+// Close gives up what New opened, in reverse. Run does it too; calling both is fine.
+func (a *App) Close() error {
+	var problems []error
+	for _, l := range a.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			problems = append(problems, err)
+		}
+	}
+	if blobs, ok := a.blobs.(io.Closer); ok {
+		problems = append(problems, blobs.Close())
+	}
+	a.blobs = nil
+	if a.database != nil {
+		problems = append(problems, a.database.Close())
+		a.database = nil
+	}
+	if a.lock != nil {
+		problems = append(problems, a.lock.Close())
+		a.lock = nil
+	}
+	return errors.Join(problems...)
+}
