@@ -1,0 +1,133 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hoopstat-haus/berth/internal/app"
+	"github.com/hoopstat-haus/berth/internal/cli"
+)
+
+var update = flag.Bool("update", false, "rewrite what the scripts expect")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"berth": func() { os.Exit(cli.Main(os.Args[1:])) },
+	})
+}
+
+// TestScripts runs the stories in testdata. Each has a home of its own. Beside the usual commands there are
+//
+//	ready DIR             wait until the server with that data directory, which runs in the background, is ready
+//	berthenv DIR          set what `berth env --data DIR` prints
+//	push DIR REPO TAG N   push an image, another one for each N, with what that data directory says
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata",
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			// No file or machine role of whoever runs the tests has a say.
+			env.Setenv("AWS_CONFIG_FILE", filepath.Join(env.WorkDir, "no-config"))
+			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(env.WorkDir, "no-credentials"))
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_PROFILE"} {
+				env.Setenv(name, "")
+			}
+			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": ready, "berthenv": berthEnv, "push": push,
+		},
+	})
+}
+
+// ready waits for the file that a server writes when it listens, and for /readyz.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ready DIR")
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	var last error
+	for range 3000 {
+		key, err := app.ReadRootKey(ts.MkAbs(args[0]))
+		if err == nil {
+			res, get := client.Get(key.URL + "/readyz")
+			if err = get; err == nil {
+				res.Body.Close()
+				if res.StatusCode == http.StatusOK {
+					return
+				}
+				err = fmt.Errorf("/readyz answers %s", res.Status)
+			}
+		}
+		last = err
+		<-time.After(10 * time.Millisecond)
+	}
+	ts.Fatalf("the server is not ready: %v", last)
+}
+
+func berthEnv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: berthenv DIR")
+	}
+	ts.Check(ts.Exec("berth", "env", "--data", args[0]))
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if assignment, ok := strings.CutPrefix(strings.TrimSpace(line), "export "); ok {
+			name, value, _ := strings.Cut(assignment, "=")
+			ts.Setenv(name, strings.Trim(value, "'"))
+		}
+	}
+}
+
+func push(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: push DIR REPO TAG N")
+	}
+	key, err := app.ReadRootKey(ts.MkAbs(args[0]))
+	ts.Check(err)
+	client := ecr.New(ecr.Options{
+		BaseEndpoint: &key.URL, Region: key.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
+	})
+	ctx := context.Background()
+	_, err = client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &args[1]})
+	if _, exists := errors.AsType[*types.RepositoryAlreadyExistsException](err); !exists {
+		ts.Check(err)
+	}
+	token, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	ts.Check(err)
+	password, err := base64.StdEncoding.DecodeString(aws.ToString(token.AuthorizationData[0].AuthorizationToken))
+	ts.Check(err)
+	host := strings.TrimPrefix(key.URL, "http://")
+	ref, err := name.ParseReference(host+"/"+args[1]+":"+args[2], name.Insecure)
+	ts.Check(err)
+	image, err := mutate.Config(empty.Image, v1.Config{Labels: map[string]string{"n": args[3]}})
+	ts.Check(err)
+	ts.Check(remote.Write(ref, image, remote.WithAuth(&authn.Basic{
+		Username: "AWS", Password: strings.TrimPrefix(string(password), "AWS:"),
+	})))
+}

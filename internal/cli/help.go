@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hoopstat-haus/berth/internal/config"
+)
+
+// help prints a command's help to stdout: help is data when it is asked for. It is written out rather than
+// a template because text/template, once linked, keeps every method of every SDK in the program.
+func (p *program) help(cmd *cobra.Command, _ []string) {
+	w := p.stdout
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short
+	}
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n", about, useLine(cmd))
+	if cmd.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n  %s\n", strings.ReplaceAll(cmd.Example, "\n", "\n  "))
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprint(w, "\nCommands:\n")
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(w, "  %-10s %s\n", c.Name(), c.Short)
+			}
+		}
+		fmt.Fprintf(w, "\nMore about a command: %s COMMAND --help\n", cmd.CommandPath())
+	}
+	helpFlags(w, cmd)
+	if cmd.Name() == "serve" {
+		helpSecrets(w)
+	}
+}
+
+func useLine(cmd *cobra.Command) string {
+	if cmd.HasAvailableSubCommands() {
+		return cmd.CommandPath() + " COMMAND"
+	}
+	return cmd.UseLine()
+}
+
+// helpFlags lists the flags, settings with their environment variables and file keys.
+func helpFlags(w io.Writer, cmd *cobra.Command) {
+	settings := map[string]config.Option{}
+	for _, o := range config.Options() {
+		settings[o.Name] = o
+	}
+	title := "\nFlags:\n"
+	cmd.Flags().SortFlags = false
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		fmt.Fprint(w, title)
+		title = ""
+		o, setting := settings[f.Name]
+		switch {
+		case setting:
+			fmt.Fprintf(w, "  --%s\n      %s\n      %s\n", f.Name, f.Usage, origin(o))
+		case f.DefValue != "":
+			fmt.Fprintf(w, "  --%s\n      %s (default %s)\n", f.Name, f.Usage, f.DefValue)
+		default:
+			fmt.Fprintf(w, "  --%s\n      %s\n", f.Name, f.Usage)
+		}
+	})
+}
+
+// helpSecrets lists the settings that have no flag.
+func helpSecrets(w io.Writer) {
+	fmt.Fprint(w, "\nSettings without a flag, since a command line can be seen by others:\n")
+	for _, o := range config.Options() {
+		if o.Secret {
+			fmt.Fprintf(w, "  %s\n      %s\n      %s\n", o.Env(), o.Usage, origin(o))
+		}
+	}
+	fmt.Fprint(w, "\nA flag counts before its variable, a variable before the file, the file before the default.\n")
+}
+
+func origin(o config.Option) string {
+	parts := []string{"default: " + o.DefaultText()}
+	if !o.Secret {
+		parts = append(parts, "$"+o.Env())
+	}
+	if !o.NoFile {
+		parts = append(parts, "file: "+o.Name)
+	}
+	return "[" + strings.Join(parts, " · ") + "]"
+}
