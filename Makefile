@@ -1,0 +1,86 @@
+# What one does with Berth's sources. `make` explains itself; `make check` is what CI
+# runs but for the real clients of `make test-e2e`.
+
+GO       ?= go
+# Where the pinned programs of tools/versions.txt are kept. Every target finds them there first.
+TOOLS    ?= $(HOME)/.cache/berth-tools
+FUZZTIME ?= 30s
+# More for go test or the benchmark: make test TESTFLAGS=-v, make bench BENCHFLAGS=-short
+TESTFLAGS  ?=
+BENCHFLAGS ?=
+
+export TOOLS
+export PATH := $(TOOLS):$(PATH)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build bin/berth
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/berth ./cmd/berth
+
+.PHONY: run
+run: ## start a server with the defaults: SQLite and a directory, on localhost
+	$(GO) run ./cmd/berth serve
+
+.PHONY: test
+test: ## test on SQLite and a directory; needs Go alone
+	$(GO) test $(TESTFLAGS) ./...
+
+.PHONY: test-race
+test-race: ## test under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: test-postgres
+test-postgres: ## test on PostgreSQL too; needs its server programs
+	BERTH_TEST_POSTGRES=1 $(GO) test -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: test-e2e
+test-e2e: ## test real servers with real clients, and with kill -9; needs make tools, docker, aws, skopeo, PostgreSQL
+	BERTH_E2E=1 $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./internal/e2e/...
+
+.PHONY: lint
+lint: ## look for mistakes and for unformatted files
+	@tools/install.sh golangci-lint gofumpt
+	golangci-lint run
+	@unformatted=$$(gofumpt -l .); [ -z "$$unformatted" ] || { echo "not formatted, make fmt helps:"; echo "$$unformatted"; exit 1; }
+
+.PHONY: fmt
+fmt: ## format the sources
+	@tools/install.sh golangci-lint gofumpt
+	golangci-lint fmt
+	gofumpt -l -w .
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME=30s; what is found becomes a file in testdata/fuzz
+	@set -eu; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+		targets=$$($(GO) test -list '^Fuzz' $$dir); \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## compare with distribution on this machine, about seven minutes
+	@tools/install.sh registry
+	$(GO) run ./internal/bench $(BENCHFLAGS)
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what we use; needs the network
+	@tools/install.sh govulncheck
+	govulncheck ./...
+
+.PHONY: tools
+tools: ## install the programs of tools/versions.txt in TOOLS=~/.cache/berth-tools
+	@tools/install.sh
+
+.PHONY: check
+check: test build lint test-race test-postgres ## what CI runs, but for test-e2e
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin coverage
