@@ -61,7 +61,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config) error {
 // collectAt is how much garbage, in percent of the live heap, starts a collection. A server's live heap is
 // about 5 MB, so that Go's usual 100 would have the collector run all the time for a few megabytes
 // (docs/design/performance.md).
-const collectAt = 300
+const collectAt = 150
 
 // tuneCollector leaves the choice to GOGC where that is set.
 func (p *program) tuneCollector() {
