@@ -382,3 +382,58 @@ func TestUploadOverDatabaseTrouble(t *testing.T) {
 		}
 	})
 }
+
+// interruptedStore lets something happen just before its next update, as another replica's request may.
+type interruptedStore struct {
+	registry.Store
+	before func()
+}
+
+func (s *interruptedStore) Update(ctx context.Context, f func(registry.Tx) error) error {
+	if before := s.before; before != nil {
+		s.before = nil
+		before()
+	}
+	return s.Store.Update(ctx, f)
+}
+
+// Two replicas over one database and one blob store: what one of them has acknowledged as a layer is not
+// the other's to take away, however late its own request for the same upload ends.
+func TestAnotherReplicasLayerStays(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]registry.Part{
+		"a part that comes too late":             part(registry.Anywhere, "more"),
+		"a part that is longer than it said":     {Start: registry.Anywhere, Size: 1, Body: strings.NewReader("more")},
+		"a part that comes too late and is long": part(registry.Anywhere, strings.Repeat("m", 1<<21)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+				b := newBench(t, db)
+				u := b.start()
+				if _, err := b.AppendUpload(t.Context(), root, repo, u.ID, part(0, "content")); err != nil {
+					t.Fatal(err)
+				}
+				d := oci.FromBytes([]byte("content"))
+				complete := func() {
+					if _, err := b.CompleteUpload(t.Context(), root, repo, u.ID, registry.Completion{Digest: d}); err != nil {
+						t.Errorf("the first replica: %v", err)
+					}
+				}
+				other := registry.New(registry.Config{
+					Store: &interruptedStore{Store: db, before: complete}, Blobs: b.blobs, Account: account, Region: "us-east-1",
+					Now: func() time.Time { return b.now },
+				})
+				if _, err := other.AppendUpload(t.Context(), root, repo, u.ID, late); err == nil {
+					t.Error("the second replica's part was accepted")
+				}
+				if _, err := b.Upload(t.Context(), root, repo, u.ID); err == nil {
+					complete() // the second replica wrote nothing, so that nothing has interrupted it
+				}
+				if got := b.read(repo, d); got != "content" {
+					t.Errorf("the layer reads %q", got)
+				}
+			})
+		})
+	}
+}

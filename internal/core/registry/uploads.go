@@ -111,16 +111,16 @@ func (r *Registry) AppendUpload(ctx context.Context, caller identity.Caller, rep
 	return next, appendErr
 }
 
-// overtaken words why an upload's row is not as it was read: another process's request wrote it, or it is
-// gone and what was appended is nobody's.
+// overtaken words why an upload's row is not as it was read: another process's request wrote it, or ended
+// it. It takes no bytes away: the one who ended it may have made a layer of them. Only whoever deletes an
+// upload's row itself, or alone knows its key, may do that.
 func (r *Registry) overtaken(ctx context.Context, repository string, u Upload) error {
 	_, err := r.store.Read().UploadIn(ctx, repository, u.ID)
 	switch {
 	case err == nil:
 		return uploadBusy(u.ID)
 	case errors.Is(err, ErrNoRow):
-		_ = r.blobs.Abort(ctx, u.Blob) // what stays is garbage without a row
-		return r.uploadNotFound(repository, u.ID)
+		return r.uploadNotFound(repository, u.ID) // bytes that nobody made a layer of are garbage without a row
 	default:
 		return fmt.Errorf("reading upload %s: %w", u.ID, err)
 	}
@@ -282,11 +282,7 @@ func (r *Registry) appendPart(ctx context.Context, u Upload, p Part) (Upload, ha
 	// Not the request's context: when a client vanishes its body ends with an error, and what came is kept.
 	stored, err := r.blobs.Append(context.WithoutCancel(ctx), u.Blob, io.TeeReader(body, h))
 	if body.fault != nil {
-		// What broke a rule is not kept: the next part overwrites it, and a new upload starts from nothing.
-		if u.Blob.Size == 0 {
-			_ = r.blobs.Abort(context.WithoutCancel(ctx), stored)
-		}
-		return u, h, body.fault
+		return u, h, body.fault // what broke a rule is not kept; the next part overwrites it
 	}
 	if added := stored.Size - u.Blob.Size; added != body.read {
 		// The hash has seen other bytes than the store kept, so it stands for nothing.
@@ -419,11 +415,9 @@ func (r *Registry) keepOne(ctx context.Context, known Layer, second blob.Key) (L
 	if err != nil {
 		return Layer{}, fmt.Errorf("healing layer %s: %w", known.Digest, err)
 	}
-	if !healed { // another push was quicker
-		_ = r.blobs.Delete(ctx, second)
-		return known, nil
+	if healed { // or another push was quicker, and the second copy is garbage without a row
+		known.Key = second
 	}
-	known.Key = second
 	return known, nil
 }
 
