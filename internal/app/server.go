@@ -127,24 +127,15 @@ func (a *App) checks() []ops.Check {
 	}
 }
 
-// named is the authenticator that also tells the access log whom it recognised.
+// named is the authenticator that also tells the access log who signed an AWS request; the distribution face
+// tells it whose token it was.
 type named struct{ *authn.Authenticator }
 
 // SigV4 recognises the signer of an AWS request.
 func (n named) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
-	return note(r)(n.Authenticator.SigV4(r, body, service))
-}
-
-// Basic recognises the bearer of an authorization token.
-func (n named) Basic(r *http.Request) (identity.Caller, error) {
-	return note(r)(n.Authenticator.Basic(r))
-}
-
-func note(r *http.Request) func(identity.Caller, error) (identity.Caller, error) {
-	return func(c identity.Caller, err error) (identity.Caller, error) {
-		if err == nil {
-			middleware.NotePrincipal(r.Context(), c.ARN)
-		}
-		return c, err
+	c, err := n.Authenticator.SigV4(r, body, service)
+	if err == nil {
+		middleware.NotePrincipal(r.Context(), c.ARN)
 	}
+	return c, err
 }

@@ -9,6 +9,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -69,7 +71,7 @@ func (f face) listTagHistory(ctx context.Context, call awswire.Call, in *ListTag
 	if err != nil {
 		return nil, err
 	}
-	history, err := f.registry.TagHistory(ctx, call.Caller, repository, tag, limit, value(in.NextToken))
+	history, err := f.registry.TagHistory(ctx, call.Caller, repository, tag, limit, aws.ToString(in.NextToken))
 	if err != nil {
 		return nil, err
 	}
@@ -122,13 +124,6 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		return awswire.Exception{}, false
 	}
 	return awswire.Exception{Code: "InvalidParameterException", Message: f.Message}, true
-}
-
-func value(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // optional leaves a member out when it would be empty.

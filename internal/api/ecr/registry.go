@@ -9,12 +9,10 @@ import (
 	wire "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 )
-
-// tokenUser is the name that docker logs in with, whoever asked for the token.
-const tokenUser = "AWS"
 
 func (f face) getAuthorizationToken(ctx context.Context, call awswire.Call, in *wire.GetAuthorizationTokenInput) (*wire.GetAuthorizationTokenOutput, error) {
 	registryIDs, err := f.tokenRegistries(in.RegistryIds) //nolint:staticcheck // deprecated, and clients still send it
@@ -31,7 +29,7 @@ func (f face) getAuthorizationToken(ctx context.Context, call awswire.Call, in *
 	out := &wire.GetAuthorizationTokenOutput{}
 	for range registryIDs {
 		out.AuthorizationData = append(out.AuthorizationData, types.AuthorizationData{
-			AuthorizationToken: aws.String(base64.StdEncoding.EncodeToString([]byte(tokenUser + ":" + password))),
+			AuthorizationToken: aws.String(base64.StdEncoding.EncodeToString([]byte(authn.TokenUser + ":" + password))),
 			ExpiresAt:          aws.Time(expires),
 			ProxyEndpoint:      aws.String(f.ProxyEndpoint),
 		})
