@@ -4,8 +4,8 @@
 // Start: the data directory is locked (where it holds the database or the layers), the master key read or made, the
 // database opened and migrated, the blob store opened, the root key ensured, the blob store compared with
 // the one that the database knows, the faces put behind one listener, and where to find the server written
-// down beside its root key. Stop is the reverse: the listener closes, requests under way finish within the
-// shutdown timeout, pull times are written, blob store and database close, and the data directory is given
+// down beside its root key, and the background work begun. Stop is the reverse: the listener closes, requests
+// under way finish within the shutdown timeout, background work ends, pull times are written, blob store and database close, and the data directory is given
 // up last.
 package app
 
@@ -26,6 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
 
@@ -44,6 +45,7 @@ type App struct {
 	database  *metadb.DB
 	blobs     blob.Store
 	registry  *registry.Registry
+	outbox    jobs.Bell // rings when there are events
 	root      identity.AccessKey
 	created   bool // the root key was made by this start
 	url       *url.URL
@@ -55,7 +57,7 @@ type App struct {
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
-	a := &App{cfg: cfg, deps: deps}
+	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -108,6 +110,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	}
 	a.registry = registry.New(registry.Config{
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+		Notify: a.outbox.Ring,
 	})
 	return directory, nil
 }

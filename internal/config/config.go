@@ -43,6 +43,9 @@ type Config struct {
 	LogLevel        slog.Level
 	ShutdownTimeout time.Duration
 
+	Destinations []Destination     // of replication
+	Secrets      map[string]Secret // by the name that pull-through cache rules know them by
+
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string
 }
@@ -98,6 +101,9 @@ func Load(s Sources) (Config, error) {
 		return Config{}, err
 	}
 	if err := c.complete(s); err != nil {
+		return Config{}, err
+	}
+	if err := c.completeSections(); err != nil {
 		return Config{}, err
 	}
 	if err := c.validate(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// decodeFile reads a settings file: one flat mapping from option names to scalars. It reports every
-// problem with its line, marked.
+// decodeFile reads a settings file: a mapping from option names to scalars, and from the names of sections
+// to what is in them. It reports every problem with its line, marked.
 //
 // It walks the syntax tree instead of decoding into a struct, so that the options' table alone says what
 // there is, and so that 012345678901 stays the twelve digits that were typed.
@@ -54,6 +54,13 @@ type file struct {
 
 func (f file) decode(entry *ast.MappingValueNode, settings map[string]setting) error {
 	key := entry.Key.GetToken()
+	origin := fmt.Sprintf("%s:%d: %s", f.name, key.Position.Line, key.Value)
+	if slices.ContainsFunc(sections(), func(s section) bool { return s.name == key.Value }) {
+		if _, empty := entry.Value.(*ast.NullNode); !empty {
+			settings[key.Value] = setting{origin: origin, node: entry.Value}
+		}
+		return nil
+	}
 	i := slices.IndexFunc(f.options, func(o Option) bool { return o.Name == key.Value && !o.NoFile })
 	if i < 0 {
 		return f.problem(key, "no setting of the name %q%s", key.Value, f.suggest(key.Value))
@@ -69,7 +76,7 @@ func (f file) decode(entry *ast.MappingValueNode, settings map[string]setting) e
 	default:
 		return f.problem(v.GetToken(), "%s takes a single value", key.Value)
 	}
-	settings[key.Value] = setting{value, fmt.Sprintf("%s:%d: %s", f.name, key.Position.Line, key.Value)}
+	settings[key.Value] = setting{value: value, origin: origin}
 	return nil
 }
 

@@ -95,3 +95,46 @@ func TestEmptyFile(t *testing.T) {
 		}
 	}
 }
+
+func TestSections(t *testing.T) {
+	t.Parallel()
+	token := write(t, "from-a-file\n")
+	file := write(t, `destinations:
+  - region: eu-west-1
+    account-id: 012345678901
+    url: https://eu.example.com
+    access-key-id: AKIAX
+    secret-access-key: s3cret
+secrets:
+  ecr-pullthroughcache/hub:
+    username: ada
+    access-token-file: `+token+`
+`)
+	c, err := config.Load(config.Sources{Environment: environment(), Flags: map[string]string{"config": file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := config.Destination{Region: "eu-west-1", Account: "012345678901", URL: "https://eu.example.com", AccessKeyID: "AKIAX", SecretAccessKey: "s3cret"}
+	if len(c.Destinations) != 1 || c.Destinations[0] != d {
+		t.Errorf("destinations are %+v, want %+v", c.Destinations, d)
+	}
+	if s := c.Secrets["ecr-pullthroughcache/hub"]; s.Username != "ada" || s.AccessToken != "from-a-file" {
+		t.Errorf("the secret is %+v", s)
+	}
+	for text, want := range map[string]string{
+		"destinations:\n  - region: a\n":                                          `destinations: entry 1: "" is not a URL such as https://registry.example.com`,
+		"destinations:\n  - url: https://x\n":                                     "destinations: entry 1: name it by region, account-id or both",
+		"destinations:\n  - {region: a, url: \"https://x\", access-key-id: k}\n":  "destinations: entry 1: give secret-access-key or secret-access-key-file",
+		"destinations:\n  - {region: a, url: \"https://x\", access-key: k}\n":     "unknown field \"access-key\"",
+		"secrets:\n  hub: {username: a, access-token: b, access-token-file: c}\n": "secrets: hub: give access-token or access-token-file, not both",
+		"secrets:\n  hub: {username: a, access-token-file: /nowhere}\n":           "/nowhere",
+		"secrets:\n  hub: {access-token: b}\n":                                    "secrets: hub: username is missing",
+		"secrets: none\n":                                                         "FILE:1: secrets: ",
+	} {
+		file := write(t, text)
+		_, err := config.Load(config.Sources{Environment: environment(), Flags: map[string]string{"config": file}})
+		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), file, "FILE"), want) {
+			t.Errorf("Load of %q: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // read merges what the sources say about the options: defaults, then the file, then the environment, then
@@ -29,6 +31,13 @@ func read(s Sources, options []Option) (Config, error) {
 			problems = append(problems, c.apply(o, v))
 		}
 	}
+	for _, section := range sections() {
+		if v := inFile[section.name]; v.node != nil {
+			if err := section.read(&c, v.node); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", v.origin, err))
+			}
+		}
+	}
 	for name := range s.Flags {
 		if !slices.ContainsFunc(options, func(o Option) bool { return o.Name == name && !o.Secret }) {
 			problems = append(problems, fmt.Errorf("flag --%s: no such setting", name))
@@ -38,18 +47,21 @@ func read(s Sources, options []Option) (Config, error) {
 }
 
 // setting is a value with the place it came from. An empty origin is no setting.
-type setting struct{ value, origin string }
+type setting struct {
+	value, origin string
+	node          ast.Node // of a section, in the value's place
+}
 
 func fromEnvironment(s Sources, o Option) setting {
 	if v, ok := s.Environment(o.Env()); ok && v != "" {
-		return setting{v, o.Env()}
+		return setting{value: v, origin: o.Env()}
 	}
 	return setting{}
 }
 
 func fromFlags(s Sources, o Option) setting {
 	if v, ok := s.Flags[o.Name]; ok && !o.Secret {
-		return setting{v, "--" + o.Name}
+		return setting{value: v, origin: "--" + o.Name}
 	}
 	return setting{}
 }

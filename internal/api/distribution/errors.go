@@ -96,6 +96,35 @@ var answers = map[fault.Code]answer{
 	fault.UploadEmpty:        {http.StatusBadRequest, blobUploadInvalid},
 	fault.UploadInterrupted:  {http.StatusBadRequest, blobUploadInvalid}, // mostly nobody is left to read it
 
+	// Settings are not this protocol's; an image that is archived is not there for it.
+	fault.RepositoryPolicyNotFound:     {http.StatusNotFound, unsupported},
+	fault.RegistryPolicyNotFound:       {http.StatusNotFound, unsupported},
+	fault.RegistrySettingInvalid:       {http.StatusBadRequest, unsupported},
+	fault.TemplateExists:               {http.StatusConflict, unsupported},
+	fault.TemplateNotFound:             {http.StatusNotFound, unsupported},
+	fault.ExclusionExists:              {http.StatusConflict, unsupported},
+	fault.ExclusionNotFound:            {http.StatusNotFound, unsupported},
+	fault.SigningConfigurationNotFound: {http.StatusNotFound, unsupported},
+	fault.LifecyclePolicyNotFound:      {http.StatusNotFound, unsupported},
+	fault.PreviewNotFound:              {http.StatusNotFound, unsupported},
+	fault.PreviewInProgress:            {http.StatusConflict, unsupported},
+	fault.ScanNotFound:                 {http.StatusNotFound, unsupported},
+	fault.ImageNotScannable:            {http.StatusBadRequest, unsupported},
+	fault.ImageArchived:                {http.StatusNotFound, manifestUnknown},
+	fault.StorageClassRefused:          {http.StatusBadRequest, unsupported},
+	fault.BackfillInProgress:           {http.StatusConflict, unsupported},
+	fault.BackfillStatus:               {http.StatusConflict, unsupported},
+	fault.BackfillNotFound:             {http.StatusNotFound, unsupported},
+
+	fault.PullThroughRuleExists:   {http.StatusConflict, unsupported},
+	fault.PullThroughRuleNotFound: {http.StatusNotFound, nameUnknown},
+	fault.UpstreamUnsupported:     {http.StatusBadRequest, unsupported},
+	fault.SecretNotFound:          {http.StatusForbidden, denied},
+	fault.UpstreamDenied:          {http.StatusForbidden, denied},
+	// 429 with the upstream's own Retry-After: clients know what to do with both.
+	fault.UpstreamBusy:        {http.StatusTooManyRequests, tooManyRequests},
+	fault.UpstreamUnavailable: {http.StatusBadGateway, unavailable},
+
 	fault.AccessDenied: {http.StatusForbidden, denied},
 	// Every 401 carries the challenge, so that docker and the others ask for credentials again.
 	fault.CredentialsMissing:   {http.StatusUnauthorized, unauthorized}, // in ECR's plain text, see refuse

@@ -9,6 +9,9 @@ package ecr
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
@@ -48,70 +51,60 @@ type face struct {
 	Config
 }
 
-// Bodies of the two operations that carry content: a manifest of 4 MiB, in which each byte may be escaped
-// as up to six, and a part of 20 MiB in base64, both with room for the other members.
-const (
-	maxPutImageBody        = 25 << 20
-	maxUploadLayerPartBody = 29 << 20
-)
-
 // New makes the service.
 func New(c Config) awswire.Service {
 	f := face{c}
+	done := f.operations()
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: "AmazonEC2ContainerRegistry_V20150921",
 		Version:      "2015-09-21",
-		Operations: map[string]awswire.Operation{
-			"CreateRepository":              awswire.Op(f.createRepository),
-			"DescribeRepositories":          awswire.Op(f.describeRepositories),
-			"DeleteRepository":              awswire.Op(f.deleteRepository),
-			"PutImageTagMutability":         awswire.Op(f.putImageTagMutability),
-			"PutImageScanningConfiguration": awswire.Op(f.putImageScanningConfiguration),
-			"ListTagsForResource":           awswire.Op(f.listTagsForResource),
-			"TagResource":                   awswire.Op(f.tagResource),
-			"UntagResource":                 awswire.Op(f.untagResource),
-
-			"PutImage":         awswire.Op(f.putImage).MaxBody(maxPutImageBody),
-			"BatchGetImage":    awswire.Op(f.batchGetImage),
-			"BatchDeleteImage": awswire.Op(f.batchDeleteImage),
-			"DescribeImages":   awswire.Op(f.describeImages),
-			"ListImages":       awswire.Op(f.listImages),
-
-			"BatchCheckLayerAvailability": awswire.Op(f.batchCheckLayerAvailability),
-			"InitiateLayerUpload":         awswire.Op(f.initiateLayerUpload),
-			"UploadLayerPart":             awswire.Op(f.uploadLayerPart).MaxBody(maxUploadLayerPartBody),
-			"CompleteLayerUpload":         awswire.Op(f.completeLayerUpload),
-			"GetDownloadUrlForLayer":      awswire.Op(f.getDownloadURLForLayer),
-
-			"GetAuthorizationToken": awswire.Op(f.getAuthorizationToken),
-			"DescribeRegistry":      awswire.Op(f.describeRegistry),
-		},
-		Known: notYet(),
+		Operations:   done,
+		Known:        notYet(done),
 		// The one shape of ECR whose members keep their capital letter.
 		Members:    map[string]string{"Tag.Key": "Key", "Tag.Value": "Value"},
 		Exceptions: exceptions(outcomes()),
 	}
 }
 
-// notYet lists what ECR has and Berth does not do yet: such a call is refused, never pretended.
-func notYet() []string {
-	return []string{
-		"ListImageReferrers", "UpdateImageStorageClass",
-		"PutLifecyclePolicy", "GetLifecyclePolicy", "DeleteLifecyclePolicy", "StartLifecyclePolicyPreview", "GetLifecyclePolicyPreview",
-		"StartImageScan", "DescribeImageScanFindings",
-		"PutRegistryScanningConfiguration", "GetRegistryScanningConfiguration", "BatchGetRepositoryScanningConfiguration",
-		"SetRepositoryPolicy", "GetRepositoryPolicy", "DeleteRepositoryPolicy",
-		"PutRegistryPolicy", "GetRegistryPolicy", "DeleteRegistryPolicy",
-		"GetAccountSetting", "PutAccountSetting",
-		"PutReplicationConfiguration", "DescribeImageReplicationStatus",
-		"StartReplicationBackfill", "StopReplicationBackfill", "ListReplicationBackfills", "DescribeReplicationBackfillResults",
-		"CreatePullThroughCacheRule", "DescribePullThroughCacheRules", "UpdatePullThroughCacheRule",
-		"DeletePullThroughCacheRule", "ValidatePullThroughCacheRule",
-		"CreateRepositoryCreationTemplate", "DescribeRepositoryCreationTemplates",
-		"UpdateRepositoryCreationTemplate", "DeleteRepositoryCreationTemplate",
-		"RegisterPullTimeUpdateExclusion", "DeregisterPullTimeUpdateExclusion", "ListPullTimeUpdateExclusions",
-		"PutSigningConfiguration", "GetSigningConfiguration", "DeleteSigningConfiguration", "DescribeImageSigningStatus",
+// operations gathers the families. Each family's file names its own.
+func (f face) operations() map[string]awswire.Operation {
+	all := map[string]awswire.Operation{}
+	for _, family := range []map[string]awswire.Operation{
+		f.repositoryOperations(),
+		f.resourceTagOperations(),
+		f.imageOperations(),
+		f.layerOperations(),
+		f.registryOperations(),
+	} {
+		maps.Copy(all, family)
 	}
+	return all
 }
+
+// notYet lists what ECR has and Berth does not do yet: such a call is refused, never pretended.
+func notYet(done map[string]awswire.Operation) []string {
+	return slices.DeleteFunc(strings.Fields(everyOperation), func(name string) bool {
+		_, ok := done[name]
+		return ok
+	})
+}
+
+// everyOperation names what ECR has, as of aws-sdk-go-v2/service/ecr v1.67.5; a test holds it to the SDK.
+const everyOperation = `
+BatchCheckLayerAvailability BatchDeleteImage BatchGetImage BatchGetRepositoryScanningConfiguration CompleteLayerUpload
+CreatePullThroughCacheRule CreateRepository CreateRepositoryCreationTemplate DeleteLifecyclePolicy
+DeletePullThroughCacheRule DeleteRegistryPolicy DeleteRepository DeleteRepositoryCreationTemplate
+DeleteRepositoryPolicy DeleteSigningConfiguration DeregisterPullTimeUpdateExclusion DescribeImageReplicationStatus
+DescribeImages DescribeImageScanFindings DescribeImageSigningStatus DescribePullThroughCacheRules DescribeRegistry
+DescribeReplicationBackfillResults DescribeRepositories DescribeRepositoryCreationTemplates GetAccountSetting
+GetAuthorizationToken GetDownloadUrlForLayer GetLifecyclePolicy GetLifecyclePolicyPreview GetRegistryPolicy
+GetRegistryScanningConfiguration GetRepositoryPolicy GetSigningConfiguration InitiateLayerUpload ListImageReferrers
+ListImages ListPullTimeUpdateExclusions ListReplicationBackfills ListTagsForResource PutAccountSetting PutImage
+PutImageScanningConfiguration PutImageTagMutability PutLifecyclePolicy PutRegistryPolicy
+PutRegistryScanningConfiguration PutReplicationConfiguration PutSigningConfiguration
+RegisterPullTimeUpdateExclusion SetRepositoryPolicy StartImageScan StartLifecyclePolicyPreview
+StartReplicationBackfill StopReplicationBackfill TagResource UntagResource UpdateImageStorageClass
+UpdatePullThroughCacheRule UpdateRepositoryCreationTemplate UploadLayerPart ValidatePullThroughCacheRule
+`

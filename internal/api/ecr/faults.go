@@ -2,6 +2,7 @@ package ecr
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -30,8 +31,7 @@ type outcome struct {
 func outcomes() map[fault.Code]outcome {
 	invalid := outcome{code: "InvalidParameterException"}
 	manifest := outcome{code: "InvalidParameterException", parameter: "ImageManifest"} // ECR writes it with a capital
-	refused := func(code string) outcome { return outcome{code: code} }
-	return map[fault.Code]outcome{
+	table := map[fault.Code]outcome{
 		fault.InvalidParameter:      invalid,
 		fault.RepositoryNameInvalid: invalid,
 		fault.DigestInvalid:         invalid,
@@ -74,6 +74,44 @@ func outcomes() map[fault.Code]outcome {
 
 		fault.SettingUnsupported: invalid,
 		fault.LimitExceeded:      refused("LimitExceededException"),
+	}
+	maps.Copy(table, outcomesOfSettings())
+	return table
+}
+
+func refused(code string) outcome { return outcome{code: code} }
+
+// outcomesOfSettings is the part of the table about settings, upstream registries and what goes on in the background.
+func outcomesOfSettings() map[fault.Code]outcome {
+	return map[fault.Code]outcome{
+		fault.RepositoryPolicyNotFound:     refused("RepositoryPolicyNotFoundException"),
+		fault.RegistryPolicyNotFound:       refused("RegistryPolicyNotFoundException"),
+		fault.RegistrySettingInvalid:       refused("ValidationException"),
+		fault.TemplateExists:               refused("TemplateAlreadyExistsException"),
+		fault.TemplateNotFound:             refused("TemplateNotFoundException"),
+		fault.ExclusionExists:              refused("ExclusionAlreadyExistsException"),
+		fault.ExclusionNotFound:            refused("ExclusionNotFoundException"),
+		fault.SigningConfigurationNotFound: refused("SigningConfigurationNotFoundException"),
+
+		fault.LifecyclePolicyNotFound: refused("LifecyclePolicyNotFoundException"),
+		fault.PreviewNotFound:         refused("LifecyclePolicyPreviewNotFoundException"),
+		fault.PreviewInProgress:       refused("LifecyclePolicyPreviewInProgressException"),
+		fault.ScanNotFound:            refused("ScanNotFoundException"),
+		fault.ImageNotScannable:       refused("UnsupportedImageTypeException"),
+		fault.ImageArchived:           refused("ImageArchivedException"),
+		fault.StorageClassRefused:     refused("ImageStorageClassUpdateNotSupportedException"),
+
+		fault.PullThroughRuleExists:   refused("PullThroughCacheRuleAlreadyExistsException"),
+		fault.PullThroughRuleNotFound: refused("PullThroughCacheRuleNotFoundException"),
+		fault.UpstreamUnsupported:     refused("UnsupportedUpstreamRegistryException"),
+		fault.SecretNotFound:          refused("SecretNotFoundException"),
+		// Operations about layers and referrers have exceptions of their own for these three.
+		fault.UpstreamDenied:      refused("UnableToGetUpstreamImageException"),
+		fault.UpstreamBusy:        refused("UnableToGetUpstreamImageException"),
+		fault.UpstreamUnavailable: refused("UnableToGetUpstreamImageException"),
+		fault.BackfillInProgress:  refused("ReplicationBackfillInProgressException"),
+		fault.BackfillStatus:      refused("ReplicationBackfillInvalidStatusException"),
+		fault.BackfillNotFound:    refused("ReplicationBackfillNotFoundException"),
 	}
 }
 

@@ -13,6 +13,21 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
+// maxPutImageBody has room for a manifest of 4 MiB, in which each byte may be escaped as up to six, and for the other
+// members.
+const maxPutImageBody = 25 << 20
+
+// imageOperations names what is done with images.
+func (f face) imageOperations() map[string]awswire.Operation {
+	return map[string]awswire.Operation{
+		"PutImage":         awswire.Op(f.putImage).MaxBody(maxPutImageBody),
+		"BatchGetImage":    awswire.Op(f.batchGetImage),
+		"BatchDeleteImage": awswire.Op(f.batchDeleteImage),
+		"DescribeImages":   awswire.Op(f.describeImages),
+		"ListImages":       awswire.Op(f.listImages),
+	}
+}
+
 func (f face) putImage(ctx context.Context, call awswire.Call, in *wire.PutImageInput) (*wire.PutImageOutput, error) {
 	push, err := f.push(in)
 	if err != nil {

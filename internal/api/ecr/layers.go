@@ -23,6 +23,20 @@ const partSize = 10 << 20
 // linkLife is how long a link to a layer on this server lives, like one to a bucket.
 const linkLife = time.Hour
 
+// maxUploadLayerPartBody has room for a part of 20 MiB in base64 and for the other members.
+const maxUploadLayerPartBody = 29 << 20
+
+// layerOperations names what is done with layers.
+func (f face) layerOperations() map[string]awswire.Operation {
+	return map[string]awswire.Operation{
+		"BatchCheckLayerAvailability": awswire.Op(f.batchCheckLayerAvailability),
+		"InitiateLayerUpload":         awswire.Op(f.initiateLayerUpload),
+		"UploadLayerPart":             awswire.Op(f.uploadLayerPart).MaxBody(maxUploadLayerPartBody),
+		"CompleteLayerUpload":         awswire.Op(f.completeLayerUpload),
+		"GetDownloadUrlForLayer":      awswire.Op(f.getDownloadURLForLayer),
+	}
+}
+
 func (f face) batchCheckLayerAvailability(ctx context.Context, call awswire.Call, in *wire.BatchCheckLayerAvailabilityInput) (*wire.BatchCheckLayerAvailabilityOutput, error) {
 	name, err := f.repository(in.RepositoryName, in.RegistryId)
 	if err != nil {

@@ -14,6 +14,14 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 )
 
+// registryOperations names what is done with the registry as a whole.
+func (f face) registryOperations() map[string]awswire.Operation {
+	return map[string]awswire.Operation{
+		"GetAuthorizationToken": awswire.Op(f.getAuthorizationToken),
+		"DescribeRegistry":      awswire.Op(f.describeRegistry),
+	}
+}
+
 func (f face) getAuthorizationToken(ctx context.Context, call awswire.Call, in *wire.GetAuthorizationTokenInput) (*wire.GetAuthorizationTokenOutput, error) {
 	registryIDs, err := f.tokenRegistries(in.RegistryIds) //nolint:staticcheck // deprecated, and clients still send it
 	if err != nil {

@@ -15,6 +15,17 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
+// repositoryOperations names what is done with repositories.
+func (f face) repositoryOperations() map[string]awswire.Operation {
+	return map[string]awswire.Operation{
+		"CreateRepository":              awswire.Op(f.createRepository),
+		"DescribeRepositories":          awswire.Op(f.describeRepositories),
+		"DeleteRepository":              awswire.Op(f.deleteRepository),
+		"PutImageTagMutability":         awswire.Op(f.putImageTagMutability),
+		"PutImageScanningConfiguration": awswire.Op(f.putImageScanningConfiguration),
+	}
+}
+
 func (f face) createRepository(ctx context.Context, call awswire.Call, in *wire.CreateRepositoryInput) (*wire.CreateRepositoryOutput, error) {
 	name, err := f.newRepositoryName(call, in)
 	if err != nil {

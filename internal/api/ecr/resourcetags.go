@@ -12,6 +12,15 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
+// resourceTagOperations names what is done with a repository's resource tags.
+func (f face) resourceTagOperations() map[string]awswire.Operation {
+	return map[string]awswire.Operation{
+		"ListTagsForResource": awswire.Op(f.listTagsForResource),
+		"TagResource":         awswire.Op(f.tagResource),
+		"UntagResource":       awswire.Op(f.untagResource),
+	}
+}
+
 func (f face) listTagsForResource(ctx context.Context, call awswire.Call, in *wire.ListTagsForResourceInput) (*wire.ListTagsForResourceOutput, error) {
 	name, err := f.repositoryOfARN(in.ResourceArn)
 	if err != nil {

@@ -71,7 +71,13 @@ func exception(err error) (awswire.Exception, bool) {
 		fault.ReferencedLayersNotFound, fault.ReferencedImagesNotFound,
 		fault.LayerNotFound, fault.LayerInaccessible, fault.LayerExists, fault.LayerInUse, fault.LayerDigestMismatch, fault.LayerTooLarge,
 		fault.UploadNotFound, fault.UploadOutOfOrder, fault.UploadBusy, fault.UploadPartSize, fault.UploadPartTooSmall,
-		fault.UploadEmpty, fault.UploadInterrupted:
+		fault.UploadEmpty, fault.UploadInterrupted,
+		fault.RepositoryPolicyNotFound, fault.RegistryPolicyNotFound, fault.RegistrySettingInvalid, fault.TemplateExists,
+		fault.TemplateNotFound, fault.ExclusionExists, fault.ExclusionNotFound, fault.SigningConfigurationNotFound,
+		fault.LifecyclePolicyNotFound, fault.PreviewNotFound, fault.PreviewInProgress, fault.ScanNotFound, fault.ImageNotScannable,
+		fault.ImageArchived, fault.StorageClassRefused, fault.PullThroughRuleExists, fault.PullThroughRuleNotFound,
+		fault.UpstreamUnsupported, fault.SecretNotFound, fault.UpstreamDenied, fault.UpstreamBusy, fault.UpstreamUnavailable,
+		fault.BackfillInProgress, fault.BackfillStatus, fault.BackfillNotFound:
 		// No STS operation touches the registry; one that did is a mistake of ours, to be logged.
 		return awswire.Exception{
 			Code: "InternalFailure", Status: http.StatusInternalServerError, Message: "STS met a fault of the registry.",

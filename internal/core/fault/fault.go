@@ -9,6 +9,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code names one thing that goes wrong. It is comparable, and an error.
@@ -93,6 +94,59 @@ const (
 	// UploadInterrupted: the client's bytes stopped before their announced end; what came is kept.
 	UploadInterrupted Code = "upload interrupted"
 
+	// RepositoryPolicyNotFound: the repository has no policy.
+	RepositoryPolicyNotFound Code = "repository policy not found"
+	// RegistryPolicyNotFound: the registry has no policy.
+	RegistryPolicyNotFound Code = "registry policy not found"
+	// RegistrySettingInvalid: a setting of the registry breaks a documented constraint.
+	RegistrySettingInvalid Code = "registry setting invalid"
+	// TemplateExists: there is a repository creation template of that prefix.
+	TemplateExists Code = "template exists"
+	// TemplateNotFound: no repository creation template of that prefix.
+	TemplateNotFound Code = "template not found"
+	// ExclusionExists: the principal is excluded from pull times already.
+	ExclusionExists Code = "exclusion exists"
+	// ExclusionNotFound: the principal is not excluded from pull times.
+	ExclusionNotFound Code = "exclusion not found"
+	// SigningConfigurationNotFound: the registry signs nothing.
+	SigningConfigurationNotFound Code = "signing configuration not found"
+
+	// LifecyclePolicyNotFound: the repository has no lifecycle policy.
+	LifecyclePolicyNotFound Code = "lifecycle policy not found"
+	// PreviewNotFound: no preview of a lifecycle policy was asked for.
+	PreviewNotFound Code = "lifecycle preview not found"
+	// PreviewInProgress: a preview of the repository's is not done yet.
+	PreviewInProgress Code = "lifecycle preview in progress"
+	// ScanNotFound: the image was never scanned.
+	ScanNotFound Code = "scan not found"
+	// ImageNotScannable: scans make sense for images, and this is an artifact of another kind.
+	ImageNotScannable Code = "image not scannable"
+	// ImageArchived: the image is archived, and what was asked for needs it active.
+	ImageArchived Code = "image archived"
+	// StorageClassRefused: an image of this kind or state does not change its storage class.
+	StorageClassRefused Code = "storage class refused"
+
+	// PullThroughRuleExists: there is a pull-through cache rule of that prefix.
+	PullThroughRuleExists Code = "pull-through rule exists"
+	// PullThroughRuleNotFound: no pull-through cache rule of that prefix.
+	PullThroughRuleNotFound Code = "pull-through rule not found"
+	// UpstreamUnsupported: a registry that cannot be an upstream.
+	UpstreamUnsupported Code = "upstream unsupported"
+	// SecretNotFound: the configuration has no secret of that name.
+	SecretNotFound Code = "secret not found"
+	// UpstreamDenied: the upstream registry refused our credentials.
+	UpstreamDenied Code = "upstream denied"
+	// UpstreamBusy: the upstream registry asked us to come later. Its Detail may be a [Wait].
+	UpstreamBusy Code = "upstream busy"
+	// UpstreamUnavailable: the upstream registry does not answer as it should.
+	UpstreamUnavailable Code = "upstream unavailable"
+	// BackfillInProgress: the destination has a backfill that is not done yet.
+	BackfillInProgress Code = "backfill in progress"
+	// BackfillStatus: the backfill is done, so that it cannot be stopped, or not done, so that it has no results.
+	BackfillStatus Code = "backfill in another status"
+	// BackfillNotFound: no backfill of that id.
+	BackfillNotFound Code = "backfill not found"
+
 	// AccessDenied: the caller is known and not allowed. The message names principal, action and resource.
 	AccessDenied Code = "access denied"
 	// CredentialsMissing: the request carries none.
@@ -138,6 +192,11 @@ func All() []Code {
 		ReferencedLayersNotFound, ReferencedImagesNotFound,
 		LayerNotFound, LayerInaccessible, LayerExists, LayerInUse, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOutOfOrder, UploadBusy, UploadPartSize, UploadPartTooSmall, UploadEmpty, UploadInterrupted,
+		RepositoryPolicyNotFound, RegistryPolicyNotFound, RegistrySettingInvalid, TemplateExists, TemplateNotFound,
+		ExclusionExists, ExclusionNotFound, SigningConfigurationNotFound,
+		LifecyclePolicyNotFound, PreviewNotFound, PreviewInProgress, ScanNotFound, ImageNotScannable, ImageArchived, StorageClassRefused,
+		PullThroughRuleExists, PullThroughRuleNotFound, UpstreamUnsupported, SecretNotFound,
+		UpstreamDenied, UpstreamBusy, UpstreamUnavailable, BackfillInProgress, BackfillStatus, BackfillNotFound,
 		AccessDenied, CredentialsMissing, CredentialsMalformed, AccessKeyUnknown, SignatureMismatch, SignatureExpired,
 		TokenInvalid, TokenExpired,
 		OperationUnknown, OperationUnsupported, SettingUnsupported, RequestMalformed, RequestTooLarge,
@@ -210,6 +269,9 @@ func BadParameter(name, constraint string) *Error {
 	return New(InvalidParameter, "Invalid parameter at '%s' failed to satisfy constraint: '%s'", name, constraint).
 		With(Parameter{Name: name, Constraint: constraint})
 }
+
+// Wait is the detail of UpstreamBusy: how long the upstream asked us to wait.
+type Wait struct{ For time.Duration }
 
 // UploadPosition is the detail of UploadOutOfOrder: how many bytes the upload has.
 type UploadPosition struct {

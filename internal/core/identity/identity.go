@@ -19,6 +19,13 @@ type Caller struct {
 	UserID      string // what sts:GetCallerIdentity calls UserId
 	AccessKeyID string // the key the credentials go back to
 	Root        bool   // the account's root principal, whom no policy limits
+	Service     bool   // the server itself at work, whom no policy limits: see Service
+}
+
+// Service is the server itself, at some work of its own. Its name stands where others have an ARN and is
+// none, so that nobody can have it: berth:lifecycle.
+func Service(account, name string) Caller {
+	return Caller{Account: account, ARN: "berth:" + name, UserID: "berth:" + name, Service: true}
 }
 
 // AccessKey is a long-lived credential. Secret is in the clear here and sealed wherever it rests.

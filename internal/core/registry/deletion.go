@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -29,7 +30,7 @@ func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, rep
 		return nil, err
 	}
 	var results []Deleted
-	err := r.store.Update(ctx, func(tx Tx) error {
+	err := r.change(ctx, func(tx Tx) error {
 		repo, err := r.lockRepository(ctx, tx, repository)
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func (r *Registry) DeleteImage(ctx context.Context, caller identity.Caller, repo
 	if err := r.onRepository(caller, repository, policy.BatchDeleteImage); err != nil {
 		return err
 	}
-	return r.store.Update(ctx, func(tx Tx) error {
+	return r.change(ctx, func(tx Tx) error {
 		repo, err := r.lockRepository(ctx, tx, repository)
 		if err != nil {
 			return err
@@ -144,6 +145,9 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 	if err := d.tx.DeleteImage(ctx, img.ID); err != nil {
 		return nil, fmt.Errorf("deleting image %s: %w", img.Digest, err)
 	}
+	if err := d.registry.tell(ctx, d.tx, about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags)); err != nil {
+		return nil, err
+	}
 	if len(img.Tags) == 0 {
 		return []ImageID{{Digest: img.Digest.String()}}, nil
 	}
@@ -161,7 +165,7 @@ func (d deletion) untag(ctx context.Context, img Image, tag string) error {
 	if err := d.tx.DeleteTag(ctx, d.repo.ID, tag); err != nil {
 		return fmt.Errorf("deleting tag %s: %w", tag, err)
 	}
-	return nil
+	return d.registry.tell(ctx, d.tx, about(event.ImageUntagged, d.repo, img, d.caller.ARN, []string{tag}))
 }
 
 // record writes the end of tags into their history.

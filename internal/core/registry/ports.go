@@ -33,6 +33,7 @@ type Queries interface {
 	ImageQueries
 	TagQueries
 	LayerQueries
+	SettingQueries
 	LookUps
 }
 
@@ -58,6 +59,8 @@ type Tx interface {
 	TagWrites
 	LayerWrites
 	UploadWrites
+	SettingWrites
+	EventWrites
 }
 
 // RepositoryQueries reads repositories.

@@ -1,12 +1,14 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -20,6 +22,20 @@ type Push struct {
 	MediaType  string     // as the client declared it; may be empty
 	Digest     oci.Digest // what the client says the manifest's digest is; may be empty
 	Tags       []string   // tags to point to it; none leaves it untagged
+	// Source is by what way it comes, and says which permission it needs; empty is event.Push.
+	Source event.Source
+}
+
+// permission is what the caller must be allowed.
+func (p Push) permission() policy.Action {
+	switch p.Source {
+	case event.PullThrough:
+		return policy.BatchImportUpstreamImage
+	case event.Replication:
+		return policy.ReplicateImage
+	case event.Push, event.Signing:
+	}
+	return policy.PutImage
 }
 
 // Pushed tells what a push did.
@@ -31,11 +47,12 @@ type Pushed struct {
 	Unchanged bool
 }
 
-// PutImage stores a manifest and moves its tags (ecr:PutImage). The manifest is kept byte for byte; all
+// PutImage stores a manifest and moves its tags (ecr:PutImage, or what the push's source needs). The manifest is kept byte for byte; all
 // that it names must be in the repository; a tag moves only where the repository lets it. Pushing what
 // is there already changes nothing, not even the push time, and is allowed for immutable tags too.
 func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push) (Pushed, error) {
-	if err := r.onRepository(caller, p.Repository, policy.PutImage); err != nil {
+	p.Source = cmp.Or(p.Source, event.Push)
+	if err := r.onRepository(caller, p.Repository, p.permission()); err != nil {
 		return Pushed{}, err
 	}
 	for _, t := range p.Tags {
@@ -56,12 +73,12 @@ func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push)
 		Subject: m.Subject.Digest, ManifestSize: int64(len(p.Manifest)), Annotations: m.Annotations, Manifest: p.Manifest,
 	}
 	var pushed Pushed
-	err = r.store.Update(ctx, func(tx Tx) error {
+	err = r.change(ctx, func(tx Tx) error {
 		repo, err := r.lockRepository(ctx, tx, p.Repository)
 		if err != nil {
 			return err
 		}
-		pushed, err = r.putImage(ctx, tx, caller, repo, img, m, p.Tags)
+		pushed, err = r.putImage(ctx, tx, caller, repo, img, m, p)
 		return err
 	})
 	return pushed, err
@@ -77,7 +94,7 @@ func settleDigest(p Push) (oci.Digest, error) {
 	return p.Digest, nil
 }
 
-func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, m oci.Manifest, tags []string) (Pushed, error) {
+func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, m oci.Manifest, p Push) (Pushed, error) {
 	old, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Digest: img.Digest})
 	known := err == nil
 	switch {
@@ -90,8 +107,17 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	default:
 		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
 	}
-	moved, err := r.moveTags(ctx, tx, caller, repo, img, tags)
-	return Pushed{Image: img, Known: known, Unchanged: known && moved == 0}, err
+	moved, err := r.moveTags(ctx, tx, caller, repo, img, p.Tags)
+	if err != nil {
+		return Pushed{}, err
+	}
+	pushed := Pushed{Image: img, Known: known, Unchanged: known && len(moved) == 0}
+	if pushed.Unchanged {
+		return pushed, nil
+	}
+	e := about(event.ImagePushed, repo, img, caller.ARN, moved)
+	e.New, e.Source = !known, p.Source
+	return pushed, r.tell(ctx, tx, e)
 }
 
 // insertImage checks what the manifest refers to and adds the image.
@@ -226,36 +252,37 @@ func (r *Registry) requireImages(ctx context.Context, tx Tx, repo Repository, ch
 	return largest, nil
 }
 
-// moveTags points each tag to the image, where the repository lets it, and tells how many were not there
-// yet.
-func (r *Registry) moveTags(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, tags []string) (int, error) {
+// moveTags points each tag to the image, where the repository lets it, and tells which were not there yet.
+func (r *Registry) moveTags(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, tags []string) ([]string, error) {
 	var changes []TagChange
+	var moved []string
 	for i, t := range tags {
 		if slices.Contains(tags[:i], t) {
 			continue
 		}
 		from, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Tag: t})
 		if err != nil && !errors.Is(err, ErrNoRow) {
-			return 0, fmt.Errorf("looking for tag %s: %w", t, err)
+			return nil, fmt.Errorf("looking for tag %s: %w", t, err)
 		}
 		if err == nil && from.ID == img.ID {
 			continue
 		}
 		if err == nil && !repo.TagMovable(t) {
-			return 0, fault.New(fault.TagImmutable,
+			return nil, fault.New(fault.TagImmutable,
 				"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the repository is immutable.", t, repo.Name)
 		}
 		at := r.now()
 		if err := tx.SetTag(ctx, repo.ID, t, img.ID, at); err != nil {
-			return 0, fmt.Errorf("setting tag %s: %w", t, err)
+			return nil, fmt.Errorf("setting tag %s: %w", t, err)
 		}
+		moved = append(moved, t)
 		changes = append(changes, TagChange{Repository: repo.Name, Tag: t, From: from.Digest, To: img.Digest, At: at, Actor: caller.ARN})
 	}
 	if len(changes) == 0 {
-		return 0, nil
+		return nil, nil
 	}
 	if err := tx.RecordTagChanges(ctx, changes); err != nil {
-		return 0, fmt.Errorf("recording tag history: %w", err)
+		return nil, fmt.Errorf("recording tag history: %w", err)
 	}
-	return len(changes), nil
+	return moved, nil
 }

@@ -26,13 +26,15 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field must be set.
+// Config is what a Registry needs; every field but Notify must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
 	Account string // 12 digits: the registry's id
 	Region  string
 	Now     func() time.Time
+	// Notify is called when there are new events in the outbox. It returns at once.
+	Notify func()
 }
 
 // Registry is one account's registry. Its methods may be called from many goroutines.
@@ -42,6 +44,7 @@ type Registry struct {
 	account string
 	region  string
 	now     func() time.Time
+	notify  func()
 	pulls   *pullRecorder
 	busy    sync.Map // upload ids that a request is working on, each to itself
 }
@@ -50,8 +53,9 @@ type Registry struct {
 func New(c Config) *Registry {
 	return &Registry{
 		store: c.Store, blobs: c.Blobs, account: c.Account, region: c.Region,
-		now:   func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		pulls: newPullRecorder(),
+		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+		notify: c.Notify,
+		pulls:  newPullRecorder(),
 	}
 }
 
@@ -76,7 +80,7 @@ func (r *Registry) MayDescribe(_ context.Context, caller identity.Caller) error 
 // authorize is where every operation asks. Until policies join, the account's root principal is allowed
 // everything and nobody else anything.
 func (r *Registry) authorize(caller identity.Caller, action policy.Action, resource string) error {
-	if caller.Root && caller.Account == r.account {
+	if (caller.Root || caller.Service) && caller.Account == r.account {
 		return nil
 	}
 	who := caller.ARN

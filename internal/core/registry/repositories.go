@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
@@ -54,21 +55,30 @@ func (r *Registry) CreateRepository(ctx context.Context, caller identity.Caller,
 		return Repository{}, err
 	}
 	repo := Repository{Name: n.Name, CreatedAt: r.now(), Mutability: n.Mutability, Exclusions: n.Exclusions, ScanOnPush: n.ScanOnPush}
-	err = r.store.Update(ctx, func(tx Tx) error {
-		id, err := tx.InsertRepository(ctx, repo)
-		if errors.Is(err, ErrConflict) {
-			return fault.New(fault.RepositoryExists, "The repository with name '%s' already exists in the registry with id '%s'", n.Name, r.account)
-		}
-		if err != nil {
-			return fmt.Errorf("inserting repository %s: %w", n.Name, err)
-		}
-		repo.ID = id
-		if len(tags) == 0 {
-			return nil
-		}
-		return tx.SetResourceTags(ctx, id, tags)
+	err = r.change(ctx, func(tx Tx) (err error) {
+		repo, err = r.insertRepository(ctx, tx, caller, repo, tags)
+		return err
 	})
 	return repo, err
+}
+
+// insertRepository adds one with its resource tags, or answers fault.RepositoryExists.
+func (r *Registry) insertRepository(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, tags []ResourceTag) (Repository, error) {
+	id, err := tx.InsertRepository(ctx, repo)
+	if errors.Is(err, ErrConflict) {
+		return Repository{}, fault.New(fault.RepositoryExists,
+			"The repository with name '%s' already exists in the registry with id '%s'", repo.Name, r.account)
+	}
+	if err != nil {
+		return Repository{}, fmt.Errorf("inserting repository %s: %w", repo.Name, err)
+	}
+	repo.ID = id
+	if len(tags) > 0 {
+		if err := tx.SetResourceTags(ctx, id, tags); err != nil {
+			return Repository{}, fmt.Errorf("setting resource tags of %s: %w", repo.Name, err)
+		}
+	}
+	return repo, r.tell(ctx, tx, event.Event{Kind: event.RepositoryCreated, Actor: caller.ARN, Repository: repo.Name, RepositoryID: id})
 }
 
 // Repository gets one by name (ecr:DescribeRepositories).
@@ -121,7 +131,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller,
 	}
 	var repo Repository
 	var orphans []Upload
-	err := r.store.Update(ctx, func(tx Tx) (err error) {
+	err := r.change(ctx, func(tx Tx) (err error) {
 		if repo, err = r.lockRepository(ctx, tx, name); err != nil {
 			return err
 		}
@@ -136,8 +146,10 @@ func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller,
 		if err := r.recordTagsGone(ctx, tx, caller, repo); err != nil {
 			return err
 		}
-		orphans, err = tx.DeleteRepository(ctx, repo.ID)
-		return err
+		if orphans, err = tx.DeleteRepository(ctx, repo.ID); err != nil {
+			return err
+		}
+		return r.tell(ctx, tx, event.Event{Kind: event.RepositoryDeleted, Actor: caller.ARN, Repository: name, RepositoryID: repo.ID})
 	})
 	if err != nil {
 		return Repository{}, err

@@ -10,7 +10,7 @@ import (
 //
 //	texts($n)     the strings of a JSON list, as rows of one column, value
 //	objects($n)   the objects of a JSON list, as rows of one column, value, to be picked apart with ->>
-//	FOR UPDATE, FOR NO KEY UPDATE, FOR KEY SHARE
+//	FOR UPDATE (SKIP LOCKED), FOR NO KEY UPDATE, FOR KEY SHARE
 //	              row locks, which SQLite, having one writer, neither has nor needs
 //
 // Lists travel as one JSON parameter, so that a statement has the same text, and stays prepared, for
@@ -38,7 +38,7 @@ func postgresDialect() dialect {
 // sql gives the text in the dialect's words.
 func (d dialect) sql(text string) string {
 	if !d.locks {
-		text = strings.NewReplacer(" FOR UPDATE", "", " FOR NO KEY UPDATE", "", " FOR KEY SHARE", "").Replace(text)
+		text = strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "", " FOR NO KEY UPDATE", "", " FOR KEY SHARE", "").Replace(text)
 	}
 	if strings.Contains(text, "texts(") {
 		text = regexp.MustCompile(`\btexts\(\$(\d+)\)`).ReplaceAllString(text, strings.Replace(d.texts, "$1", "$$$1", 1))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,6 +83,8 @@ func (o opener) strings(t *testing.T, query string) []string {
 
 // TestBothEnginesHaveTheSameSchema compares tables, columns, their kinds, whether they may be null, keys
 // and indexes with one checked-in list.
+var rewrite = flag.Bool("update", false, "rewrite testdata/schema.txt from SQLite's tables")
+
 func TestBothEnginesHaveTheSameSchema(t *testing.T) {
 	t.Parallel()
 	golden, err := os.ReadFile(filepath.Join("testdata", "schema.txt"))
@@ -97,6 +100,12 @@ func TestBothEnginesHaveTheSameSchema(t *testing.T) {
 			columns, indexes = postgresColumns, postgresIndexes
 		}
 		got := slices.Concat(o.strings(t, columns), o.strings(t, indexes))
+		if *rewrite && strings.HasSuffix(t.Name(), "sqlite") {
+			if err := os.WriteFile(filepath.Join("testdata", "schema.txt"), []byte(strings.Join(got, "\n")+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
 		if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(golden)), "\n"), got); diff != "" {
 			t.Errorf("the schema differs from testdata/schema.txt (-want +got):\n%s", diff)
 		}

@@ -1,0 +1,24 @@
+package app
+
+import (
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/event"
+	"github.com/hoopstat-haus/berth/internal/jobs"
+)
+
+// lookAgain is how often a job looks for what other replicas, or a crash, have left it.
+const lookAgain = 5 * time.Second
+
+// jobs lists the background work.
+func (a *App) jobs() []jobs.Job {
+	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.handlers(), Now: a.deps.Now}
+	return []jobs.Job{
+		{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
+	}
+}
+
+// handlers lists the parts that want to know what happened.
+func (a *App) handlers() map[string]event.Handler {
+	return map[string]event.Handler{}
+}

@@ -1,0 +1,85 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Outbox is where events wait. Storage implements it; any number of replicas may take from one.
+type Outbox interface {
+	// Claim takes at most limit events that are due, oldest first, and makes them due again at the given
+	// time, in case whoever took them does not come back.
+	Claim(ctx context.Context, now, again time.Time, limit int) ([]Event, error)
+	// Done removes events that everybody has handled.
+	Done(ctx context.Context, ids []int64) error
+	// Retry counts a failed attempt and makes the event due at a time.
+	Retry(ctx context.Context, id int64, at time.Time) error
+}
+
+// Handler is a part that wants to know. It returns when what follows from the event is recorded durably;
+// long work it leaves to a job of its own.
+type Handler interface {
+	Handle(ctx context.Context, e Event) error
+}
+
+const (
+	batch = 100
+	// claim is longer than handling a batch takes, and bounds how long a crash delays its events.
+	claim      = time.Minute
+	firstRetry = time.Second
+	lastRetry  = 10 * time.Minute
+)
+
+// Dispatcher hands events on. Its fields must be set.
+type Dispatcher struct {
+	Outbox   Outbox
+	Handlers map[string]Handler // by a name for the log
+	Now      func() time.Time
+}
+
+// Once hands on a batch of events that are due, and tells whether there may be more. An event that a
+// handler fails stays in the outbox, and the errors say which.
+func (d Dispatcher) Once(ctx context.Context) (more bool, err error) {
+	now := d.Now()
+	events, err := d.Outbox.Claim(ctx, now, now.Add(claim), batch)
+	if err != nil {
+		return false, fmt.Errorf("taking events from the outbox: %w", err)
+	}
+	var done []int64
+	var problems []error
+	for _, e := range events {
+		if err := d.handle(ctx, e); err != nil {
+			problems = append(problems, err, d.Outbox.Retry(ctx, e.ID, d.Now().Add(Backoff(e.Attempts, firstRetry, lastRetry))))
+			continue
+		}
+		done = append(done, e.ID)
+	}
+	if len(done) > 0 {
+		problems = append(problems, d.Outbox.Done(ctx, done))
+	}
+	return len(events) == batch, errors.Join(problems...)
+}
+
+func (d Dispatcher) handle(ctx context.Context, e Event) error {
+	var problems []error
+	for name, h := range d.Handlers {
+		if err := h.Handle(ctx, e); err != nil {
+			problems = append(problems, fmt.Errorf("%s of event %d (%s %s): %w", name, e.ID, e.Kind, e.Repository, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// Backoff is how long to wait after a number of failed attempts: first, then twice as long each time, up to
+// most.
+func Backoff(attempts int, first, most time.Duration) time.Duration {
+	wait := first
+	for range attempts {
+		if wait *= 2; wait >= most {
+			return most
+		}
+	}
+	return wait
+}

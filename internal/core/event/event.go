@@ -1,0 +1,63 @@
+// Package event is what happened in a registry, and how its other parts hear of it: the outbox.
+//
+// The transaction that changes something records the [Event] with it, so that an event is there exactly when
+// the change is. A [Dispatcher] hands events on to the [Handler]s of the other parts (signing, replication,
+// scanning, metering …), at least once and mostly in order. A handler that fails gets the event again later,
+// and so do its neighbours: handling the same event twice does what handling it once does.
+package event
+
+import (
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+)
+
+// Kind says what happened.
+type Kind string
+
+// The kinds.
+const (
+	// ImagePushed: a manifest came in that the repository did not have, or tags were pointed to one.
+	ImagePushed Kind = "image.pushed"
+	// ImageDeleted: an image is gone, with the tags it had.
+	ImageDeleted Kind = "image.deleted"
+	// ImageUntagged: tags are gone, and their image stays.
+	ImageUntagged Kind = "image.untagged"
+	// ImageArchived: an image's storage class is archive now.
+	ImageArchived Kind = "image.archived"
+	// ImageRestored: an archived image is active again.
+	ImageRestored Kind = "image.restored"
+	// RepositoryCreated and RepositoryDeleted say what their names say.
+	RepositoryCreated Kind = "repository.created"
+	RepositoryDeleted Kind = "repository.deleted"
+)
+
+// Source is by what way an image came in.
+type Source string
+
+// The sources.
+const (
+	Push        Source = "push"         // somebody pushed it
+	PullThrough Source = "pull-through" // it was fetched from an upstream registry
+	Replication Source = "replication"  // another registry sent it
+	Signing     Source = "signing"      // this registry made it
+)
+
+// Event is one thing that happened. Which members are set goes by Kind.
+type Event struct {
+	ID           int64 // of the outbox, rising
+	Kind         Kind
+	At           time.Time
+	Actor        string // the caller's ARN
+	Repository   string
+	RepositoryID int64
+	Digest       oci.Digest // of the image
+	Tags         []string   // that were set, or are gone
+	New          bool       // ImagePushed: the repository did not have the image before
+	MediaType    string     // of the image
+	ArtifactType string
+	Subject      oci.Digest // of the image; empty when it refers to nothing
+	Source       Source     // ImagePushed
+
+	Attempts int // how often handing it on has failed
+}

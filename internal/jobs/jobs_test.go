@@ -1,0 +1,54 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/jobs"
+)
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		began := time.Now()
+		bell := jobs.NewBell()
+		var at []time.Duration
+		job := jobs.Job{Name: "work", Every: 10 * time.Second, Wake: bell.C(), Do: func(context.Context) (bool, error) {
+			at = append(at, time.Since(began))
+			switch len(at) {
+			case 1:
+				return true, nil // more at once
+			case 3:
+				return false, errors.New("broken")
+			case 4:
+				panic("worse")
+			}
+			return false, nil
+		}}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			jobs.Run(ctx, slog.New(slog.DiscardHandler), []jobs.Job{job})
+		}()
+		time.Sleep(35 * time.Second) //nolint:forbidigo // the clock of the bubble
+		bell.Ring()
+		bell.Ring()
+		synctest.Wait()
+		stop()
+		<-done
+		want := []time.Duration{0, 0, 10 * time.Second, 20 * time.Second, 30 * time.Second, 35 * time.Second}
+		if len(at) < len(want) {
+			t.Fatalf("the job ran at %v, want %v", at, want)
+		}
+		for i, w := range want {
+			if at[i] != w {
+				t.Errorf("run %d at %v, want %v", i, at[i], w)
+			}
+		}
+	})
+}
