@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,8 +31,15 @@ func ecrMembers() map[string]string { return map[string]string{"Tag.Key": "Key",
 
 func stsMembers() map[string]string { return map[string]string{"PolicyDescriptorType.Arn": "arn"} }
 
+// snapshot is one golden request or response: what stands above its body, and the body.
+type snapshot struct {
+	status    int    // of a response
+	operation string // in X-Amz-Target; Query has none
+	body      string
+}
+
 // snapshots finds the golden requests or responses that the SDK's authors ship with a service's module.
-func snapshots(t *testing.T, service, folder string) map[string]string {
+func snapshots(t *testing.T, service, folder string) map[string]snapshot {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/"+service).Output()
 	if err != nil {
@@ -38,22 +49,42 @@ func snapshots(t *testing.T, service, folder string) map[string]string {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("the SDK's module for %s has no %s: %v", service, folder, err)
 	}
-	found := map[string]string{}
+	found := map[string]snapshot{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, body, ok := strings.Cut(strings.TrimPrefix(string(text), "POST /\n"), "\n\n")
+		head, body, ok := strings.Cut(strings.TrimPrefix(string(text), "POST /\n"), "\n\n")
 		if rest, again := strings.CutPrefix(body, "Content-Type"); again { // requests have an empty line more
-			_, body, ok = strings.Cut(rest, "\n\n")
+			head, body, ok = strings.Cut(rest, "\n\n")
 		}
 		if !ok {
 			t.Fatalf("%s has no body:\n%s", file, text)
 		}
-		found[filepath.Base(file)] = strings.TrimSpace(body)
+		s := snapshot{body: strings.TrimSpace(body)}
+		lines := strings.Split(head, "\n")
+		s.status, _ = strconv.Atoi(lines[0])
+		for _, line := range lines {
+			if target, ok := strings.CutPrefix(line, "X-Amz-Target: "); ok {
+				_, s.operation, _ = strings.Cut(target, ".")
+			}
+		}
+		found[filepath.Base(file)] = s
 	}
 	return found
+}
+
+// modelledErrors names the errors that ECR's model has, from the SDK's own list of them.
+func modelledErrors() []string {
+	var names []string
+	for _, entry := range ecr.TypeRegistry.Entries {
+		if err, ok := entry.New().(smithy.APIError); ok {
+			names = append(names, err.ErrorCode())
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // operations maps the operations of an SDK's client to their Input and Output types.
@@ -70,7 +101,7 @@ func operations(client any) (inputs, outputs map[string]reflect.Type) {
 	return inputs, outputs
 }
 
-// fill sets everything in v the way the SDK's snapshots are filled, enumerations excepted.
+// fill sets everything in v the way the SDK's snapshots are filled; an enumeration gets its first value.
 func fill(v reflect.Value, name string, depth int) {
 	switch {
 	case v.Type() == reflect.TypeFor[time.Time]():
@@ -81,6 +112,10 @@ func fill(v reflect.Value, name string, depth int) {
 	}
 	switch v.Kind() {
 	case reflect.String:
+		if values := v.MethodByName("Values"); values.IsValid() {
+			v.Set(values.Call(nil)[0].Index(0))
+			return
+		}
 		v.SetString("__" + strings.ToUpper(name[:1]) + name[1:] + "__")
 	case reflect.Bool:
 		v.SetBool(true)
@@ -93,7 +128,7 @@ func fill(v reflect.Value, name string, depth int) {
 		fill(v.Elem(), name, depth+1)
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			v.SetBytes([]byte("__" + name + "__"))
+			v.SetBytes([]byte("blob"))
 			return
 		}
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
@@ -149,11 +184,19 @@ func TestECRSnapshots(t *testing.T) {
 	t.Parallel()
 	codec := awswire.NewJSONCodec(ecrMembers())
 	inputs, outputs := operations(&ecr.Client{})
-	check := func(t *testing.T, typ reflect.Type, golden string) {
+	check := func(t *testing.T, name string, typ reflect.Type, s snapshot) {
 		t.Helper()
-		v := reflect.New(typ)
+		if typ == nil || s.operation != name {
+			t.Fatalf("a snapshot of %s for %s, whose type in the SDK is %v", s.operation, name, typ)
+		}
+		golden := s.body
+		v, want := reflect.New(typ), reflect.New(typ)
 		if err := codec.DecodeJSON([]byte(golden), v.Interface()); err != nil {
 			t.Fatalf("decoding into %s: %v\n%s", typ, err, golden)
+		}
+		fill(want.Elem(), "x", 0)
+		if diff := cmp.Diff(want.Interface(), v.Interface(), unexported()); diff != "" {
+			t.Errorf("decoding into %s (-what the SDK had +ours):\n%s", typ, diff)
 		}
 		if empty := unfilled(v.Elem(), typ.Name()); len(empty) > 0 {
 			t.Errorf("decoding into %s left out %v\n%s", typ, empty, golden)
@@ -172,7 +215,7 @@ func TestECRSnapshots(t *testing.T) {
 		seen++
 		t.Run("request "+name, func(t *testing.T) {
 			t.Parallel()
-			check(t, inputs[name], golden)
+			check(t, name, inputs[name], golden)
 		})
 	}
 	for file, golden := range snapshots(t, "ecr", "response_snapshot") {
@@ -183,7 +226,10 @@ func TestECRSnapshots(t *testing.T) {
 		seen++
 		t.Run("response "+name, func(t *testing.T) {
 			t.Parallel()
-			check(t, outputs[name], golden)
+			check(t, name, outputs[name], golden)
+			if golden.status != http.StatusOK {
+				t.Errorf("the SDK's answer to %s is HTTP %d, Berth's are 200", name, golden.status)
+			}
 		})
 	}
 	if want := 2 * len(inputs); seen != want {
@@ -195,11 +241,14 @@ func TestECRSnapshots(t *testing.T) {
 // the typed error of it.
 func TestECRErrorSnapshots(t *testing.T) {
 	t.Parallel()
-	golden := map[string]string{}
-	for file, body := range snapshots(t, "ecr", "response_snapshot") {
+	golden := map[string]snapshot{}
+	for file, s := range snapshots(t, "ecr", "response_snapshot") {
 		if name, ok := strings.CutSuffix(file, ".error.snap"); ok {
-			golden[name] = body
+			golden[name] = s
 		}
+	}
+	if diff := cmp.Diff(modelledErrors(), slices.Sorted(maps.Keys(golden))); diff != "" {
+		t.Errorf("the errors of the SDK's types and those with a snapshot (-types +snapshots):\n%s", diff)
 	}
 	service := toyECR(map[string]awswire.Operation{
 		// The policy's text says which error is wanted.
@@ -208,8 +257,8 @@ func TestECRErrorSnapshots(t *testing.T) {
 		}),
 	})
 	service.Exceptions = func(err error) (awswire.Exception, bool) {
-		e := awswire.Exception{Code: err.Error()}
-		if unmarshal := json.Unmarshal([]byte(golden[e.Code]), &e.Members); unmarshal != nil {
+		e := awswire.Exception{Code: err.Error(), Status: golden[err.Error()].status}
+		if unmarshal := json.Unmarshal([]byte(golden[e.Code].body), &e.Members); unmarshal != nil {
 			return e, false
 		}
 		e.Message, _ = e.Members["message"].(string)
@@ -223,10 +272,10 @@ func TestECRErrorSnapshots(t *testing.T) {
 			t.Parallel()
 			code, header, got := h.send(t, "POST", "/", target("SetRepositoryPolicy"), `{"policyText":"`+name+`"}`, "ecr")
 			var wantJSON, gotJSON any
-			if err := errors.Join(json.Unmarshal([]byte(want), &wantJSON), json.Unmarshal([]byte(got), &gotJSON)); err != nil {
-				t.Fatalf("%v in\n%s\n%s", err, want, got)
+			if err := errors.Join(json.Unmarshal([]byte(want.body), &wantJSON), json.Unmarshal([]byte(got), &gotJSON)); err != nil {
+				t.Fatalf("%v in\n%s\n%s", err, want.body, got)
 			}
-			if diff := cmp.Diff(wantJSON, gotJSON); diff != "" || code != 400 || header.Get("X-Amzn-Errortype") != name {
+			if diff := cmp.Diff(wantJSON, gotJSON); diff != "" || code != want.status || header.Get("X-Amzn-Errortype") != name {
 				t.Errorf("%d %v (-SDK's +ours):\n%s", code, header, diff)
 			}
 			_, err := h.ecr().SetRepositoryPolicy(t.Context(), &ecr.SetRepositoryPolicyInput{RepositoryName: &name, PolicyText: &name})
@@ -277,8 +326,8 @@ func TestSTSSnapshots(t *testing.T) {
 	if len(golden) != len(inputs) {
 		t.Errorf("%d snapshots for %d operations", len(golden), len(inputs))
 	}
-	for file, form := range golden {
-		name := strings.TrimSuffix(file, ".request.snap")
+	for file, s := range golden {
+		form, name := s.body, strings.TrimSuffix(file, ".request.snap")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			want, got := reflect.New(inputs[name]), reflect.New(inputs[name])

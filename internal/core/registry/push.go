@@ -100,6 +100,7 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	switch {
 	case known:
 		img = old
+		img.Manifest = p.Manifest // ImageIn reads none; the bytes are the same
 	case errors.Is(err, ErrNoRow):
 		if img, err = r.insertImage(ctx, tx, repo, img, m); err != nil {
 			return Pushed{}, err
