@@ -112,6 +112,11 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Notify: a.outbox.Ring,
 	})
+	if a.cfg.CreateOnPush {
+		if err := a.registry.EnsureCreateOnPush(ctx, identity.Service(a.cfg.Account, "create-on-push")); err != nil {
+			return nil, err
+		}
+	}
 	return directory, nil
 }
 

@@ -39,6 +39,8 @@ type Config struct {
 	MasterKey     string // the key itself, or empty: read MasterKeyFile
 	MasterKeyFile string // absolute path
 
+	CreateOnPush bool // see registry.EnsureCreateOnPush
+
 	LogFormat       LogFormat
 	LogLevel        slog.Level
 	ShutdownTimeout time.Duration

@@ -100,7 +100,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"s3-region":          {"eu-west-2", "BERTH_BLOBS=s3://bucket"}, "s3-path-style": {"true", "BERTH_BLOBS=s3://bucket"},
 		"s3-access-key-id":     {"id", "BERTH_BLOBS=s3://bucket BERTH_S3_SECRET_ACCESS_KEY=s"},
 		"s3-secret-access-key": {"s", "BERTH_BLOBS=s3://bucket BERTH_S3_ACCESS_KEY_ID=id"},
-		"blob-delivery":        {"proxy", "BERTH_BLOBS=s3://bucket"}, "master-key-file": {"/key", ""},
+		"blob-delivery":        {"proxy", "BERTH_BLOBS=s3://bucket"}, "create-on-push": {"true", ""}, "master-key-file": {"/key", ""},
 		"master-key": {strings.Repeat("ab", 32), ""}, "log-format": {"json", ""}, "log-level": {"debug", ""}, "shutdown-timeout": {"5s", ""},
 	}
 	for _, o := range config.Options() {
@@ -142,7 +142,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 // fields prints the exported fields, which is what the rest of Berth sees.
 func fields(c config.Config) string {
 	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3,
-		c.Delivery, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout)
+		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {

@@ -152,6 +152,11 @@ func storageOptions() []Option {
 func runOptions() []Option {
 	return []Option{
 		{
+			Name: "create-on-push", Default: "false", Bool: true,
+			Usage: "have pushes make repositories that are missing, by a creation template for ROOT, which stays when this is taken back",
+			set:   boolean(func(c *Config) *bool { return &c.CreateOnPush }),
+		},
+		{
 			Name: "master-key-file", Computed: "master.key in the data directory, made at the first start",
 			Usage: "file with the key that secrets in the database are sealed under",
 			set:   path(func(c *Config) *string { return &c.MasterKeyFile }),

@@ -77,6 +77,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.imageOperations(),
 		f.layerOperations(),
 		f.registryOperations(),
+		f.templateOperations(),
 	} {
 		maps.Copy(all, family)
 	}

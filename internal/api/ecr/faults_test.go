@@ -90,6 +90,11 @@ func valid() map[string]string {
 		"GetDownloadUrlForLayer":        `{` + named + `,"layerDigest":"` + digest + `"}`,
 		"GetAuthorizationToken":         `{}`,
 		"DescribeRegistry":              `{}`,
+
+		"CreateRepositoryCreationTemplate":    `{"prefix":"team","appliedFor":["CREATE_ON_PUSH"]}`,
+		"DescribeRepositoryCreationTemplates": `{}`,
+		"UpdateRepositoryCreationTemplate":    `{"prefix":"team"}`,
+		"DeleteRepositoryCreationTemplate":    `{"prefix":"team"}`,
 	}
 }
 

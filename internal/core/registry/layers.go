@@ -143,7 +143,7 @@ func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repos
 	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload); err != nil {
 		return Layer{}, false, err
 	}
-	if _, err := r.repository(ctx, r.store.Read(), repository); err != nil {
+	if err := r.checkPushable(ctx, caller, repository); err != nil {
 		return Layer{}, false, err
 	}
 	source, err := r.mountSource(ctx, caller, d, from)
@@ -151,36 +151,25 @@ func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repos
 		return Layer{}, false, err
 	}
 	var layer Layer
-	mounted := false
-	err = r.store.Update(ctx, func(tx Tx) error {
-		mounted = false
-		to, err := r.repository(ctx, tx, repository)
+	err = r.pushTo(ctx, caller, repository, func(tx Tx, to Repository) error {
+		src, err := tx.Repository(ctx, source)
 		if err != nil {
 			return err
 		}
-		src, err := tx.Repository(ctx, source)
-		if err != nil {
-			return ignoreNoRow(err)
-		}
 		l, err := tx.Layer(ctx, src.ID, d)
 		if err != nil {
-			return ignoreNoRow(err)
+			return err
 		}
 		l.LinkedAt = r.now()
 		if layer, _, err = tx.LinkLayer(ctx, to.ID, l); err != nil {
 			return fmt.Errorf("linking layer %s: %w", d, err)
 		}
-		mounted = true
 		return nil
 	})
-	return layer, mounted, err
-}
-
-func ignoreNoRow(err error) error {
 	if errors.Is(err, ErrNoRow) {
-		return nil
+		return Layer{}, false, nil
 	}
-	return err
+	return layer, err == nil, err
 }
 
 // mountSource names a repository that has the layer and that the caller may read, or "".

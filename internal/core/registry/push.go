@@ -74,7 +74,7 @@ func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push)
 	}
 	var pushed Pushed
 	err = r.change(ctx, func(tx Tx) error {
-		repo, err := r.lockRepository(ctx, tx, p.Repository)
+		repo, err := r.lockForPush(ctx, tx, caller, p)
 		if err != nil {
 			return err
 		}

@@ -56,11 +56,7 @@ func (r *Registry) StartUpload(ctx context.Context, caller identity.Caller, repo
 	u := newUpload(a)
 	u.Actor, u.StartedAt = caller.ARN, r.now()
 	u.UpdatedAt = u.StartedAt
-	err := r.store.Update(ctx, func(tx Tx) error {
-		repo, err := r.repository(ctx, tx, repository)
-		if err != nil {
-			return err
-		}
+	err := r.pushTo(ctx, caller, repository, func(tx Tx, repo Repository) error {
 		u.RepositoryID = repo.ID
 		return tx.InsertUpload(ctx, u)
 	})
@@ -156,7 +152,7 @@ func (r *Registry) CompleteUpload(ctx context.Context, caller identity.Caller, r
 	if err := r.finish(ctx, u, h, c.Digest); err != nil {
 		return Layer{}, r.endIfLost(ctx, u, err)
 	}
-	layer, had, err := r.link(ctx, repository, u, c.Digest, true)
+	layer, had, err := r.link(ctx, caller, repository, u, c.Digest, true)
 	if err == nil && had && c.Strict {
 		return Layer{}, fault.New(fault.LayerExists,
 			"The layer with digest '%s' already exists in the repository with name '%s' in the registry with id '%s'", c.Digest, repository, r.account)
@@ -181,7 +177,7 @@ func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, reposit
 	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload, policy.UploadLayerPart, policy.CompleteLayerUpload); err != nil {
 		return Layer{}, err
 	}
-	if _, err := r.repository(ctx, r.store.Read(), repository); err != nil {
+	if err := r.checkPushable(ctx, caller, repository); err != nil {
 		return Layer{}, err
 	}
 	u, h, err := r.appendPart(ctx, newUpload(d.Algorithm()), body)
@@ -192,7 +188,7 @@ func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, reposit
 		_ = r.blobs.Abort(context.WithoutCancel(ctx), u.Blob) // nobody was told of this upload
 		return Layer{}, err
 	}
-	layer, _, err := r.link(ctx, repository, u, d, false)
+	layer, _, err := r.link(ctx, caller, repository, u, d, false)
 	return layer, err
 }
 
@@ -362,14 +358,10 @@ func digestMismatch(want, got oci.Digest) error {
 
 // link makes the stored bytes a layer of the repository and ends the upload, in one transaction. It tells
 // whether the repository had the layer before.
-func (r *Registry) link(ctx context.Context, repository string, u Upload, d oci.Digest, hasRow bool) (Layer, bool, error) {
+func (r *Registry) link(ctx context.Context, caller identity.Caller, repository string, u Upload, d oci.Digest, hasRow bool) (Layer, bool, error) {
 	layer, had := Layer{}, false
 	ctx = context.WithoutCancel(ctx)
-	err := r.store.Update(ctx, func(tx Tx) error {
-		repo, err := r.repository(ctx, tx, repository)
-		if err != nil {
-			return err
-		}
+	err := r.pushTo(ctx, caller, repository, func(tx Tx, repo Repository) (err error) {
 		if hasRow {
 			there, err := tx.DeleteUpload(ctx, repo.ID, u.ID)
 			if err != nil {
