@@ -34,6 +34,9 @@ type Queries interface {
 	TagQueries
 	LayerQueries
 	SettingQueries
+	PolicyQueries
+	PullExclusionQueries
+	ScanQueries
 	LookUps
 }
 
@@ -60,6 +63,9 @@ type Tx interface {
 	LayerWrites
 	UploadWrites
 	SettingWrites
+	PolicyWrites
+	PullExclusionWrites
+	ScanWrites
 	EventWrites
 }
 
