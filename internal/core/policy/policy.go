@@ -1,8 +1,9 @@
-// Package policy is Berth's permission language: IAM's actions and resource names.
+// Package policy is Berth's permission language: IAM's actions, resource names and documents.
 //
 // The permission names are ECR's own, on purpose: they are the language in which operators of both
-// write their policies. Documents and their evaluation join this package with the Identity work; until
-// then the account's root principal is allowed everything and nobody else anything.
+// write their policies. [ParseDocument] reads a document and refuses what it does not understand. Their
+// evaluation joins this package with the Identity work; until then the account's root principal is allowed
+// everything and nobody else anything.
 package policy
 
 import "fmt"

@@ -50,9 +50,13 @@ func (r *Registry) makeRepository(ctx context.Context, tx Tx, caller identity.Ca
 
 // stampPolicies gives a new repository the policies of the template that it is made by. The texts were
 // checked when the template was stored.
-func stampPolicies(_ context.Context, _ Tx, _ Repository, _ Template) error {
-	// MERGE(templates): where t.RepositoryPolicy is not empty, what SetRepositoryPolicy writes; where
-	// t.LifecyclePolicy is not empty, what PutLifecyclePolicy writes. Both in this transaction.
+func stampPolicies(ctx context.Context, tx Tx, repo Repository, t Template) error {
+	if t.RepositoryPolicy != "" {
+		if err := tx.PutRepositoryPolicy(ctx, repo.ID, t.RepositoryPolicy, repo.CreatedAt); err != nil {
+			return fmt.Errorf("storing the policy of %s: %w", repo.Name, err)
+		}
+	}
+	// MERGE(templates): where t.LifecyclePolicy is not empty, what PutLifecyclePolicy writes.
 	return nil
 }
 

@@ -29,7 +29,7 @@ type ImageResult struct {
 func (r *Registry) Image(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (Image, error) {
 	img, err := r.findImage(ctx, caller, repository, ref, r.store.Read().ManifestIn)
 	if err == nil {
-		r.pulls.note(img.ID, r.now())
+		r.pulled(caller, img.ID)
 	}
 	return img, err
 }
@@ -65,7 +65,7 @@ func (r *Registry) PullImages(ctx context.Context, caller identity.Caller, repos
 	})
 	for _, res := range results {
 		if res.Err == nil {
-			r.pulls.note(res.Image.ID, r.now())
+			r.pulled(caller, res.Image.ID)
 		}
 	}
 	return results, err
@@ -80,9 +80,7 @@ func (r *Registry) DescribeImages(ctx context.Context, caller identity.Caller, r
 	images := make([]Image, 0, len(results))
 	for _, res := range results {
 		if errors.Is(res.Err, fault.ImageNotFound) {
-			return nil, fault.New(fault.ImageNotFound,
-				"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
-				orNull(res.ID.Digest), orNull(res.ID.Tag), repository, r.account)
+			return nil, r.noSuchImage(repository, res.ID)
 		}
 		if res.Err != nil {
 			return nil, res.Err

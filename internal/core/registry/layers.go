@@ -138,7 +138,8 @@ func (r *Registry) LayersAvailable(ctx context.Context, caller identity.Caller, 
 // MountLayer makes a layer of another repository one of this repository's, without its bytes being sent
 // again (ecr:InitiateLayerUpload here, ecr:GetDownloadUrlForLayer there). An empty from means any
 // repository that the caller may read. It tells false where there is nothing to mount, be it that the
-// source lacks the layer or that the caller may not read it: the answer does not tell the two apart.
+// source lacks the layer or that the caller may not read it: the answer does not tell the two apart. So it does
+// where the account setting BLOB_MOUNTING is off.
 func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, from string) (Layer, bool, error) {
 	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload); err != nil {
 		return Layer{}, false, err
@@ -152,6 +153,13 @@ func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repos
 	}
 	var layer Layer
 	err = r.pushTo(ctx, caller, repository, func(tx Tx, to Repository) error {
+		mounting, err := r.accountSetting(ctx, tx, BlobMounting)
+		if err != nil {
+			return err
+		}
+		if mounting != Enabled {
+			return ErrNoRow // nothing to mount, as far as the caller is concerned
+		}
 		src, err := tx.Repository(ctx, source)
 		if err != nil {
 			return err

@@ -35,6 +35,9 @@ type Queries interface {
 	LayerQueries
 	SettingQueries
 	TemplateQueries
+	PolicyQueries
+	PullExclusionQueries
+	ScanQueries
 	LookUps
 }
 
@@ -62,6 +65,9 @@ type Tx interface {
 	UploadWrites
 	SettingWrites
 	TemplateWrites
+	PolicyWrites
+	PullExclusionWrites
+	ScanWrites
 	EventWrites
 }
 

@@ -151,7 +151,7 @@ func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img 
 	if img.ID, err = tx.InsertImage(ctx, repo.ID, img, refs); err != nil {
 		return Image{}, fmt.Errorf("inserting image %s: %w", img.Digest, err)
 	}
-	return img, nil
+	return img, r.scanPushed(ctx, tx, repo, img)
 }
 
 // splitChildren tells an index's images from what is no manifest: BuildKit's older cache format lists layers

@@ -26,7 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify must be set.
+// Config is what a Registry needs; every field but Notify and Scanner must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -35,6 +35,8 @@ type Config struct {
 	Now     func() time.Time
 	// Notify is called when there are new events in the outbox. It returns at once.
 	Notify func()
+	// Scanner says that there is one, which takes on the scans that are pending. Without it they fail at once.
+	Scanner bool
 }
 
 // Registry is one account's registry. Its methods may be called from many goroutines.
@@ -45,6 +47,7 @@ type Registry struct {
 	region  string
 	now     func() time.Time
 	notify  func()
+	scanner bool
 	pulls   *pullRecorder
 	busy    sync.Map // upload ids that a request is working on, each to itself
 }
@@ -53,9 +56,10 @@ type Registry struct {
 func New(c Config) *Registry {
 	return &Registry{
 		store: c.Store, blobs: c.Blobs, account: c.Account, region: c.Region,
-		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		notify: c.Notify,
-		pulls:  newPullRecorder(),
+		now:     func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+		notify:  c.Notify,
+		scanner: c.Scanner,
+		pulls:   newPullRecorder(),
 	}
 }
 

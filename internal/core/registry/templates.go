@@ -396,9 +396,11 @@ func checkPolicyTexts(t Template) error {
 	if err := atMost("lifecyclePolicy", t.LifecyclePolicy, maxLifecycleText); err != nil {
 		return err
 	}
-	// MERGE(templates): the checks of SetRepositoryPolicy and PutLifecyclePolicy go in the place of these two.
-	if t.RepositoryPolicy != "" && !isObject(t.RepositoryPolicy) {
-		return fault.BadParameter("repositoryPolicy", "Invalid repository policy provided")
+	// MERGE(templates): the check of PutLifecyclePolicy goes in the place of isObject.
+	if t.RepositoryPolicy != "" {
+		if _, err := readRepositoryPolicy(t.RepositoryPolicy); err != nil {
+			return err
+		}
 	}
 	if t.LifecyclePolicy != "" && !isObject(t.LifecyclePolicy) {
 		return fault.BadParameter("lifecyclePolicy", "Lifecycle policy validation failure: it is not a JSON object")

@@ -104,9 +104,11 @@ func (t tx) DeleteRepository(ctx context.Context, id int64) ([]registry.Upload, 
 		`DELETE FROM image_blobs WHERE repository_id = $1`,
 		`DELETE FROM image_children WHERE repository_id = $1`,
 		`DELETE FROM manifests WHERE image_id IN (SELECT id FROM images WHERE repository_id = $1)`,
+		`DELETE FROM scans WHERE image_id IN (SELECT id FROM images WHERE repository_id = $1)`,
 		`DELETE FROM images WHERE repository_id = $1`,
 		`DELETE FROM layers WHERE repository_id = $1`,
 		`DELETE FROM repository_tags WHERE repository_id = $1`,
+		`DELETE FROM repository_policies WHERE repository_id = $1`,
 		`DELETE FROM repositories WHERE id = $1`,
 	} {
 		if _, err := t.s.exec(ctx, text, id); err != nil {

@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// ScanStatus is how far a scan has come.
+type ScanStatus string
+
+// The statuses. A scan is requested as pending; a scanner takes it on; it ends as one of the other three, of which only
+// complete says anything about the image.
+const (
+	ScanPending     ScanStatus = "PENDING"
+	ScanInProgress  ScanStatus = "IN_PROGRESS"
+	ScanComplete    ScanStatus = "COMPLETE"
+	ScanFailed      ScanStatus = "FAILED"
+	ScanUnsupported ScanStatus = "UNSUPPORTED_IMAGE"
+)
+
+// noScanner is why every scan fails where there is no scanner.
+const noScanner = "This registry has no scanner: the image was not scanned, and nothing is known about its vulnerabilities."
+
+// Scan is the newest scan of its kind of an image.
+type Scan struct {
+	ImageID     int64
+	Kind        ScanKind
+	Status      ScanStatus
+	Description string // why the status is what it is
+	RequestedAt time.Time
+	ChangedAt   time.Time // since when the status is what it is
+}
+
+// Ended tells whether the scan has come to its end, good or bad.
+func (s Scan) Ended() bool { return s.Status != ScanPending && s.Status != ScanInProgress }
+
+// become gives the scan in its next status.
+func (s Scan) become(status ScanStatus, why string, at time.Time) Scan {
+	s.Status, s.Description, s.ChangedAt = status, why, at
+	return s
+}
+
+// ScanQueries reads scans.
+type ScanQueries interface {
+	// Scan finds the scan of that kind of an image, or ErrNoRow.
+	Scan(ctx context.Context, imageID int64, kind ScanKind) (Scan, error)
+}
+
+// ScanWrites changes scans. They go with their images.
+type ScanWrites interface {
+	// PutScan stores a scan in the place of the one of its kind that the image had.
+	PutScan(ctx context.Context, s Scan) error
+}
+
+// Scannable tells whether an image is one that can be scanned: not an index, whose images are scanned each by itself,
+// and not an artifact of another kind.
+func (i Image) Scannable() bool {
+	switch i.ConfigMediaType {
+	case "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json":
+		// What says that it is something else, or hangs on another image, such as a signature, is none.
+		return i.Subject == "" && i.ArtifactType == i.ConfigMediaType
+	}
+	return false
+}
+
+// requestScan records that a scan is wanted. Without a scanner it has failed at once, and says so.
+func (r *Registry) requestScan(ctx context.Context, tx Tx, imageID int64, kind ScanKind) (Scan, error) {
+	at := r.now()
+	s := Scan{ImageID: imageID, Kind: kind, RequestedAt: at}.become(ScanPending, "", at)
+	if !r.scanner {
+		s = s.become(ScanFailed, noScanner, at)
+	}
+	if err := tx.PutScan(ctx, s); err != nil {
+		return Scan{}, fmt.Errorf("recording a scan: %w", err)
+	}
+	return s, nil
+}
+
+// scanPushed requests the scan of an image that is new, where the configuration wants it. It belongs into the
+// transaction of the push: who has the answer to the push may ask for the scan.
+func (r *Registry) scanPushed(ctx context.Context, tx Tx, repo Repository, img Image) error {
+	if !img.Scannable() {
+		return nil
+	}
+	scanning, err := readScanning(ctx, tx)
+	if err != nil || !scanning.Of(repo).OnPush {
+		return err
+	}
+	_, err = r.requestScan(ctx, tx, img.ID, scanning.Kind)
+	return err
+}
+
+// StartScan asks for a scan of an image (ecr:StartImageScan), and gives the one that is under way where there is
+// one. With enhanced scanning nobody can ask (fault.RegistrySettingInvalid); what is no image answers
+// fault.ImageNotScannable.
+func (r *Registry) StartScan(ctx context.Context, caller identity.Caller, repository string, id ImageID) (Image, Scan, error) {
+	if err := r.onRepository(caller, repository, policy.StartImageScan); err != nil {
+		return Image{}, Scan{}, err
+	}
+	var img Image
+	var scan Scan
+	err := r.store.Update(ctx, func(tx Tx) error {
+		repo, err := r.lockRepository(ctx, tx, repository)
+		if err != nil {
+			return err
+		}
+		if img, err = r.scannedImage(ctx, tx, repo, id); err != nil {
+			return err
+		}
+		scanning, err := readScanning(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if scanning.Kind == Enhanced {
+			return fault.New(fault.RegistrySettingInvalid, "scans are not started by hand while the registry's scan type is %s: it scans by its rules", Enhanced)
+		}
+		if !img.Scannable() {
+			return fault.New(fault.ImageNotScannable,
+				"The image with digest '%s' in the repository with name '%s' cannot be scanned: it is an index, or an artifact that is no container image", img.Digest, repo.Name)
+		}
+		scan, err = tx.Scan(ctx, img.ID, Basic)
+		if err == nil && !scan.Ended() {
+			return nil
+		}
+		if err != nil && !errors.Is(err, ErrNoRow) {
+			return fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
+		}
+		scan, err = r.requestScan(ctx, tx, img.ID, Basic)
+		return err
+	})
+	return img, scan, err
+}
+
+// ImageScan gives the newest scan of an image, of the kind that the registry's configuration names
+// (ecr:DescribeImageScanFindings), or answers fault.ScanNotFound. The token is a place in its findings, of which there
+// are none without a scanner.
+func (r *Registry) ImageScan(ctx context.Context, caller identity.Caller, repository string, id ImageID, token string) (Image, Scan, error) {
+	if err := r.onRepository(caller, repository, policy.DescribeImageScanFindings); err != nil {
+		return Image{}, Scan{}, err
+	}
+	if _, err := parseCursor("findings", token); err != nil {
+		return Image{}, Scan{}, err
+	}
+	q := r.store.Read()
+	repo, err := r.repository(ctx, q, repository)
+	if err != nil {
+		return Image{}, Scan{}, err
+	}
+	img, err := r.scannedImage(ctx, q, repo, id)
+	if err != nil {
+		return Image{}, Scan{}, err
+	}
+	scanning, err := readScanning(ctx, q)
+	if err != nil {
+		return Image{}, Scan{}, err
+	}
+	scan, err := q.Scan(ctx, img.ID, scanning.Kind)
+	switch {
+	case errors.Is(err, ErrNoRow):
+		return Image{}, Scan{}, fault.New(fault.ScanNotFound,
+			"Image scan does not exist for the image with '{imageDigest:'%s', imageTag:'%s'}' in the repository with name '%s' in the registry with id '%s'",
+			img.Digest, orNull(id.Tag), repository, r.account)
+	case err != nil:
+		return Image{}, Scan{}, fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
+	}
+	return img, scan, nil
+}
+
+// scannedImage finds the image that a request about scans names.
+func (r *Registry) scannedImage(ctx context.Context, q Queries, repo Repository, id ImageID) (Image, error) {
+	img, err := imageByID(ctx, q, repo, id, func(ctx context.Context, q Queries, repo Repository, ref oci.Reference) (Image, error) {
+		return q.ImageIn(ctx, repo.Name, ref)
+	})
+	if errors.Is(err, fault.ImageNotFound) {
+		return Image{}, r.noSuchImage(repo.Name, id)
+	}
+	return img, err
+}
+
+// noSuchImage is fault.ImageNotFound in the words of the operations that are about one image.
+func (r *Registry) noSuchImage(repository string, id ImageID) error {
+	return fault.New(fault.ImageNotFound,
+		"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
+		orNull(id.Digest), orNull(id.Tag), repository, r.account)
+}
