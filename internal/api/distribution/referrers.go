@@ -48,8 +48,12 @@ func (f *face) listReferrers(x *exchange) error {
 // to read, unless a single referrer's annotations are larger still.
 func (f *face) referrers(x *exchange, artifactType, token string) (registry.Page[registry.Image], []byte, error) {
 	limit := registry.MaxPage
+	filter := registry.ReferrerFilter{}
+	if artifactType != "" {
+		filter.ArtifactTypes = []string{artifactType}
+	}
 	for {
-		page, err := f.registry.Referrers(x.r.Context(), x.caller, x.req.Name, x.req.Digest, artifactType, limit, token)
+		page, err := f.registry.Referrers(x.r.Context(), x.caller, x.req.Name, x.req.Digest, filter, limit, token)
 		if err != nil {
 			return page, nil, err
 		}

@@ -75,6 +75,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.repositoryOperations(),
 		f.resourceTagOperations(),
 		f.imageOperations(),
+		f.archiveOperations(),
 		f.layerOperations(),
 		f.registryOperations(),
 		f.templateOperations(),

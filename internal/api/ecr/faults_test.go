@@ -1,6 +1,7 @@
 package ecr_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,6 +72,8 @@ func valid() map[string]string {
 	digest := oci.FromBytes([]byte("hello")).String()
 	return map[string]string{
 		"CreateRepository":              `{"repositoryName":"hoopstat-haus/new"}`,
+		"UpdateImageStorageClass":       `{` + named + `,"imageId":{"imageTag":"v1"},"targetStorageClass":"ARCHIVE"}`,
+		"ListImageReferrers":            `{` + named + `,"subjectId":{"imageDigest":"` + digest + `"}}`,
 		"DescribeRepositories":          `{}`,
 		"DeleteRepository":              `{` + named + `}`,
 		"PutImageTagMutability":         `{` + named + `,"imageTagMutability":"IMMUTABLE"}`,
@@ -118,7 +121,8 @@ func TestACallerAllowedNothingIsRefusedEverything(t *testing.T) {
 			t.Errorf("%s: %v in %s", op, err, got.body)
 			continue
 		}
-		words := "User: " + userARN + " is not authorized to perform: ecr:" + op + " on resource: "
+		action := cmp.Or(map[string]string{"ListImageReferrers": "BatchGetImage"}[op], op)
+		words := "User: " + userARN + " is not authorized to perform: ecr:" + action + " on resource: "
 		if got.status != http.StatusBadRequest || said.Type != "AccessDeniedException" || !strings.HasPrefix(said.Message, words) {
 			t.Errorf("%s by a caller allowed nothing: %d %s\nwant 400 AccessDeniedException %s…", op, got.status, got.body, words)
 		}

@@ -144,7 +144,7 @@ func (f face) describeImages(ctx context.Context, call awswire.Call, in *wire.De
 	if err != nil {
 		return nil, err
 	}
-	images, err := f.Registry.Images(ctx, call.Caller, name, filter.tagged, limit, token)
+	images, err := f.Registry.Images(ctx, call.Caller, name, filter.ImageFilter, limit, token)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +166,9 @@ func (f face) describeNamedImages(ctx context.Context, call awswire.Call, in *wi
 	if err != nil {
 		return nil, err
 	}
+	if in.Filter == nil || in.Filter.ImageStatus == "" {
+		filter.Status = registry.AnyStatus // who names an image wants to know about it, archived or not
+	}
 	images = slices.DeleteFunc(images, func(i registry.Image) bool { return !filter.passes(i) })
 	return &wire.DescribeImagesOutput{ImageDetails: f.imageDetails(name, images)}, nil
 }
@@ -185,7 +188,7 @@ func (f face) listImages(ctx context.Context, call awswire.Call, in *wire.ListIm
 			return nil, err
 		}
 	}
-	ids, err := f.Registry.ImageIDs(ctx, call.Caller, name, filter.tagged, limit, token)
+	ids, err := f.Registry.ImageIDs(ctx, call.Caller, name, filter.ImageFilter, limit, token)
 	if err != nil {
 		return nil, err
 	}
@@ -220,10 +223,10 @@ func (f face) batchOfImages(repository, registryID *string, in []types.ImageIden
 	return name, ids, nil
 }
 
-// imageFilter is the filter of a listing. Berth has no archive: every image is active.
+// imageFilter is the filter of a listing.
 type imageFilter struct {
-	tagged  registry.TagStatus
-	nothing bool // only archived images are asked for, or those on their way back
+	registry.ImageFilter
+	nothing bool // only images on their way back from the archive are asked for, and here that takes no time
 }
 
 func readFilter(tag types.TagStatus, status types.ImageStatusFilter) (imageFilter, error) {
@@ -233,28 +236,34 @@ func readFilter(tag types.TagStatus, status types.ImageStatusFilter) (imageFilte
 	if err := oneOf("filter.imageStatus", status, status.Values()); err != nil {
 		return imageFilter{}, err
 	}
-	filter := imageFilter{nothing: status == types.ImageStatusFilterArchived || status == types.ImageStatusFilterActivating}
+	var filter imageFilter
+	filter.Status, filter.nothing = readStatus(string(status))
 	switch tag {
 	case types.TagStatusTagged:
-		filter.tagged = registry.OnlyTagged
+		filter.Tagged = registry.OnlyTagged
 	case types.TagStatusUntagged:
-		filter.tagged = registry.OnlyUntagged
+		filter.Tagged = registry.OnlyUntagged
 	case types.TagStatusAny:
 	}
 	return filter, nil
 }
 
-func (f imageFilter) passes(i registry.Image) bool {
-	switch {
-	case f.nothing:
-		return false
-	case f.tagged == registry.OnlyTagged:
-		return len(i.Tags) > 0
-	case f.tagged == registry.OnlyUntagged:
-		return len(i.Tags) == 0
-	default:
-		return true
+// readStatus reads an imageStatus or artifactStatus that is one of the model's. It tells true for ACTIVATING.
+func readStatus(status string) (registry.Status, bool) {
+	switch types.ImageStatusFilter(status) {
+	case types.ImageStatusFilterArchived:
+		return registry.OnlyArchived, false
+	case types.ImageStatusFilterAny:
+		return registry.AnyStatus, false
+	case types.ImageStatusFilterActivating:
+		return registry.OnlyActive, true
+	case types.ImageStatusFilterActive:
 	}
+	return registry.OnlyActive, false
+}
+
+func (f imageFilter) passes(i registry.Image) bool {
+	return !f.nothing && f.Tagged.Selects(len(i.Tags) > 0) && f.Status.Selects(i.Archived)
 }
 
 func (f face) wireImage(repository string, id types.ImageIdentifier, img registry.Image) *types.Image {
@@ -277,15 +286,15 @@ func (f face) imageDetails(repository string, images []registry.Image) []types.I
 			ImageManifestMediaType: aws.String(i.MediaType),
 			ImageSizeInBytes:       aws.Int64(i.Size),
 			ImagePushedAt:          aws.Time(i.PushedAt),
-			ImageStatus:            types.ImageStatusActive,
+			ImageStatus:            imageStatus(i),
+			LastArchivedAt:         optionalTime(i.ArchivedAt),
+			LastActivatedAt:        optionalTime(i.ActivatedAt),
+			LastRecordedPullTime:   optionalTime(i.LastPulledAt),
 			ArtifactMediaType:      optional(i.ArtifactType),
 			SubjectManifestDigest:  optional(i.Subject.String()),
 		}
 		if len(i.Tags) > 0 { // absent, not empty, when there are none
 			d.ImageTags = i.Tags
-		}
-		if !i.LastPulledAt.IsZero() {
-			d.LastRecordedPullTime = aws.Time(i.LastPulledAt)
 		}
 		details = append(details, d)
 	}
@@ -303,6 +312,7 @@ func imageFailure(id registry.ImageID, err error) (types.ImageFailure, error) {
 		fault.TagInvalid:            types.ImageFailureCodeInvalidImageTag,
 		fault.TagDoesNotMatchDigest: types.ImageFailureCodeImageTagDoesNotMatchDigest,
 		fault.ImageNotFound:         types.ImageFailureCodeImageNotFound,
+		fault.ImageArchived:         types.ImageFailureCodeImageNotFound, // to a pull there is no such image; the reason says more
 		fault.ImageIDMissing:        types.ImageFailureCodeMissingDigestAndTag,
 		fault.ImageReferenced:       types.ImageFailureCodeImageReferencedByManifestList,
 	}

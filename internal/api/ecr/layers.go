@@ -61,13 +61,20 @@ func (f face) batchCheckLayerAvailability(ctx context.Context, call awswire.Call
 			out.Failures = append(out.Failures, layerFailure(r))
 		case r.Found:
 			out.Layers = append(out.Layers, types.Layer{
-				LayerDigest: aws.String(r.Digest), LayerAvailability: types.LayerAvailabilityAvailable, LayerSize: aws.Int64(r.Layer.Size),
+				LayerDigest: aws.String(r.Digest), LayerAvailability: availability(r.Layer), LayerSize: aws.Int64(r.Layer.Size),
 			})
 		default:
 			out.Layers = append(out.Layers, types.Layer{LayerDigest: aws.String(r.Digest), LayerAvailability: types.LayerAvailabilityUnavailable})
 		}
 	}
 	return out, nil
+}
+
+func availability(l registry.Layer) types.LayerAvailability {
+	if l.Archived {
+		return types.LayerAvailabilityArchived
+	}
+	return types.LayerAvailabilityAvailable
 }
 
 func layerFailure(r registry.LayerAvailability) types.LayerFailure {

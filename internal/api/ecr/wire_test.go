@@ -29,6 +29,9 @@ func TestWire(t *testing.T) {
 	image := oci.FromBytes([]byte(manifest)).String()
 	s.sizes.Store(image, len(manifest))
 	list := s.index(image)
+	listDigest := oci.FromBytes([]byte(list)).String()
+	referrer := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"artifactType":"application/x.sbom","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":%d},"layers":[],"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"a":"b"}}`,
+		oci.MediaTypeOCIManifest, oci.FromBytes([]byte(config)), len(config), oci.MediaTypeOCIIndex, listDigest, len(list))
 	story := []struct{ name, op, body string }{
 		{"create-repository", "CreateRepository", `{` + named + `,"tags":[{"Key":"team","Value":"haus"}],"aMemberOfTomorrow":{"x":[1]}}`},
 		{"create-repository-again", "CreateRepository", `{` + named + `}`},
@@ -55,6 +58,15 @@ func TestWire(t *testing.T) {
 		{"batch-check-layer-availability", "BatchCheckLayerAvailability", `{` + named + `,"layerDigests":["` + oci.FromBytes([]byte(layer)).String() + `","` + image + `","x"]}`},
 		{"get-download-url-missing", "GetDownloadUrlForLayer", `{` + named + `,"layerDigest":"` + image + `"}`},
 		{"complete-layer-upload-missing", "CompleteLayerUpload", `{` + named + `,"uploadId":"` + noUpload + `","layerDigests":["` + image + `"]}`},
+		{"put-image-referrer", "PutImage", `{` + named + `,"imageManifest":` + strconv.Quote(referrer) + `}`},
+		{"list-image-referrers", "ListImageReferrers", `{` + named + `,"subjectId":{"imageDigest":"` + listDigest + `"},"filter":{"artifactTypes":["application/x.sbom"],"artifactStatus":"ANY"}}`},
+		{"list-image-referrers-none", "ListImageReferrers", `{` + named + `,"subjectId":{"imageDigest":"` + image + `"}}`},
+		{"update-image-storage-class-refused", "UpdateImageStorageClass", `{` + named + `,"imageId":{"imageTag":"v1"},"targetStorageClass":"ARCHIVE"}`},
+		{"update-image-storage-class-missing", "UpdateImageStorageClass", `{` + named + `,"imageId":{"imageTag":"v9"},"targetStorageClass":"ARCHIVE"}`},
+		{"update-image-storage-class", "UpdateImageStorageClass", `{` + named + `,"imageId":{"imageDigest":"` + listDigest + `"},"targetStorageClass":"ARCHIVE"}`},
+		{"batch-get-image-archived", "BatchGetImage", `{` + named + `,"imageIds":[{"imageDigest":"` + listDigest + `"}]}`},
+		{"describe-images-archived", "DescribeImages", `{` + named + `,"filter":{"imageStatus":"ARCHIVED"}}`},
+		{"update-image-storage-class-back", "UpdateImageStorageClass", `{` + named + `,"imageId":{"imageDigest":"` + listDigest + `"},"targetStorageClass":"STANDARD"}`},
 		{"delete-repository-not-empty", "DeleteRepository", `{` + named + `}`},
 		{"batch-delete-image", "BatchDeleteImage", `{` + named + `,"imageIds":[{"imageTag":"v1"},{"imageDigest":"` + oci.FromBytes([]byte(list)).String() + `"}]}`},
 		{"delete-repository", "DeleteRepository", `{` + named + `,"force":true}`},

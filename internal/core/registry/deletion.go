@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,8 +24,8 @@ type Deleted struct {
 
 // DeleteImages deletes by id, as ECR's BatchDeleteImage does (ecr:BatchDeleteImage). A digest takes the image
 // with all its tags; a tag, alone or with its digest, takes the tag, and the image too when that was its
-// last. An image that an index refers to is refused, unless the same call deletes the index. Each id
-// succeeds or fails by itself.
+// last. An image that an index refers to is refused, unless the same call deletes the index. What has an image as
+// its subject goes with it, unless it has a tag of its own. Each id succeeds or fails by itself.
 func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]Deleted, error) {
 	if err := r.onRepository(caller, repository, policy.BatchDeleteImage); err != nil {
 		return nil, err
@@ -35,14 +36,14 @@ func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, rep
 		if err != nil {
 			return err
 		}
-		d := deletion{registry: r, tx: tx, caller: caller, repo: repo}
+		d := r.deletion(tx, caller, repo)
 		results, err = d.all(ctx, ids)
 		return err
 	})
 	return results, err
 }
 
-// DeleteImage deletes one image by digest with all its tags, or one tag alone, which leaves its image even
+// DeleteImage deletes one image by digest with all its tags and referrers, or one tag alone, which leaves its image even
 // if that had no other (ecr:BatchDeleteImage; distribution-spec "Content Management").
 func (r *Registry) DeleteImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) error {
 	if err := r.onRepository(caller, repository, policy.BatchDeleteImage); err != nil {
@@ -57,7 +58,7 @@ func (r *Registry) DeleteImage(ctx context.Context, caller identity.Caller, repo
 		if err != nil {
 			return err
 		}
-		d := deletion{registry: r, tx: tx, caller: caller, repo: repo}
+		d := r.deletion(tx, caller, repo)
 		if ref.Tag != "" {
 			return d.untag(ctx, img, ref.Tag)
 		}
@@ -72,38 +73,26 @@ type deletion struct {
 	tx       Tx
 	caller   identity.Caller
 	repo     Repository
+	taken    map[oci.Digest]Image // what went along with its subject
 }
 
-// all deletes what it can, then tries again what an index held, until nothing more goes: so the order of
-// an index and its images in a call does not matter.
+func (r *Registry) deletion(tx Tx, caller identity.Caller, repo Repository) deletion {
+	return deletion{registry: r, tx: tx, caller: caller, repo: repo, taken: map[oci.Digest]Image{}}
+}
+
+// all deletes what it can; the order of an index and its images in a call does not matter.
 func (d deletion) all(ctx context.Context, ids []ImageID) ([]Deleted, error) {
-	results := make([]Deleted, len(ids))
-	pending := make([]int, len(ids))
-	for i := range ids {
-		pending[i] = i
-	}
-	for progress := true; progress && len(pending) > 0; {
-		progress = false
-		var held []int
-		for _, i := range pending {
-			gone, err := d.byID(ctx, ids[i])
-			f, isFault := fault.Of(err)
-			if err != nil && !isFault {
-				return nil, err
-			}
-			results[i] = Deleted{ID: ids[i], Gone: gone, Err: err}
-			if isFault && f.Code == fault.ImageReferenced {
-				held = append(held, i)
-			}
-			progress = progress || err == nil
-		}
-		pending = held
-	}
-	return results, nil
+	return inAnyOrder(len(ids), fault.ImageReferenced, func(i int) (Deleted, error) {
+		gone, err := d.byID(ctx, ids[i])
+		return Deleted{ID: ids[i], Gone: gone, Err: err}, err
+	})
 }
 
 func (d deletion) byID(ctx context.Context, id ImageID) ([]ImageID, error) {
 	img, err := imageByID(ctx, d.tx, d.repo, id, withTags)
+	if went, ok := d.wentAlong(id); ok && errors.Is(err, fault.ImageNotFound) {
+		return goneIDs(went), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +115,17 @@ func (d deletion) byID(ctx context.Context, id ImageID) ([]ImageID, error) {
 	return d.image(ctx, img)
 }
 
-// image deletes one with its tags, or answers fault.ImageReferenced.
+// wentAlong tells whether the call has deleted the image of that id already, as a referrer of another one.
+func (d deletion) wentAlong(id ImageID) (Image, bool) {
+	for digest, img := range d.taken {
+		if (id.Digest == "" || id.Digest == digest.String()) && (id.Tag == "" || slices.Contains(img.Tags, id.Tag)) {
+			return img, true
+		}
+	}
+	return Image{}, false
+}
+
+// image deletes one with its tags and what refers to it as its subject, or answers fault.ImageReferenced.
 func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 	holders, err := d.tx.IndexesOf(ctx, d.repo.ID, img.Digest)
 	if err != nil {
@@ -139,23 +138,60 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 		}
 		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", strings.Join(names, ", "))
 	}
-	if err := d.record(ctx, img, img.Tags); err != nil {
+	if err := d.remove(ctx, img); err != nil {
 		return nil, err
+	}
+	return goneIDs(img), d.referrers(ctx, img)
+}
+
+// referrers deletes what has the image as its subject, and what has that as its subject, and so on. What
+// somebody gave a name of its own stays, and what an index lists.
+func (d deletion) referrers(ctx context.Context, img Image) error {
+	for gone := []oci.Digest{img.Digest}; len(gone) > 0; {
+		followers, err := d.tx.Followers(ctx, d.repo.ID, gone)
+		if err != nil {
+			return fmt.Errorf("looking for referrers: %w", err)
+		}
+		gone = nil
+		for _, f := range followers {
+			holders, err := d.tx.IndexesOf(ctx, d.repo.ID, f.Digest)
+			if err != nil {
+				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
+			}
+			if named(f) || len(holders) > 0 {
+				continue
+			}
+			if err := d.remove(ctx, f); err != nil {
+				return err
+			}
+			d.taken[f.Digest] = f
+			gone = append(gone, f.Digest)
+		}
+	}
+	return nil
+}
+
+// remove deletes an image with its tags, and says so in their history and in an event.
+func (d deletion) remove(ctx context.Context, img Image) error {
+	if err := d.record(ctx, img, img.Tags); err != nil {
+		return err
 	}
 	if err := d.tx.DeleteImage(ctx, img.ID); err != nil {
-		return nil, fmt.Errorf("deleting image %s: %w", img.Digest, err)
+		return fmt.Errorf("deleting image %s: %w", img.Digest, err)
 	}
-	if err := d.registry.tell(ctx, d.tx, about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags)); err != nil {
-		return nil, err
-	}
+	return d.registry.tell(ctx, d.tx, about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags))
+}
+
+// goneIDs are one per tag, or the digest alone of an image that had none.
+func goneIDs(img Image) []ImageID {
 	if len(img.Tags) == 0 {
-		return []ImageID{{Digest: img.Digest.String()}}, nil
+		return []ImageID{{Digest: img.Digest.String()}}
 	}
 	var gone []ImageID
 	for _, t := range slices.Sorted(slices.Values(img.Tags)) {
 		gone = append(gone, ImageID{Tag: t, Digest: img.Digest.String()})
 	}
-	return gone, nil
+	return gone
 }
 
 func (d deletion) untag(ctx context.Context, img Image, tag string) error {

@@ -53,7 +53,14 @@ func (r *Registry) findImage(ctx context.Context, caller identity.Caller, reposi
 	if err != nil {
 		return Image{}, fmt.Errorf("reading image %s of %s: %w", ref, repository, err)
 	}
+	if img.Archived {
+		return Image{}, imageArchived()
+	}
 	return img, nil
+}
+
+func imageArchived() error {
+	return fault.New(fault.ImageArchived, "Requested image is archived: restore it with UpdateImageStorageClass or by pushing it again")
 }
 
 func imageNotFound() error { return fault.New(fault.ImageNotFound, "Requested image not found") }
@@ -61,7 +68,11 @@ func imageNotFound() error { return fault.New(fault.ImageNotFound, "Requested im
 // PullImages gets several by id, each pulled or failing by itself (ecr:BatchGetImage).
 func (r *Registry) PullImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]ImageResult, error) {
 	results, err := r.lookUp(ctx, caller, policy.BatchGetImage, repository, ids, func(ctx context.Context, q Queries, repo Repository, ref oci.Reference) (Image, error) {
-		return q.ManifestIn(ctx, repo.Name, ref)
+		img, err := q.ManifestIn(ctx, repo.Name, ref)
+		if err == nil && img.Archived {
+			return Image{}, imageArchived()
+		}
+		return img, err
 	})
 	for _, res := range results {
 		if res.Err == nil {
@@ -79,11 +90,8 @@ func (r *Registry) DescribeImages(ctx context.Context, caller identity.Caller, r
 	}
 	images := make([]Image, 0, len(results))
 	for _, res := range results {
-		if errors.Is(res.Err, fault.ImageNotFound) {
-			return nil, r.noSuchImage(repository, res.ID)
-		}
 		if res.Err != nil {
-			return nil, res.Err
+			return nil, r.NamedImageError(repository, res.ID, res.Err)
 		}
 		known := func(i Image) bool { return i.ID == res.Image.ID }
 		if !slices.ContainsFunc(images, known) {
@@ -91,6 +99,16 @@ func (r *Registry) DescribeImages(ctx context.Context, caller identity.Caller, r
 		}
 	}
 	return images, nil
+}
+
+// NamedImageError words, for a call about the one image of that id, that there is no such image. Other errors stay.
+func (r *Registry) NamedImageError(repository string, id ImageID, err error) error {
+	if !errors.Is(err, fault.ImageNotFound) {
+		return err
+	}
+	return fault.New(fault.ImageNotFound,
+		"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
+		orNull(id.Digest), orNull(id.Tag), repository, r.account)
 }
 
 func orNull(s string) string {
@@ -145,15 +163,21 @@ func (r *Registry) openListing(ctx context.Context, caller identity.Caller, acti
 	return q, repo, c, err
 }
 
+// ImageFilter selects images of a listing. The zero value selects active ones, with tags and without.
+type ImageFilter struct {
+	Tagged TagStatus
+	Status Status
+}
+
 // Images lists images in order of push (ecr:DescribeImages). A limit of 0 means DefaultPage.
-func (r *Registry) Images(ctx context.Context, caller identity.Caller, repository string, tagged TagStatus, limit int, token string) (Page[Image], error) {
-	listing := fmt.Sprintf("images/%d/%s", tagged, repository)
+func (r *Registry) Images(ctx context.Context, caller identity.Caller, repository string, filter ImageFilter, limit int, token string) (Page[Image], error) {
+	listing := fmt.Sprintf("images/%d/%d/%s", filter.Tagged, filter.Status, repository)
 	q, repo, c, err := r.openListing(ctx, caller, policy.DescribeImages, repository, listing, token)
 	if err != nil {
 		return Page[Image]{}, err
 	}
 	limit = pageLimit(limit, DefaultPage)
-	rows, err := q.Images(ctx, repo.ID, ImageQuery{Tagged: tagged, AfterID: c.ID, Limit: limit + 1})
+	rows, err := q.Images(ctx, repo.ID, ImageQuery{Tagged: filter.Tagged, Status: filter.Status, AfterID: c.ID, Limit: limit + 1})
 	if err != nil {
 		return Page[Image]{}, fmt.Errorf("listing images of %s: %w", repository, err)
 	}
@@ -162,14 +186,14 @@ func (r *Registry) Images(ctx context.Context, caller identity.Caller, repositor
 
 // ImageIDs lists one id per tag and, without tag, one per untagged image (ecr:ListImages): first the tags
 // in order of name, then the untagged images in order of push.
-func (r *Registry) ImageIDs(ctx context.Context, caller identity.Caller, repository string, tagged TagStatus, limit int, token string) (Page[ImageID], error) {
-	listing := fmt.Sprintf("ids/%d/%s", tagged, repository)
+func (r *Registry) ImageIDs(ctx context.Context, caller identity.Caller, repository string, filter ImageFilter, limit int, token string) (Page[ImageID], error) {
+	listing := fmt.Sprintf("ids/%d/%d/%s", filter.Tagged, filter.Status, repository)
 	q, repo, c, err := r.openListing(ctx, caller, policy.ListImages, repository, listing, token)
 	if err != nil {
 		return Page[ImageID]{}, err
 	}
 	limit = pageLimit(limit, DefaultPage)
-	places, err := r.idPlaces(ctx, q, repo, tagged, c, limit+1)
+	places, err := r.idPlaces(ctx, q, repo, filter, c, limit+1)
 	if err != nil {
 		return Page[ImageID]{}, fmt.Errorf("listing image ids of %s: %w", repository, err)
 	}
@@ -187,10 +211,10 @@ type idPlace struct {
 	at cursor
 }
 
-func (r *Registry) idPlaces(ctx context.Context, q Queries, repo Repository, tagged TagStatus, c cursor, want int) ([]idPlace, error) {
+func (r *Registry) idPlaces(ctx context.Context, q Queries, repo Repository, filter ImageFilter, c cursor, want int) ([]idPlace, error) {
 	var places []idPlace
-	if tagged != OnlyUntagged && c.ID == 0 {
-		tags, err := q.Tags(ctx, repo.ID, c.Name, want)
+	if filter.Tagged != OnlyUntagged && c.ID == 0 {
+		tags, err := q.Tags(ctx, repo.ID, filter.Status, c.Name, want)
 		if err != nil {
 			return nil, err
 		}
@@ -198,8 +222,8 @@ func (r *Registry) idPlaces(ctx context.Context, q Queries, repo Repository, tag
 			places = append(places, idPlace{id: ImageID{Tag: t.Name, Digest: t.Digest.String()}, at: cursor{Name: t.Name}})
 		}
 	}
-	if tagged != OnlyTagged && len(places) < want {
-		images, err := q.Images(ctx, repo.ID, ImageQuery{Tagged: OnlyUntagged, AfterID: c.ID, Limit: want - len(places)})
+	if filter.Tagged != OnlyTagged && len(places) < want {
+		images, err := q.Images(ctx, repo.ID, ImageQuery{Tagged: OnlyUntagged, Status: filter.Status, AfterID: c.ID, Limit: want - len(places)})
 		if err != nil {
 			return nil, err
 		}
@@ -210,16 +234,24 @@ func (r *Registry) idPlaces(ctx context.Context, q Queries, repo Repository, tag
 	return places, nil
 }
 
-// Referrers lists the images whose subject is the digest, of one artifact type or, where it is empty, of
-// any (ecr:BatchGetImage). The subject itself need not be there.
-func (r *Registry) Referrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest, artifactType string, limit int, token string) (Page[Image], error) {
+// ReferrerFilter selects referrers of a listing. The zero value selects active ones of every type.
+type ReferrerFilter struct {
+	ArtifactTypes []string // one of these; none is any
+	Status        Status
+}
+
+// Referrers lists the images whose subject is the digest, in order of push (ecr:BatchGetImage). The subject itself need
+// not be there.
+func (r *Registry) Referrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest, filter ReferrerFilter, limit int, token string) (Page[Image], error) {
 	listing := "referrers/" + subject.String() + "/" + repository
 	q, repo, c, err := r.openListing(ctx, caller, policy.BatchGetImage, repository, listing, token)
 	if err != nil {
 		return Page[Image]{}, err
 	}
 	limit = pageLimit(limit, MaxPage)
-	images, more, err := q.Referrers(ctx, repo.ID, subject, artifactType, c.ID, limit)
+	images, more, err := q.Referrers(ctx, repo.ID, subject, ReferrerQuery{
+		ArtifactTypes: filter.ArtifactTypes, Status: filter.Status, AfterID: c.ID, Limit: limit,
+	})
 	if err != nil {
 		return Page[Image]{}, fmt.Errorf("listing referrers of %s: %w", subject, err)
 	}

@@ -198,7 +198,7 @@ func TestListingsPage(t *testing.T) {
 		}
 		var ids []string
 		for token := ""; ; {
-			page, err := b.ImageIDs(t.Context(), root, repo, registry.AnyTagStatus, 3, token)
+			page, err := b.ImageIDs(t.Context(), root, repo, registry.ImageFilter{}, 3, token)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +218,7 @@ func TestListingsPage(t *testing.T) {
 		}
 		n := 0
 		for token := ""; ; {
-			page, err := b.Images(t.Context(), root, repo, registry.OnlyUntagged, 2, token)
+			page, err := b.Images(t.Context(), root, repo, registry.ImageFilter{Tagged: registry.OnlyUntagged}, 2, token)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +226,7 @@ func TestListingsPage(t *testing.T) {
 			if token = page.Next; token == "" {
 				break
 			}
-			_, err = b.Images(t.Context(), root, repo, registry.OnlyTagged, 2, token)
+			_, err = b.Images(t.Context(), root, repo, registry.ImageFilter{Tagged: registry.OnlyTagged}, 2, token)
 			wantFault(t, "a token of another listing", err, fault.PageTokenInvalid)
 		}
 		if n != len(untagged) {
@@ -284,11 +284,11 @@ func TestReferrers(t *testing.T) {
 				"annotations": map[string]string{"k": kind},
 			}))
 		}
-		all, err := b.Referrers(t.Context(), root, repo, subject, "", 0, "")
+		all, err := b.Referrers(t.Context(), root, repo, subject, registry.ReferrerFilter{}, 0, "")
 		if err != nil || len(all.Items) != 2 {
 			t.Fatalf("Referrers = %+v, %v, want 2", all, err)
 		}
-		one, err := b.Referrers(t.Context(), root, repo, subject, "application/x.sbom", 0, "")
+		one, err := b.Referrers(t.Context(), root, repo, subject, registry.ReferrerFilter{ArtifactTypes: []string{"application/x.sbom"}}, 0, "")
 		if err != nil || len(one.Items) != 1 || one.Items[0].Annotations["k"] != "application/x.sbom" {
 			t.Errorf("Referrers of one type = %+v, %v", one, err)
 		}

@@ -49,16 +49,21 @@ func (r *Registry) StatLayer(ctx context.Context, caller identity.Caller, reposi
 	return r.findLayer(ctx, caller, policy.BatchCheckLayerAvailability, repository, d)
 }
 
-// Layer gets one to read (ecr:GetDownloadUrlForLayer).
+// Layer gets one to read (ecr:GetDownloadUrlForLayer). One that only archived images have answers
+// fault.LayerInaccessible.
 func (r *Registry) Layer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Content, error) {
 	l, err := r.findLayer(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
+	if err == nil && l.Archived {
+		return Content{}, fault.New(fault.LayerInaccessible,
+			"The layer with digest '%s' is only referenced by archived images in the repository with name '%s' in the registry with id '%s'", d, repository, r.account)
+	}
 	return Content{Layer: l, store: r.blobs}, err
 }
 
 // ReferencedLayer is Layer for ECR's API, which hands out only layers that an image refers to
 // (ecr:GetDownloadUrlForLayer); others answer fault.LayerInaccessible.
 func (r *Registry) ReferencedLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Content, error) {
-	l, err := r.findLayer(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
+	content, err := r.Layer(ctx, caller, repository, d)
 	if err != nil {
 		return Content{}, err
 	}
@@ -75,7 +80,7 @@ func (r *Registry) ReferencedLayer(ctx context.Context, caller identity.Caller, 
 		return Content{}, fault.New(fault.LayerInaccessible,
 			"The layer with digest '%s' is not referenced by any image in the repository with name '%s' in the registry with id '%s'", d, repository, r.account)
 	}
-	return Content{Layer: l, store: r.blobs}, nil
+	return content, nil
 }
 
 func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {

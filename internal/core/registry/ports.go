@@ -32,6 +32,7 @@ type Queries interface {
 	RepositoryQueries
 	ImageQueries
 	TagQueries
+	KinQueries
 	LayerQueries
 	SettingQueries
 	TemplateQueries
@@ -60,6 +61,7 @@ type Tx interface {
 	Queries
 	RepositoryWrites
 	ImageWrites
+	ArchiveWrites
 	TagWrites
 	LayerWrites
 	UploadWrites
@@ -113,10 +115,10 @@ type ImageQueries interface {
 	ImagesByDigest(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]Image, error)
 	// IndexesOf lists the digests of the indexes that refer to d, in order.
 	IndexesOf(ctx context.Context, repositoryID int64, d oci.Digest) ([]oci.Digest, error)
-	// Referrers lists the images whose subject is d, in order of id, after afterID, at most limit; of one
-	// artifact type, or of any where it is empty. Annotations are filled in; since each may have megabytes of
+	// Referrers lists the images whose subject is d, in order of id, those after q.AfterID, at most q.Limit.
+	// Annotations are filled in; since each may have megabytes of
 	// them, a list of more than one has MaxAnnotations at most. It tells whether there are more.
-	Referrers(ctx context.Context, repositoryID int64, d oci.Digest, artifactType string, afterID int64, limit int) ([]Image, bool, error)
+	Referrers(ctx context.Context, repositoryID int64, d oci.Digest, q ReferrerQuery) ([]Image, bool, error)
 }
 
 // MaxAnnotations bounds the annotations of one list of referrers, in bytes.
@@ -135,9 +137,9 @@ type ImageWrites interface {
 
 // TagQueries reads image tags and their history.
 type TagQueries interface {
-	// Tags lists in order of name (by bytes), those after the given name, at most limit.
-	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]Tag, error)
-	// TagNames is Tags without the images: the names alone.
+	// Tags lists those of images of the status, in order of name (by bytes), those after the given name, at most limit.
+	Tags(ctx context.Context, repositoryID int64, status Status, after string, limit int) ([]Tag, error)
+	// TagNames is Tags of active images without the images: the names alone.
 	TagNames(ctx context.Context, repositoryID int64, after string, limit int) ([]string, error)
 	// TagHistory lists what happened to a tag, newest first, before beforeID (0: from the newest), at most
 	// limit. It goes by the repository's name and outlives the repository.
@@ -146,7 +148,7 @@ type TagQueries interface {
 
 // TagWrites changes image tags.
 type TagWrites interface {
-	// SetTag points a tag, new or not, to an image.
+	// SetTag points a tag, new or not, to an image that is active.
 	SetTag(ctx context.Context, repositoryID int64, tag string, imageID int64, at time.Time) error
 	// DeleteTag removes a tag. One that is not there is no error.
 	DeleteTag(ctx context.Context, repositoryID int64, tag string) error
@@ -214,6 +216,9 @@ type Image struct {
 	ManifestSize    int64      // bytes
 	PushedAt        time.Time
 	LastPulledAt    time.Time // zero when never pulled
+	Archived        bool
+	ArchivedAt      time.Time // when it last went into the archive, zero when never
+	ActivatedAt     time.Time // when it last came back from there
 	Tags            []string  // in order
 	Annotations     map[string]string
 	Manifest        []byte // as it came
@@ -228,8 +233,17 @@ type References struct {
 // ImageQuery selects a page of images.
 type ImageQuery struct {
 	Tagged  TagStatus
+	Status  Status
 	AfterID int64
 	Limit   int
+}
+
+// ReferrerQuery selects a page of referrers.
+type ReferrerQuery struct {
+	ArtifactTypes []string // one of these; none is any
+	Status        Status
+	AfterID       int64
+	Limit         int
 }
 
 // TagStatus selects images by whether they have a tag.
@@ -241,6 +255,9 @@ const (
 	OnlyTagged
 	OnlyUntagged
 )
+
+// Selects tells whether an image with tags, or without, is among what the status selects.
+func (s TagStatus) Selects(tagged bool) bool { return s == AnyTagStatus || tagged == (s == OnlyTagged) }
 
 // Tag is a name for an image.
 type Tag struct {
@@ -265,6 +282,7 @@ type Layer struct {
 	Size     int64
 	Key      blob.Key
 	LinkedAt time.Time
+	Archived bool // images of the repository refer to it, and all of them are archived
 }
 
 // Upload is a layer that is still arriving.

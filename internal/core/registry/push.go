@@ -41,15 +41,16 @@ func (p Push) permission() policy.Action {
 // Pushed tells what a push did.
 type Pushed struct {
 	Image Image // without its tags
-	// Known is true when the repository had the digest before, and Unchanged when besides that each of the
-	// tags pointed to it: such a push changed nothing. (ECR's API calls it an error, docker does not.)
+	// Known is true when the repository had the digest before, and Unchanged when besides that it was active and each
+	// of the tags pointed to it: such a push changed nothing. (ECR's API calls it an error, docker does not.)
 	Known     bool
 	Unchanged bool
 }
 
 // PutImage stores a manifest and moves its tags (ecr:PutImage, or what the push's source needs). The manifest is kept byte for byte; all
 // that it names must be in the repository; a tag moves only where the repository lets it. Pushing what
-// is there already changes nothing, not even the push time, and is allowed for immutable tags too.
+// is there already changes nothing, not even the push time, and is allowed for immutable tags too. Pushing an archived
+// image brings it back, and an index brings back its images.
 func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push) (Pushed, error) {
 	p.Source = cmp.Or(p.Source, event.Push)
 	if err := r.onRepository(caller, p.Repository, p.permission()); err != nil {
@@ -81,7 +82,11 @@ func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push)
 		pushed, err = r.putImage(ctx, tx, caller, repo, img, m, p)
 		return err
 	})
-	return pushed, err
+	if err != nil {
+		return Pushed{}, err
+	}
+	pushed.Image.Manifest, pushed.Image.Annotations = p.Manifest, m.Annotations // of one that was known they were not read
+	return pushed, nil
 }
 
 func settleDigest(p Push) (oci.Digest, error) {
@@ -108,12 +113,19 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	default:
 		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
 	}
+	restored := known && img.Archived
+	if restored || !known && len(m.Children) > 0 {
+		mv := move{registry: r, tx: tx, caller: caller, repo: repo, at: r.now()}
+		if img, err = mv.activate(ctx, img); err != nil {
+			return Pushed{}, err
+		}
+	}
 	moved, err := r.moveTags(ctx, tx, caller, repo, img, p.Tags)
 	if err != nil {
 		return Pushed{}, err
 	}
-	pushed := Pushed{Image: img, Known: known, Unchanged: known && len(moved) == 0}
-	if pushed.Unchanged {
+	pushed := Pushed{Image: img, Known: known, Unchanged: known && !restored && len(moved) == 0}
+	if known && len(moved) == 0 {
 		return pushed, nil
 	}
 	e := about(event.ImagePushed, repo, img, caller.ARN, moved)

@@ -165,7 +165,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller,
 func (r *Registry) recordTagsGone(ctx context.Context, tx Tx, caller identity.Caller, repo Repository) error {
 	at := r.now()
 	for after := ""; ; {
-		tags, err := tx.Tags(ctx, repo.ID, after, MaxPage)
+		tags, err := tx.Tags(ctx, repo.ID, AnyStatus, after, MaxPage)
 		if err != nil {
 			return fmt.Errorf("listing tags of %s: %w", repo.Name, err)
 		}

@@ -41,7 +41,7 @@ func TestRepositoryLife(t *testing.T) {
 		_, err = b.Repository(t.Context(), root, repo)
 		wantFault(t, "the repository after its deletion", err, fault.RepositoryNotFound)
 		b.create(registry.NewRepository{Name: repo})
-		if page, err := b.Images(t.Context(), root, repo, registry.AnyTagStatus, 0, ""); err != nil || len(page.Items) != 0 {
+		if page, err := b.Images(t.Context(), root, repo, registry.ImageFilter{}, 0, ""); err != nil || len(page.Items) != 0 {
 			t.Errorf("its successor has images: %+v, %v", page, err)
 		}
 	})

@@ -121,6 +121,9 @@ func (r *Registry) StartScan(ctx context.Context, caller identity.Caller, reposi
 		if scanning.Kind == Enhanced {
 			return fault.New(fault.RegistrySettingInvalid, "scans are not started by hand while the registry's scan type is %s: it scans by its rules", Enhanced)
 		}
+		if img.Archived {
+			return imageArchived()
+		}
 		if !img.Scannable() {
 			return fault.New(fault.ImageNotScannable,
 				"The image with digest '%s' in the repository with name '%s' cannot be scanned: it is an index, or an artifact that is no container image", img.Digest, repo.Name)
@@ -178,15 +181,5 @@ func (r *Registry) scannedImage(ctx context.Context, q Queries, repo Repository,
 	img, err := imageByID(ctx, q, repo, id, func(ctx context.Context, q Queries, repo Repository, ref oci.Reference) (Image, error) {
 		return q.ImageIn(ctx, repo.Name, ref)
 	})
-	if errors.Is(err, fault.ImageNotFound) {
-		return Image{}, r.noSuchImage(repo.Name, id)
-	}
-	return img, err
-}
-
-// noSuchImage is fault.ImageNotFound in the words of the operations that are about one image.
-func (r *Registry) noSuchImage(repository string, id ImageID) error {
-	return fault.New(fault.ImageNotFound,
-		"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
-		orNull(id.Digest), orNull(id.Tag), repository, r.account)
+	return img, r.NamedImageError(repo.Name, id, err)
 }

@@ -47,20 +47,22 @@ func (q queries) ImageByTag(ctx context.Context, repositoryID int64, tag string)
 		WHERE t.repository_id = $1 AND t.name = $2`, repositoryID, tag)
 }
 
-// Images implements registry.ImageQueries.
+// Images implements registry.ImageQueries. Images lie on four shelves, by whether they are archived and whether they have
+// a tag, and each is in order: a page is the first of the shelves that are asked for.
 func (q queries) Images(ctx context.Context, repositoryID int64, p registry.ImageQuery) ([]registry.Image, error) {
-	text := `SELECT ` + imageColumns + ` FROM images i WHERE i.repository_id = $1 AND i.id > $2 ORDER BY i.id LIMIT $3`
-	switch p.Tagged {
-	case registry.AnyTagStatus:
-	case registry.OnlyTagged:
-		// From the tags' index: a few tagged images among many without are found at once.
-		text = `SELECT ` + imageColumns + ` FROM images i WHERE i.id IN (
-			SELECT DISTINCT t.image_id FROM tags t WHERE t.repository_id = $1 AND t.image_id > $2 ORDER BY t.image_id LIMIT $3)
-			ORDER BY i.id`
-	case registry.OnlyUntagged:
-		text = `SELECT ` + imageColumns + ` FROM images i WHERE i.repository_id = $1 AND i.id > $2
-			AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository_id = i.repository_id AND t.image_id = i.id)
-			ORDER BY i.id LIMIT $3`
+	var shelves []string
+	for _, archived := range []bool{false, true} {
+		for _, tagged := range []bool{false, true} {
+			if p.Status.Selects(archived) && p.Tagged.Selects(tagged) {
+				shelves = append(shelves, fmt.Sprintf(`SELECT id FROM (SELECT id FROM images
+					WHERE repository_id = $1 AND archived = %t AND tagged = %t AND id > $2 ORDER BY id LIMIT $3) AS shelf%d`, archived, tagged, len(shelves)))
+			}
+		}
+	}
+	text := `SELECT ` + imageColumns + ` FROM images i WHERE i.id IN (` + strings.Join(shelves, ` UNION ALL `) + ` ORDER BY id LIMIT $3) ORDER BY i.id`
+	const all = 4
+	if len(shelves) == all {
+		text = `SELECT ` + imageColumns + ` FROM images i WHERE i.repository_id = $1 AND i.id > $2 ORDER BY i.id LIMIT $3`
 	}
 	return list(ctx, q.s, scanImage, text, repositoryID, p.AfterID, p.Limit)
 }
@@ -88,12 +90,21 @@ func (q queries) IndexesOf(ctx context.Context, repositoryID int64, d oci.Digest
 
 // Referrers implements registry.ImageQueries. It looks at the sizes of annotations first, and reads no more
 // of them than fit.
-func (q queries) Referrers(ctx context.Context, repositoryID int64, d oci.Digest, artifactType string, afterID int64, limit int) ([]registry.Image, bool, error) {
+func (q queries) Referrers(ctx context.Context, repositoryID int64, d oci.Digest, p registry.ReferrerQuery) ([]registry.Image, bool, error) {
+	from := ` FROM images i JOIN manifests m ON m.image_id = i.id WHERE i.repository_id = $1 AND i.subject = $2 AND i.id > $3` + onShelf("i", p.Status)
+	const limit = 3
+	args := []any{repositoryID, string(d), p.AfterID, p.Limit + 1}
+	if len(p.ArtifactTypes) > 0 {
+		types, err := jsonText(p.ArtifactTypes)
+		if err != nil {
+			return nil, false, err
+		}
+		from += ` AND i.artifact_type IN (SELECT value FROM texts($5))`
+		args = append(args, types)
+	}
 	type size struct{ id, bytes int64 }
-	sizes, err := list(ctx, q.s, func(rows *sql.Rows, s *size) error { return rows.Scan(&s.id, &s.bytes) }, `
-		SELECT i.id, octet_length(m.annotations) FROM images i JOIN manifests m ON m.image_id = i.id
-		WHERE i.repository_id = $1 AND i.subject = $2 AND ($3 = '' OR i.artifact_type = $3) AND i.id > $4
-		ORDER BY i.id LIMIT $5`, repositoryID, string(d), artifactType, afterID, limit+1)
+	sizes, err := list(ctx, q.s, func(rows *sql.Rows, s *size) error { return rows.Scan(&s.id, &s.bytes) },
+		`SELECT i.id, octet_length(m.annotations)`+from+` ORDER BY i.id LIMIT $4`, args...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -101,15 +112,13 @@ func (q queries) Referrers(ctx context.Context, repositoryID int64, d oci.Digest
 	fit := 0
 	for _, s := range sizes {
 		total += s.bytes
-		if fit == limit || fit > 0 && total > registry.MaxAnnotations {
+		if fit == p.Limit || fit > 0 && total > registry.MaxAnnotations {
 			break
 		}
 		last, fit = s.id, fit+1
 	}
-	images, err := list(ctx, q.s, scanReferrer, `
-		SELECT `+imageColumns+`, m.annotations FROM images i JOIN manifests m ON m.image_id = i.id
-		WHERE i.repository_id = $1 AND i.subject = $2 AND ($3 = '' OR i.artifact_type = $3) AND i.id > $4 AND i.id <= $5
-		ORDER BY i.id`, repositoryID, string(d), artifactType, afterID, last)
+	args[limit] = last
+	images, err := list(ctx, q.s, scanReferrer, `SELECT `+imageColumns+`, m.annotations`+from+` AND i.id <= $4 ORDER BY i.id`, args...)
 	// An image that went between the two statements leaves a shorter list, and the rest is still after it.
 	return images, fit < len(sizes) && len(images) > 0, err
 }

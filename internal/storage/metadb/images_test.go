@@ -44,7 +44,7 @@ func TestImageComesBackAsStored(t *testing.T) {
 		images, err := db.Read().Images(t.Context(), r.ID, registry.ImageQuery{Limit: 10})
 		want(t, "Images", images, err, []registry.Image{listed})
 		listed.Annotations = full.Annotations
-		images, _, err = db.Read().Referrers(t.Context(), r.ID, digest("subject"), "", 0, 10)
+		images, _, err = db.Read().Referrers(t.Context(), r.ID, digest("subject"), registry.ReferrerQuery{Limit: 10})
 		want(t, "Referrers", images, err, []registry.Image{listed})
 		update(t, db, func(ctx context.Context, tx registry.Tx) error {
 			got, err := tx.ImageByTag(ctx, r.ID, "B")
@@ -275,25 +275,26 @@ func TestReferrers(t *testing.T) {
 		}
 		addImage(t, db, r.ID, newImage("without subject"), registry.References{})
 		for _, c := range []struct {
-			kind   string
+			kinds  []string
 			after  int64
 			limit  int
 			wanted []int64
 			more   bool
 		}{
-			{"", 0, 10, ids, false},
-			{"", 0, 4, ids, false},
-			{"", ids[0], 2, ids[1:3], true},
-			{"sbom", 0, 10, []int64{ids[0], ids[2], ids[3]}, false},
-			{"sbom", ids[0], 1, []int64{ids[2]}, true},
-			{"attestation", 0, 10, nil, false},
+			{nil, 0, 10, ids, false},
+			{nil, 0, 4, ids, false},
+			{nil, ids[0], 2, ids[1:3], true},
+			{[]string{"sbom"}, 0, 10, []int64{ids[0], ids[2], ids[3]}, false},
+			{[]string{"sbom"}, ids[0], 1, []int64{ids[2]}, true},
+			{[]string{"sbom", "signature"}, ids[0], 2, ids[1:3], true},
+			{[]string{"attestation"}, 0, 10, nil, false},
 		} {
-			images, more, err := db.Read().Referrers(t.Context(), r.ID, subject, c.kind, c.after, c.limit)
+			images, more, err := db.Read().Referrers(t.Context(), r.ID, subject, registry.ReferrerQuery{ArtifactTypes: c.kinds, AfterID: c.after, Limit: c.limit})
 			var got []int64
 			for _, img := range images {
 				got = append(got, img.ID)
 			}
-			want(t, fmt.Sprintf("Referrers(%q, after %d, limit %d)", c.kind, c.after, c.limit), got, err, c.wanted)
+			want(t, fmt.Sprintf("Referrers(%q, after %d, limit %d)", c.kinds, c.after, c.limit), got, err, c.wanted)
 			want(t, "whether there are more", more, err, c.more)
 		}
 	})
@@ -311,7 +312,7 @@ func TestReferrersWithLargeAnnotations(t *testing.T) {
 		}
 		var pages []int
 		for after, more := int64(0), true; more; {
-			images, next, err := db.Read().Referrers(t.Context(), r.ID, digest("subject"), "", after, 10)
+			images, next, err := db.Read().Referrers(t.Context(), r.ID, digest("subject"), registry.ReferrerQuery{AfterID: after, Limit: 10})
 			if err != nil {
 				t.Fatal(err)
 			}

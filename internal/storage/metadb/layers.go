@@ -10,14 +10,19 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
+// layerColumns are a layer's. Most repositories archive nothing: whether an archived image has the layer is asked first.
+const layerColumns = `l.digest, b.size, b.blob_key, l.linked_at,
+	EXISTS (SELECT 1 FROM image_blobs a WHERE a.repository_id = l.repository_id AND a.digest = l.digest AND a.archived = TRUE)
+	AND NOT EXISTS (SELECT 1 FROM image_blobs a WHERE a.repository_id = l.repository_id AND a.digest = l.digest AND a.archived = FALSE)`
+
 func scanLayer(rows *sql.Rows, l *registry.Layer) error {
-	return rows.Scan(&l.Digest, &l.Size, &l.Key, timeColumn{&l.LinkedAt})
+	return rows.Scan(&l.Digest, &l.Size, &l.Key, timeColumn{&l.LinkedAt}, &l.Archived)
 }
 
 // Layer implements registry.LayerQueries.
 func (q queries) Layer(ctx context.Context, repositoryID int64, d oci.Digest) (registry.Layer, error) {
 	return one(ctx, q.s, scanLayer, `
-		SELECT l.digest, b.size, b.blob_key, l.linked_at FROM layers l JOIN blobs b ON b.digest = l.digest
+		SELECT `+layerColumns+` FROM layers l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository_id = $1 AND l.digest = $2`, repositoryID, string(d))
 }
 
@@ -31,7 +36,7 @@ func (q queries) Layers(ctx context.Context, repositoryID int64, ds []oci.Digest
 		return nil, err
 	}
 	return list(ctx, q.s, scanLayer, `
-		SELECT l.digest, b.size, b.blob_key, l.linked_at FROM layers l JOIN blobs b ON b.digest = l.digest
+		SELECT `+layerColumns+` FROM layers l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository_id = $1 AND l.digest IN (SELECT value FROM texts($2))
 		ORDER BY l.digest`, repositoryID, digests)
 }

@@ -10,7 +10,7 @@ import (
 
 // imageRow is an image without what other tables say of it.
 const imageRow = `i.id, i.digest, i.media_type, i.artifact_type, i.config_media_type, COALESCE(i.subject, ''),
-	i.size, i.manifest_size, i.pushed_at, i.last_pulled_at`
+	i.size, i.manifest_size, i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at`
 
 const (
 	imageByTag = ` FROM repositories r JOIN tags t ON t.repository_id = r.id JOIN images i ON i.id = t.image_id
@@ -35,6 +35,9 @@ func imageFields(i *registry.Image) []any {
 		&i.ID, &i.Digest, &i.MediaType, &i.ArtifactType, &i.ConfigMediaType, &i.Subject, &i.Size, &i.ManifestSize,
 		timeColumn{&i.PushedAt},
 		timeColumn{&i.LastPulledAt},
+		&i.Archived,
+		timeColumn{&i.ArchivedAt},
+		timeColumn{&i.ActivatedAt},
 	}
 }
 
@@ -57,7 +60,7 @@ func (q queries) ManifestIn(ctx context.Context, repository string, ref oci.Refe
 // LayerIn implements registry.LookUps.
 func (q queries) LayerIn(ctx context.Context, repository string, d oci.Digest) (registry.Layer, error) {
 	return one(ctx, q.s, scanLayer, `
-		SELECT l.digest, b.size, b.blob_key, l.linked_at
+		SELECT `+layerColumns+`
 		FROM repositories r JOIN layers l ON l.repository_id = r.id JOIN blobs b ON b.digest = l.digest
 		WHERE r.name = $1 AND l.digest = $2`, repository, string(d))
 }

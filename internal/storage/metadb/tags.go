@@ -11,19 +11,19 @@ import (
 )
 
 // Tags implements registry.TagQueries.
-func (q queries) Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error) {
+func (q queries) Tags(ctx context.Context, repositoryID int64, status registry.Status, after string, limit int) ([]registry.Tag, error) {
 	scan := func(rows *sql.Rows, t *registry.Tag) error {
 		return rows.Scan(&t.Name, &t.Digest, timeColumn{&t.SetAt})
 	}
 	return list(ctx, q.s, scan, `
 		SELECT t.name, i.digest, t.set_at FROM tags t JOIN images i ON i.id = t.image_id
-		WHERE t.repository_id = $1 AND t.name > $2 ORDER BY t.name LIMIT $3`, repositoryID, after, limit)
+		WHERE t.repository_id = $1`+onShelf("t", status)+` AND t.name > $2 ORDER BY t.name LIMIT $3`, repositoryID, after, limit)
 }
 
 // TagNames implements registry.TagQueries.
 func (q queries) TagNames(ctx context.Context, repositoryID int64, after string, limit int) ([]string, error) {
 	return list(ctx, q.s, scanOne[string],
-		`SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3`, repositoryID, after, limit)
+		`SELECT name FROM tags WHERE repository_id = $1 AND archived = FALSE AND name > $2 ORDER BY name LIMIT $3`, repositoryID, after, limit)
 }
 
 // TagHistory implements registry.TagQueries.
@@ -43,7 +43,7 @@ func (q queries) TagHistory(ctx context.Context, repository, tag string, beforeI
 func (t tx) SetTag(ctx context.Context, repositoryID int64, tag string, imageID int64, at time.Time) error {
 	_, err := t.s.exec(ctx, `
 		INSERT INTO tags (repository_id, name, image_id, set_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (repository_id, name) DO UPDATE SET image_id = excluded.image_id, set_at = excluded.set_at`,
+		ON CONFLICT (repository_id, name) DO UPDATE SET image_id = excluded.image_id, set_at = excluded.set_at, archived = FALSE`,
 		repositoryID, tag, imageID, micros(at))
 	return err
 }

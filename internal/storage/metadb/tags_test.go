@@ -25,14 +25,14 @@ func TestTagsMove(t *testing.T) {
 		update(t, db, func(ctx context.Context, tx registry.Tx) error {
 			return tx.SetTag(ctx, r.ID, "latest", b.ID, later)
 		})
-		tags, err := db.Read().Tags(t.Context(), r.ID, "", 10)
+		tags, err := db.Read().Tags(t.Context(), r.ID, registry.OnlyActive, "", 10)
 		want(t, "Tags", tags, err, []registry.Tag{{Name: "latest", Digest: b.Digest, SetAt: later}})
 		img, err := db.Read().ImageByDigest(t.Context(), r.ID, a.Digest)
 		want(t, "the first image's tags", img.Tags, err, nil)
 		update(t, db, func(ctx context.Context, tx registry.Tx) error {
 			return errors.Join(tx.DeleteTag(ctx, r.ID, "latest"), tx.DeleteTag(ctx, r.ID, "none"))
 		})
-		tags, err = db.Read().Tags(t.Context(), r.ID, "", 10)
+		tags, err = db.Read().Tags(t.Context(), r.ID, registry.OnlyActive, "", 10)
 		want(t, "Tags after DeleteTag", tags, err, nil)
 		if _, err := db.Read().ImageByTag(t.Context(), r.ID, "latest"); !errors.Is(err, registry.ErrNoRow) {
 			t.Errorf("ImageByTag after DeleteTag: %v, want ErrNoRow", err)
@@ -59,7 +59,7 @@ func TestTagsAreListedByBytes(t *testing.T) {
 		want(t, "TagNames after B", got, err, []string{"_", "a-1"})
 		got, err = db.Read().TagNames(t.Context(), r.ID, "B", 0)
 		want(t, "TagNames with limit 0", got, err, nil)
-		tags, err := db.Read().Tags(t.Context(), r.ID, "a.1", 2)
+		tags, err := db.Read().Tags(t.Context(), r.ID, registry.OnlyActive, "a.1", 2)
 		want(t, "Tags after a.1", tags, err, []registry.Tag{
 			{Name: "a1", Digest: b.Digest, SetAt: noon()}, {Name: "a_1", Digest: a.Digest, SetAt: noon()},
 		})

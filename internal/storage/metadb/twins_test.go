@@ -97,6 +97,13 @@ func imageSteps(image, other, tag string, at time.Time) []step {
 				tx.RecordTagChanges(ctx, []registry.TagChange{{Repository: r.Name, Tag: "1", To: img.Digest, At: at}, {Repository: r.Name, Tag: "1", From: img.Digest, At: at}}),
 			)
 		}},
+		{"SetArchived " + image, func(ctx context.Context, tx registry.Tx, r registry.Repository) (string, error) {
+			img, err := find(ctx, tx, r, image)
+			if err != nil {
+				return "", err
+			}
+			return "", tx.SetArchived(ctx, r.ID, []int64{img.ID}, !img.Archived, at)
+		}},
 		{"DeleteTag " + tag, func(ctx context.Context, tx registry.Tx, r registry.Repository) (string, error) {
 			return "", tx.DeleteTag(ctx, r.ID, tag)
 		}},
@@ -174,8 +181,17 @@ func (w *twin) everything(t *testing.T) map[string]any {
 		return images
 	}
 	for _, status := range []registry.TagStatus{registry.AnyTagStatus, registry.OnlyTagged, registry.OnlyUntagged} {
-		images, err := q.Images(ctx, id, registry.ImageQuery{Tagged: status, Limit: 100})
-		keep(fmt.Sprint("Images ", status), anonymous(images), err)
+		for _, shelf := range []registry.Status{registry.OnlyActive, registry.OnlyArchived, registry.AnyStatus} {
+			images, err := q.Images(ctx, id, registry.ImageQuery{Tagged: status, Status: shelf, Limit: 100})
+			keep(fmt.Sprint("Images ", status, shelf), anonymous(images), err)
+			for _, img := range images {
+				if !status.Selects(len(img.Tags) > 0) || !shelf.Selects(img.Archived) {
+					t.Fatalf("%s lists %+v as one of tag status %d and status %d", w.name, img, status, shelf)
+				}
+			}
+			tags, err := q.Tags(ctx, id, shelf, "", 100)
+			keep(fmt.Sprint("Tags ", shelf), tags, err)
+		}
 	}
 	var images, blobs []oci.Digest
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -184,10 +200,18 @@ func (w *twin) everything(t *testing.T) map[string]any {
 	for i := range images {
 		img, err := q.ImageByDigest(ctx, id, images[i])
 		keep(fmt.Sprint("ImageByDigest ", i), anonymous([]registry.Image{img}), err)
-		referrers, more, err := q.Referrers(ctx, id, images[i], "application/x.a", 0, 10)
+		referrers, more, err := q.Referrers(ctx, id, images[i], registry.ReferrerQuery{ArtifactTypes: []string{"application/x.a"}, Limit: 10})
 		keep(fmt.Sprint("Referrers and more ", i), more, err)
 		keep(fmt.Sprint("Referrers ", i), anonymous(referrers), err)
-		indexes, err := q.IndexesOf(ctx, id, images[i])
+		followers, err := q.Followers(ctx, id, images[:i])
+		keep(fmt.Sprint("Followers ", i), anonymous(followers), err)
+		indexes, err := q.ActiveIndexesOf(ctx, id, images[i])
+		keep(fmt.Sprint("ActiveIndexesOf ", i), indexes, err)
+		if holder, err := q.ImageIn(ctx, w.repo.Name, oci.Reference{Digest: images[i]}); err == nil {
+			children, err := q.Children(ctx, id, []int64{holder.ID})
+			keep(fmt.Sprint("Children ", i), anonymous(children), err)
+		}
+		indexes, err = q.IndexesOf(ctx, id, images[i])
 		keep(fmt.Sprint("IndexesOf ", i), indexes, err)
 		used, err := q.LayerInUse(ctx, id, blobs[i])
 		keep(fmt.Sprint("LayerInUse ", i), used, err)
@@ -207,8 +231,6 @@ func (w *twin) everything(t *testing.T) map[string]any {
 	keep("ImagesByDigest", anonymous(byDigest), err)
 	layers, err := q.Layers(ctx, id, blobs)
 	keep("Layers", layers, err)
-	tags, err := q.Tags(ctx, id, "", 100)
-	keep("Tags", tags, err)
 	names, err := q.TagNames(ctx, id, "A", 100)
 	keep("TagNames", names, err)
 	history, err := q.TagHistory(ctx, w.repo.Name, "1", 0, 100)
