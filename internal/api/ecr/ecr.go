@@ -77,6 +77,9 @@ func (f face) operations() map[string]awswire.Operation {
 		f.imageOperations(),
 		f.layerOperations(),
 		f.registryOperations(),
+		f.policyOperations(),
+		f.scanningOperations(),
+		f.pullTimeOperations(),
 	} {
 		maps.Copy(all, family)
 	}

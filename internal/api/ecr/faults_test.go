@@ -90,6 +90,23 @@ func valid() map[string]string {
 		"GetDownloadUrlForLayer":        `{` + named + `,"layerDigest":"` + digest + `"}`,
 		"GetAuthorizationToken":         `{}`,
 		"DescribeRegistry":              `{}`,
+
+		"SetRepositoryPolicy":                     `{` + named + `,"policyText":"{}"}`,
+		"GetRepositoryPolicy":                     `{` + named + `}`,
+		"DeleteRepositoryPolicy":                  `{` + named + `}`,
+		"PutRegistryPolicy":                       `{"policyText":"{}"}`,
+		"GetRegistryPolicy":                       `{}`,
+		"DeleteRegistryPolicy":                    `{}`,
+		"GetAccountSetting":                       `{"name":"BLOB_MOUNTING"}`,
+		"PutAccountSetting":                       `{"name":"BLOB_MOUNTING","value":"DISABLED"}`,
+		"PutRegistryScanningConfiguration":        `{}`,
+		"GetRegistryScanningConfiguration":        `{}`,
+		"BatchGetRepositoryScanningConfiguration": `{"repositoryNames":["hoopstat-haus/prod"]}`,
+		"StartImageScan":                          `{` + named + `,"imageId":{"imageTag":"v1"}}`,
+		"DescribeImageScanFindings":               `{` + named + `,"imageId":{"imageTag":"v1"}}`,
+		"RegisterPullTimeUpdateExclusion":         `{"principalArn":"` + userARN + `"}`,
+		"DeregisterPullTimeUpdateExclusion":       `{"principalArn":"` + userARN + `"}`,
+		"ListPullTimeUpdateExclusions":            `{}`,
 	}
 }
 
