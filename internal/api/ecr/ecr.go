@@ -79,6 +79,9 @@ func (f face) operations() map[string]awswire.Operation {
 		f.layerOperations(),
 		f.registryOperations(),
 		f.templateOperations(),
+		f.policyOperations(),
+		f.scanningOperations(),
+		f.pullTimeOperations(),
 	} {
 		maps.Copy(all, family)
 	}

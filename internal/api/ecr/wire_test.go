@@ -77,14 +77,20 @@ func TestWire(t *testing.T) {
 			s.layer(t, step.body)
 			continue
 		}
-		got := s.post(t, s.rootKey, step.op, step.body)
-		text := fmt.Sprintf("%s %s\n\n%d\nContent-Type: %s\nX-Amzn-Errortype: %s\n\n%s\n\nThe same, indented:\n%s\n",
-			step.op, step.body, got.status, got.header.Get("Content-Type"), got.header.Get("X-Amzn-Errortype"), got.body, indented(t, got.body))
-		if got.header.Get("X-Amzn-Requestid") == "" {
-			t.Errorf("%s: the answer has no X-Amzn-Requestid", step.name)
-		}
-		golden(t, step.name, text)
+		s.record(t, step.name, step.op, step.body)
 	}
+}
+
+// record holds the answer to a request to its golden file.
+func (s *server) record(t *testing.T, name, op, body string) {
+	t.Helper()
+	got := s.post(t, s.rootKey, op, body)
+	text := fmt.Sprintf("%s %s\n\n%d\nContent-Type: %s\nX-Amzn-Errortype: %s\n\n%s\n\nThe same, indented:\n%s\n",
+		op, body, got.status, got.header.Get("Content-Type"), got.header.Get("X-Amzn-Errortype"), got.body, indented(t, got.body))
+	if got.header.Get("X-Amzn-Requestid") == "" {
+		t.Errorf("%s: the answer has no X-Amzn-Requestid", name)
+	}
+	golden(t, name, text)
 }
 
 func golden(t *testing.T, name, got string) {
