@@ -222,20 +222,22 @@ func mendBatchDeleteImage(c call, _, moto *reply) bool {
 	if moto.status != http.StatusOK {
 		return false
 	}
-	told := map[any]bool{}
-	for _, list := range [][]any{moto.list("imageIds"), moto.list("failures")} {
-		for _, item := range list {
-			id := item.(map[string]any)
-			if inner, ok := id["imageId"].(map[string]any); ok {
-				id = inner
-			}
-			told[id["imageDigest"]] = true
+	told, left := map[any]bool{}, map[any]int{}
+	for _, item := range moto.list("imageIds") {
+		told[item.(map[string]any)["imageDigest"]] = true
+	}
+	for _, id := range c.ids() {
+		if len(id) == 1 && id["imageDigest"] != nil {
+			left[id["imageDigest"]]++
 		}
 	}
+	for _, item := range moto.list("failures") {
+		left[item.(map[string]any)["imageId"].(map[string]any)["imageDigest"]]--
+	}
 	mended := false
-	for _, id := range c.ids() {
-		if digest, ok := id["imageDigest"]; ok && !told[digest] {
-			told[digest], mended = true, true
+	for digest, n := range left {
+		if n > 0 && !told[digest] {
+			mended = true
 			moto.body["imageIds"] = append(moto.list("imageIds"), map[string]any{"imageDigest": digest})
 		}
 	}
