@@ -74,7 +74,7 @@ func motoFaultsOfPushes() []motoFault {
 		},
 		{
 			name: "an index of images that are not there", why: "ReferencedImagesNotFoundException; moto looks for none",
-			ops: "PutImage", excuse: func(c call, berth, moto reply) bool {
+			ops: "PutImage", excuse: func(_ call, berth, moto reply) bool {
 				return berth.code == "ReferencedImagesNotFoundException" && (moto.status == http.StatusOK || moto.code == "ImageAlreadyExistsException")
 			}, apart: true,
 		},
