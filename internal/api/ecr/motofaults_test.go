@@ -145,6 +145,10 @@ func motoFaultsOfSettings() []motoFault {
 			},
 		},
 		{
+			name: "the scanning configuration of repositories", why: "the repository's own scanOnPush counts, and a failure has a reason in words; moto always says MANUAL and false, and repeats the code",
+			ops: "BatchGetRepositoryScanningConfiguration", mend: mendScanningConfigurations,
+		},
+		{
 			name: "the order of checks", why: "a request is checked before its repository is looked for; moto looks for it first",
 			ops: "CreateRepository SetRepositoryPolicy PutLifecyclePolicy PutImageTagMutability", excuse: func(_ call, berth, moto reply) bool {
 				return berth.code == "InvalidParameterException" && (moto.code == "RepositoryAlreadyExistsException" || moto.code == "RepositoryNotFoundException")
@@ -255,4 +259,23 @@ func dropImageMembers(_ call, berth, moto *reply) bool {
 		delete(detail.(map[string]any), "imageSizeInBytes")
 	}
 	return len(berth.list("imageDetails")) > 0
+}
+
+// mendScanningConfigurations has the repository's own setting count, which moto forgets, and takes from both what
+// moto does not tell.
+func mendScanningConfigurations(_ call, berth, moto *reply) bool {
+	if ours, theirs := berth.list("scanningConfigurations"), moto.list("scanningConfigurations"); len(ours) == 1 && len(theirs) == 1 {
+		is, said := ours[0].(map[string]any), theirs[0].(map[string]any)
+		if is["scanOnPush"] == true && said["scanFrequency"] == "MANUAL" {
+			said["scanFrequency"] = "SCAN_ON_PUSH"
+		}
+		delete(is, "scanOnPush")
+		delete(said, "scanOnPush")
+	}
+	for _, r := range []*reply{berth, moto} {
+		for _, item := range r.list("failures") {
+			delete(item.(map[string]any), "failureReason")
+		}
+	}
+	return moto.status == http.StatusOK
 }
