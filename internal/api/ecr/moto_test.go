@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -171,7 +170,6 @@ type pair struct {
 	t           *testing.T
 	berth, moto *server
 
-	layers  sync.Map // pushed to Berth, by repository and content
 	met     map[string]int
 	answers int
 	errors  int
@@ -421,8 +419,23 @@ func (d *pair) putBack(c call, before []string) {
 			}
 		}
 		d.met[tagTakesImageAlong]++
-		d.send(d.moto, call{"PutImage", putBody(c.repository(), manifestOf(digest), "")})
+		d.putUntagged(c.repository(), digest)
 	}
+}
+
+// putUntagged gives moto an image without tag, which it does not take while the repository has filters.
+func (d *pair) putUntagged(repository, digest string) {
+	set := func(mutability, filters any) {
+		body := map[string]any{"repositoryName": repository, "imageTagMutability": mutability}
+		if filters != nil {
+			body["imageTagMutabilityExclusionFilters"] = filters
+		}
+		d.send(d.moto, call{"PutImageTagMutability", body})
+	}
+	is := d.send(d.moto, call{"DescribeRepositories", map[string]any{"repositoryNames": []any{repository}}}).list("repositories")[0].(map[string]any)
+	set("MUTABLE", nil)
+	d.send(d.moto, call{"PutImage", map[string]any{"repositoryName": repository, "imageManifest": manifestOf(digest), "imageDigest": digest}})
+	set(is["imageTagMutability"], is["imageTagMutabilityExclusionFilters"])
 }
 
 // isChild tells whether one of the images is an index that holds another.

@@ -254,15 +254,7 @@ func manifestOf(digest string) string {
 
 func aDigest(r *rapid.T) string { return digestOf(oneOf(r, "manifest", manifests()...)) }
 
-// putBody always has the digest, which moto does not know otherwise.
-func putBody(repository, manifest, tag string) map[string]any {
-	body := map[string]any{"repositoryName": repository, "imageManifest": manifest, "imageDigest": digestOf(manifest)}
-	if tag != "" {
-		body["imageTag"] = tag
-	}
-	return body
-}
-
+// putMembers always say the digest, which moto does not know otherwise.
 func putMembers(r *rapid.T, body map[string]any) {
 	manifest := oneOf(r, "manifest", manifests()...)
 	if onceIn(r, 30, "no JSON") {

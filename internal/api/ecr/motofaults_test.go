@@ -74,7 +74,7 @@ func motoFaultsOfPushes() []motoFault {
 		},
 		{
 			name: "an index of images that are not there", why: "ReferencedImagesNotFoundException; moto looks for none",
-			ops: "PutImage", excuse: func(c call, berth, moto reply) bool {
+			ops: "PutImage", excuse: func(_ call, berth, moto reply) bool {
 				return berth.code == "ReferencedImagesNotFoundException" && (moto.status == http.StatusOK || moto.code == "ImageAlreadyExistsException")
 			}, apart: true,
 		},
@@ -143,6 +143,10 @@ func motoFaultsOfSettings() []motoFault {
 				moto.body["imageTagMutabilityExclusionFilters"] = filters
 				return true
 			},
+		},
+		{
+			name: "the scanning configuration of repositories", why: "the repository's own scanOnPush counts, and a failure has a reason in words; moto always says MANUAL and false, and repeats the code",
+			ops: "BatchGetRepositoryScanningConfiguration", mend: mendScanningConfigurations,
 		},
 		{
 			name: "the order of checks", why: "a request is checked before its repository is looked for; moto looks for it first",
@@ -222,20 +226,22 @@ func mendBatchDeleteImage(c call, _, moto *reply) bool {
 	if moto.status != http.StatusOK {
 		return false
 	}
-	told := map[any]bool{}
-	for _, list := range [][]any{moto.list("imageIds"), moto.list("failures")} {
-		for _, item := range list {
-			id := item.(map[string]any)
-			if inner, ok := id["imageId"].(map[string]any); ok {
-				id = inner
-			}
-			told[id["imageDigest"]] = true
+	told, left := map[any]bool{}, map[any]int{}
+	for _, item := range moto.list("imageIds") {
+		told[item.(map[string]any)["imageDigest"]] = true
+	}
+	for _, id := range c.ids() {
+		if len(id) == 1 && id["imageDigest"] != nil {
+			left[id["imageDigest"]]++
 		}
 	}
+	for _, item := range moto.list("failures") {
+		left[item.(map[string]any)["imageId"].(map[string]any)["imageDigest"]]--
+	}
 	mended := false
-	for _, id := range c.ids() {
-		if digest, ok := id["imageDigest"]; ok && !told[digest] {
-			told[digest], mended = true, true
+	for digest, n := range left {
+		if n > 0 && !told[digest] {
+			mended = true
 			moto.body["imageIds"] = append(moto.list("imageIds"), map[string]any{"imageDigest": digest})
 		}
 	}
@@ -253,4 +259,23 @@ func dropImageMembers(_ call, berth, moto *reply) bool {
 		delete(detail.(map[string]any), "imageSizeInBytes")
 	}
 	return len(berth.list("imageDetails")) > 0
+}
+
+// mendScanningConfigurations has the repository's own setting count, which moto forgets, and takes from both what
+// moto does not tell.
+func mendScanningConfigurations(_ call, berth, moto *reply) bool {
+	if ours, theirs := berth.list("scanningConfigurations"), moto.list("scanningConfigurations"); len(ours) == 1 && len(theirs) == 1 {
+		is, said := ours[0].(map[string]any), theirs[0].(map[string]any)
+		if is["scanOnPush"] == true && said["scanFrequency"] == "MANUAL" {
+			said["scanFrequency"] = "SCAN_ON_PUSH"
+		}
+		delete(is, "scanOnPush")
+		delete(said, "scanOnPush")
+	}
+	for _, r := range []*reply{berth, moto} {
+		for _, item := range r.list("failures") {
+			delete(item.(map[string]any), "failureReason")
+		}
+	}
+	return moto.status == http.StatusOK
 }
