@@ -84,7 +84,11 @@ func (p *Plan) LargeLayer() Layer { return p.large }
 
 // Repositories lists what must exist on a registry that does not create repositories by itself.
 func (p *Plan) Repositories() []string {
-	names := []string{pushRepository, pullRepository, largeRepository, listRepository}
+	return append(p.tagsRepositories(), pushRepository, pullRepository, largeRepository, listRepository)
+}
+
+func (p *Plan) tagsRepositories() []string {
+	var names []string
 	for round := range p.sizes.Rounds {
 		names = append(names, tagsRepository+strconv.Itoa(round))
 	}
@@ -110,18 +114,23 @@ func (p *Plan) Fill(ctx context.Context, t *Target, now func() time.Time) error 
 		if err := c.GetVerified(largeRepository, p.large); err != nil {
 			return 0, err
 		}
-		for round := range p.sizes.Rounds {
-			if err := c.PushImage(tagsRepository+strconv.Itoa(round), "first", p.images[0]); err != nil {
-				return 0, err
-			}
-		}
-		return 0, c.PushImage(listRepository, listTag(0), p.images[0])
+		return 0, nil
 	}); err != nil {
 		return fmt.Errorf("filling with layers: %w", err)
 	}
-	all.Operations = int64(p.sizes.Tags) - 1
+	// The tags of a repository are spread over all images: ECR lets one image have 1,000.
+	images := int64(len(p.images))
+	for _, repository := range append(p.tagsRepositories(), listRepository) {
+		all.Operations = images
+		if _, err := Measure(ctx, t, all, now, func(c *Client, n int64) (int64, error) {
+			return 0, c.PushImage(repository, listTag(n), p.images[n])
+		}); err != nil {
+			return fmt.Errorf("filling %s: %w", repository, err)
+		}
+	}
+	all.Operations = int64(p.sizes.Tags) - images
 	if _, err := Measure(ctx, t, all, now, func(c *Client, n int64) (int64, error) {
-		return 0, c.PutManifest(listRepository, listTag(n+1), p.images[0].Manifest)
+		return 0, c.PutManifest(listRepository, listTag(n+images), p.images[n%images].Manifest)
 	}); err != nil {
 		return fmt.Errorf("filling with tags: %w", err)
 	}
@@ -181,7 +190,7 @@ func (p *Plan) headManifests(*Target, int) Operation {
 func (p *Plan) putTags(_ *Target, round int) Operation {
 	repository := tagsRepository + strconv.Itoa(round)
 	return func(c *Client, number int64) (int64, error) {
-		return 0, c.PutManifest(repository, "n"+strconv.FormatInt(number, 10), p.images[0].Manifest)
+		return 0, c.PutManifest(repository, "n"+strconv.FormatInt(number, 10), p.images[number%int64(len(p.images))].Manifest)
 	}
 }
 

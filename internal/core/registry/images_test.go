@@ -77,6 +77,38 @@ func TestPushJudgesTagsAndContent(t *testing.T) {
 	})
 }
 
+func TestAnImageHasAThousandTags(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		raw := b.manifest(repo, `{}`)
+		var tags []string
+		for i := range 999 {
+			tags = append(tags, fmt.Sprint("t", i))
+		}
+		b.push(repo, raw, tags...)
+		b.push(repo, raw, "last")
+		_, err := b.PutImage(t.Context(), root, registry.Push{Repository: repo, Manifest: raw, Tags: []string{"more"}})
+		wantFault(t, "a tag more than the quota", err, fault.LimitExceeded)
+		_, err = b.PutImage(t.Context(), root, registry.Push{Repository: repo, Manifest: b.manifest(repo, `{"other":1}`), Tags: append(tags, "more", "most")})
+		wantFault(t, "more tags than the quota at once", err, fault.LimitExceeded)
+		b.push(repo, raw, "last") // is there
+		if _, err := b.StatImage(t.Context(), root, repo, oci.Reference{Tag: "more"}); !errors.Is(err, fault.ImageNotFound) {
+			t.Errorf("the refused tag: %v", err)
+		}
+	})
+}
+
+func TestRetaggedImageComesWithItsManifest(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		raw := b.manifest(repo, `{}`)
+		b.push(repo, raw, "v1")
+		if p := b.push(repo, raw, "v2"); string(p.Image.Manifest) != string(raw) {
+			t.Errorf("pushing a known image gave the manifest %q", p.Image.Manifest)
+		}
+	})
+}
+
 func TestGuidesTagRule(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, b *bench) {

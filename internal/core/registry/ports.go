@@ -141,6 +141,8 @@ type TagQueries interface {
 	Tags(ctx context.Context, repositoryID int64, status Status, after string, limit int) ([]Tag, error)
 	// TagNames is Tags of active images without the images: the names alone.
 	TagNames(ctx context.Context, repositoryID int64, after string, limit int) ([]string, error)
+	// HasTags tells whether an image has at least n tags.
+	HasTags(ctx context.Context, repositoryID, imageID int64, n int) (bool, error)
 	// TagHistory lists what happened to a tag, newest first, before beforeID (0: from the newest), at most
 	// limit. It goes by the repository's name and outlives the repository.
 	TagHistory(ctx context.Context, repository, tag string, beforeID int64, limit int) ([]TagChange, error)

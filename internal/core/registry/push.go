@@ -15,6 +15,9 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
+// maxTags is ECR's quota of tags on an image.
+const maxTags = 1000
+
 // Push is a manifest on its way in.
 type Push struct {
 	Repository string
@@ -124,6 +127,11 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	if err != nil {
 		return Pushed{}, err
 	}
+	if len(moved) > maxTags || known && len(moved) > 0 {
+		if err := checkTags(ctx, tx, repo, img); err != nil {
+			return Pushed{}, err
+		}
+	}
 	pushed := Pushed{Image: img, Known: known, Unchanged: known && !restored && len(moved) == 0}
 	if known && len(moved) == 0 {
 		return pushed, nil
@@ -131,6 +139,18 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	e := about(event.ImagePushed, repo, img, caller.ARN, moved)
 	e.New, e.Source = !known, p.Source
 	return pushed, r.tell(ctx, tx, e)
+}
+
+// checkTags holds an image to the quota of tags.
+func checkTags(ctx context.Context, tx Tx, repo Repository, img Image) error {
+	tooMany, err := tx.HasTags(ctx, repo.ID, img.ID, maxTags+1)
+	switch {
+	case err != nil:
+		return fmt.Errorf("counting tags of %s: %w", img.Digest, err)
+	case tooMany:
+		return fault.New(fault.LimitExceeded, "The image with digest '%s' would have more than %d tags", img.Digest, maxTags)
+	}
+	return nil
 }
 
 // insertImage checks what the manifest refers to and adds the image.

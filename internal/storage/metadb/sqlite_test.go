@@ -121,6 +121,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 	_, _ = read.IndexesOf(t.Context(), r.ID, digest("a"))
 	_, _, _ = read.Referrers(t.Context(), r.ID, digest("a"), registry.ReferrerQuery{Limit: 1})
 	_, _ = read.TagNames(t.Context(), r.ID, "", 1)
+	_, _ = read.HasTags(t.Context(), r.ID, 1, 1)
 	_, _ = read.TagHistory(t.Context(), "app", "latest", 0, 1)
 	_, _ = read.Layer(t.Context(), r.ID, digest("a"))
 	_, _ = read.Layers(t.Context(), r.ID, newReferences("a").Blobs)

@@ -26,6 +26,11 @@ func (q queries) TagNames(ctx context.Context, repositoryID int64, after string,
 		`SELECT name FROM tags WHERE repository_id = $1 AND archived = FALSE AND name > $2 ORDER BY name LIMIT $3`, repositoryID, after, limit)
 }
 
+// HasTags implements registry.TagQueries.
+func (q queries) HasTags(ctx context.Context, repositoryID, imageID int64, n int) (bool, error) {
+	return exists(ctx, q.s, `SELECT 1 FROM tags WHERE repository_id = $1 AND image_id = $2 LIMIT 1 OFFSET $3`, repositoryID, imageID, n-1)
+}
+
 // TagHistory implements registry.TagQueries.
 func (q queries) TagHistory(ctx context.Context, repository, tag string, beforeID int64, limit int) ([]registry.TagChange, error) {
 	if beforeID == 0 {
