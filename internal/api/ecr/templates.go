@@ -193,4 +193,3 @@ func wireTemplate(t registry.Template) *types.RepositoryCreationTemplate {
 	}
 	return out
 }
-
