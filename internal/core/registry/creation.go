@@ -45,15 +45,20 @@ func (r *Registry) makeRepository(ctx context.Context, tx Tx, caller identity.Ca
 	if repo, err = r.insertRepository(ctx, tx, caller, repo, t.ResourceTags); err != nil {
 		return Repository{}, err
 	}
-	return repo, stampPolicies(ctx, tx, repo, t)
+	return repo, r.stampPolicies(ctx, tx, repo, t)
 }
 
 // stampPolicies gives a new repository the policies of the template that it is made by. The texts were
 // checked when the template was stored.
-func stampPolicies(_ context.Context, _ Tx, _ Repository, _ Template) error {
-	// MERGE(templates): where t.RepositoryPolicy is not empty, what SetRepositoryPolicy writes; where
-	// t.LifecyclePolicy is not empty, what PutLifecyclePolicy writes. Both in this transaction.
-	return nil
+func (r *Registry) stampPolicies(_ context.Context, _ Tx, _ Repository, t Template) error {
+	// MERGE(templates): the two writes, each in this transaction:
+	//   t.RepositoryPolicy  -> tx.PutRepositoryPolicy(ctx, repo.ID, t.RepositoryPolicy, repo.CreatedAt)
+	//   text                -> tx.PutLifecyclePolicy(ctx, repo.ID, text, repo.CreatedAt)
+	if t.LifecyclePolicy == "" {
+		return nil
+	}
+	_, err := r.lifecycleText(t.LifecyclePolicy)
+	return err
 }
 
 // templateFor finds the template with the longest prefix among those that apply on the occasion. Prefixes go by

@@ -26,7 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify must be set.
+// Config is what a Registry needs; every field but Notify and ReadLifecycle must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -35,6 +35,9 @@ type Config struct {
 	Now     func() time.Time
 	// Notify is called when there are new events in the outbox. It returns at once.
 	Notify func()
+	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
+	// the fault that is wrong with it. Nil takes any JSON object.
+	ReadLifecycle func(text string) (string, error)
 }
 
 // Registry is one account's registry. Its methods may be called from many goroutines.
@@ -47,6 +50,8 @@ type Registry struct {
 	notify  func()
 	pulls   *pullRecorder
 	busy    sync.Map // upload ids that a request is working on, each to itself
+
+	readLifecycle func(text string) (string, error) // or nil
 }
 
 // New makes a registry.
@@ -56,6 +61,8 @@ func New(c Config) *Registry {
 		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify: c.Notify,
 		pulls:  newPullRecorder(),
+
+		readLifecycle: c.ReadLifecycle,
 	}
 }
 
