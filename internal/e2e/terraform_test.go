@@ -18,6 +18,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/e2e/berthproc"
+	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
 
 // notInTerraformYet names files of examples/terraform whose operations this Berth does not have.
@@ -38,7 +39,7 @@ func TestTerraform(t *testing.T) {
 	if mirror == "" {
 		t.Skip("no directory with Terraform's AWS provider 5.100 or newer: BERTH_TEST_TERRAFORM_MIRROR names one")
 	}
-	each(t, func(t *testing.T, storage berthproc.Storage) {
+	eachDatabase(t, func(t *testing.T, storage berthproc.Storage) {
 		// A destination that never answers, which is what replication has to live with anyway.
 		settings := filepath.Join(t.TempDir(), "berth.yaml")
 		writeFile(t, settings, "destinations:\n  - region: eu-west-1\n    url: http://127.0.0.1:9\n    access-key-id: AKIAIOSFODNN7EXAMPLE\n    secret-access-key: none\n")
@@ -60,6 +61,19 @@ func TestTerraform(t *testing.T) {
 		emptyRepository(t, s, image)
 		second.run("destroy", "-auto-approve", "-input=false", "-var=image_tag=")
 		nothingLeft(t, s)
+	})
+}
+
+// eachDatabase runs the test on SQLite and on PostgreSQL, with layers in a directory both times.
+func eachDatabase(t *testing.T, test func(t *testing.T, storage berthproc.Storage)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, berthproc.Storage{})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, berthproc.Storage{Args: []string{"--database", metadbtest.PostgresURL(t)}})
 	})
 }
 

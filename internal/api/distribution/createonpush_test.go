@@ -3,7 +3,12 @@ package distribution_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -54,4 +59,41 @@ func TestCreateOnPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	all("team")
+}
+
+// TestClientCreatesOnPush has a client of its own ways push an image, side by side with another.
+func TestClientCreatesOnPush(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	r, opts := s.repository(t, "team/new"), options(t, "good")
+	img := randomImage(t, 10_000, 3)
+	index, err := random.Index(1000, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(r.Tag("v1"), img, opts...); err == nil {
+		t.Fatal("without a template a client pushes to a repository that is missing")
+	}
+	if err := s.registry.EnsureCreateOnPush(t.Context(), root); err != nil {
+		t.Fatal(err)
+	}
+	var pushers sync.WaitGroup
+	pushers.Go(func() {
+		if err := remote.Write(r.Tag("v1"), img, opts...); err != nil {
+			t.Errorf("pushing an image: %v", err)
+		}
+	})
+	pushers.Go(func() {
+		if err := remote.WriteIndex(r.Tag("all"), index, opts...); err != nil {
+			t.Errorf("pushing an index: %v", err)
+		}
+	})
+	pushers.Wait()
+	got, err := remote.Image(r.Tag("v1"), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Image(got); err != nil {
+		t.Errorf("what was pulled: %v", err)
+	}
 }

@@ -45,18 +45,25 @@ func (r *Registry) makeRepository(ctx context.Context, tx Tx, caller identity.Ca
 	if repo, err = r.insertRepository(ctx, tx, caller, repo, t.ResourceTags); err != nil {
 		return Repository{}, err
 	}
-	return repo, stampPolicies(ctx, tx, repo, t)
+	return repo, r.stampPolicies(ctx, tx, repo, t)
 }
 
 // stampPolicies gives a new repository the policies of the template that it is made by. The texts were
 // checked when the template was stored.
-func stampPolicies(ctx context.Context, tx Tx, repo Repository, t Template) error {
+func (r *Registry) stampPolicies(ctx context.Context, tx Tx, repo Repository, t Template) error {
 	if t.RepositoryPolicy != "" {
 		if err := tx.PutRepositoryPolicy(ctx, repo.ID, t.RepositoryPolicy, repo.CreatedAt); err != nil {
 			return fmt.Errorf("storing the policy of %s: %w", repo.Name, err)
 		}
 	}
-	// MERGE(templates): where t.LifecyclePolicy is not empty, what PutLifecyclePolicy writes.
+	if t.LifecyclePolicy == "" {
+		return nil
+	}
+	text, err := r.lifecycleText(t.LifecyclePolicy)
+	if err != nil {
+		return err
+	}
+	_ = text // LIFECYCLE
 	return nil
 }
 

@@ -26,7 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify and Scanner must be set.
+// Config is what a Registry needs; every field but Notify, Scanner and ReadLifecycle must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -37,6 +37,9 @@ type Config struct {
 	Notify func()
 	// Scanner says that there is one, which takes on the scans that are pending. Without it they fail at once.
 	Scanner bool
+	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
+	// the fault that is wrong with it. Nil takes any JSON object.
+	ReadLifecycle func(text string) (string, error)
 }
 
 // Registry is one account's registry. Its methods may be called from many goroutines.
@@ -50,16 +53,19 @@ type Registry struct {
 	scanner bool
 	pulls   *pullRecorder
 	busy    sync.Map // upload ids that a request is working on, each to itself
+
+	readLifecycle func(text string) (string, error) // or nil
 }
 
 // New makes a registry.
 func New(c Config) *Registry {
 	return &Registry{
 		store: c.Store, blobs: c.Blobs, account: c.Account, region: c.Region,
-		now:     func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		notify:  c.Notify,
-		scanner: c.Scanner,
-		pulls:   newPullRecorder(),
+		now:           func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+		notify:        c.Notify,
+		scanner:       c.Scanner,
+		pulls:         newPullRecorder(),
+		readLifecycle: c.ReadLifecycle,
 	}
 }
 

@@ -323,7 +323,7 @@ func (r *Registry) completeTemplate(caller identity.Caller, t, stamped Template)
 	if err := r.checkRole(t.RoleARN); err != nil {
 		return Template{}, err
 	}
-	return t, checkPolicyTexts(t)
+	return t, r.checkPolicyTexts(t)
 }
 
 // mayStamp asks whether the caller may do to each repository that a template is for what the template
@@ -389,23 +389,34 @@ func (r *Registry) checkRole(arn string) error {
 }
 
 // checkPolicyTexts refuses what could not be stamped on a repository later. See stampPolicies.
-func checkPolicyTexts(t Template) error {
+func (r *Registry) checkPolicyTexts(t Template) error {
 	if err := atMost("repositoryPolicy", t.RepositoryPolicy, maxPolicyText); err != nil {
 		return err
 	}
 	if err := atMost("lifecyclePolicy", t.LifecyclePolicy, maxLifecycleText); err != nil {
 		return err
 	}
-	// MERGE(templates): the check of PutLifecyclePolicy goes in the place of isObject.
 	if t.RepositoryPolicy != "" {
 		if _, err := readRepositoryPolicy(t.RepositoryPolicy); err != nil {
 			return err
 		}
 	}
-	if t.LifecyclePolicy != "" && !isObject(t.LifecyclePolicy) {
-		return fault.BadParameter("lifecyclePolicy", "Lifecycle policy validation failure: it is not a JSON object")
+	if t.LifecyclePolicy == "" {
+		return nil
 	}
-	return nil
+	_, err := r.lifecycleText(t.LifecyclePolicy)
+	return err
+}
+
+// lifecycleText gives a lifecycle policy as it is stored with a repository. The template keeps the text as it came.
+func (r *Registry) lifecycleText(text string) (string, error) {
+	if r.readLifecycle != nil {
+		return r.readLifecycle(text)
+	}
+	if !isObject(text) {
+		return "", fault.BadParameter("lifecyclePolicy", "Lifecycle policy validation failure: it is not a JSON object")
+	}
+	return text, nil
 }
 
 func isObject(text string) bool {
