@@ -34,6 +34,7 @@ type Queries interface {
 	TagQueries
 	LayerQueries
 	SettingQueries
+	LifecycleQueries
 	LookUps
 }
 
@@ -60,6 +61,7 @@ type Tx interface {
 	LayerWrites
 	UploadWrites
 	SettingWrites
+	LifecycleWrites
 	EventWrites
 }
 
