@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,6 +91,11 @@ func valid() map[string]string {
 		"GetDownloadUrlForLayer":        `{` + named + `,"layerDigest":"` + digest + `"}`,
 		"GetAuthorizationToken":         `{}`,
 		"DescribeRegistry":              `{}`,
+		"PutLifecyclePolicy":            `{` + named + `,"lifecyclePolicyText":` + strconv.Quote(keepOne) + `}`,
+		"GetLifecyclePolicy":            `{` + named + `}`,
+		"DeleteLifecyclePolicy":         `{` + named + `}`,
+		"StartLifecyclePolicyPreview":   `{` + named + `}`,
+		"GetLifecyclePolicyPreview":     `{` + named + `}`,
 	}
 }
 

@@ -25,8 +25,8 @@ type PolicyStore interface {
 	// alone, and not due, until the given time.
 	ClaimPolicy(ctx context.Context, now, until time.Time) (Claim, error)
 	// FinishPolicy gives a claim back and makes the policy due at a time, or earlier if it was touched
-	// meanwhile. Unless it has another text by now, it counts as evaluated at a time, if that is not zero. A claim that has
-	// lapsed changes nothing.
+	// meanwhile. Unless it has another text by now, it counts as evaluated at a time. A claim that has lapsed
+	// changes nothing.
 	FinishPolicy(ctx context.Context, c Claim, evaluatedAt, due time.Time) error
 }
 

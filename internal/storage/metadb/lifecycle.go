@@ -142,7 +142,7 @@ func (l lifecycleStore) FinishPolicy(ctx context.Context, c lifecycle.Claim, eva
 		_, err := t.s.exec(ctx, `
 			UPDATE lifecycle_policies SET claimed_until = 0,
 				due_at = CASE WHEN due_at = claimed_until OR due_at > $1 THEN $1 ELSE due_at END,
-				last_evaluated_at = CASE WHEN body = $2 AND $3 > 0 THEN $3 ELSE last_evaluated_at END
+				last_evaluated_at = CASE WHEN body = $2 THEN $3 ELSE last_evaluated_at END
 			WHERE repository_id = $4 AND claimed_until = $5`,
 			micros(due), c.Text, micros(evaluatedAt), c.RepositoryID, micros(c.Until))
 		return err
