@@ -77,7 +77,7 @@ func (l lifecycleStore) Images(ctx context.Context, repositoryID int64) ([]lifec
 		places[i.ID] = at
 	}
 	var strange lifecycle.Image // an index that came in between
-	err = s.query(ctx, `SELECT image_id, digest FROM image_children WHERE repository_id = $1`, func(rows *sql.Rows) error {
+	err = s.query(ctx, `SELECT image_id, digest FROM image_children WHERE repository_id = $1 ORDER BY image_id, digest`, func(rows *sql.Rows) error {
 		var id int64
 		var child oci.Digest
 		if err := rows.Scan(&id, &child); err != nil {
@@ -120,12 +120,14 @@ func (l lifecycleStore) ClaimPolicy(ctx context.Context, now, until time.Time) (
 		return rows.Scan(&c.RepositoryID, &c.Text, &c.Repository)
 	}
 	return l.claim(ctx, until, scan, `
-		UPDATE lifecycle_policies SET due_at = $2, claimed_until = $2 WHERE repository_id IN (
+		UPDATE lifecycle_policies SET due_at = $2, claimed_until = $2 WHERE repository_id = (
 			SELECT repository_id FROM lifecycle_policies WHERE `+due+` ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 		AND `+due+` RETURNING repository_id, body, (SELECT name FROM repositories r WHERE r.id = lifecycle_policies.repository_id)`,
 		micros(now), micros(until))
 }
 
+// claim takes one row. In its text the row is = (SELECT … LIMIT 1): what follows IN, PostgreSQL may evaluate again
+// for each row, and so claim more than one.
 func (l lifecycleStore) claim(ctx context.Context, until time.Time, scan rowScan[lifecycle.Claim], text string, args ...any) (lifecycle.Claim, error) {
 	var c lifecycle.Claim
 	err := l.db.engine.update(ctx, func(t tx) (err error) {
@@ -180,7 +182,7 @@ func (l lifecycleStore) ClaimPreview(ctx context.Context, now, until time.Time) 
 		return rows.Scan(&c.ID, &c.RepositoryID, &c.Text, &c.Attempts, &c.Repository)
 	}
 	c, err := l.claim(ctx, until, scan, `
-		UPDATE lifecycle_previews SET due_at = $2, attempts = attempts + 1 WHERE id IN (
+		UPDATE lifecycle_previews SET due_at = $2, attempts = attempts + 1 WHERE id = (
 			SELECT id FROM lifecycle_previews WHERE `+due+` ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 		AND `+due+` RETURNING id, repository_id, body, attempts, (SELECT name FROM repositories r WHERE r.id = lifecycle_previews.repository_id)`,
 		micros(now), micros(until))
