@@ -25,6 +25,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
@@ -45,7 +46,9 @@ type App struct {
 	database  *metadb.DB
 	blobs     blob.Store
 	registry  *registry.Registry
+	lifecycle *lifecycle.Service
 	outbox    jobs.Bell // rings when there are events
+	previews  jobs.Bell // rings when a lifecycle policy preview was started
 	root      identity.AccessKey
 	created   bool // the root key was made by this start
 	url       *url.URL
@@ -57,7 +60,7 @@ type App struct {
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
-	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell()}
+	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -110,7 +113,11 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	}
 	a.registry = registry.New(registry.Config{
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-		Notify: a.outbox.Ring,
+		Notify:        a.outbox.Ring,
+		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
+	})
+	a.lifecycle = lifecycle.New(lifecycle.Config{
+		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,
 	})
 	if a.cfg.CreateOnPush {
 		if err := a.registry.EnsureCreateOnPush(ctx, identity.Service(a.cfg.Account, "create-on-push")); err != nil {

@@ -15,10 +15,12 @@ func (a *App) jobs() []jobs.Job {
 	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.handlers(), Now: a.deps.Now}
 	return []jobs.Job{
 		{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
+		{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
+		{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
 	}
 }
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
-	return map[string]event.Handler{}
+	return map[string]event.Handler{"lifecycle": a.lifecycle}
 }

@@ -115,8 +115,8 @@ func TestGuidesCommands(t *testing.T) {
 	if _, complaint := aws.run(t, "ecr", "describe-repositories", "--repository-names", "none-such"); !strings.Contains(complaint, "(RepositoryNotFoundException)") {
 		t.Errorf("describe-repositories of none: %q, want RepositoryNotFoundException", complaint)
 	}
-	if _, complaint := aws.run(t, "ecr", "get-lifecycle-policy", "--repository-name", repo); !strings.Contains(complaint, "(UnsupportedOperationException)") {
-		t.Errorf("get-lifecycle-policy: %q, want UnsupportedOperationException", complaint)
+	if _, complaint := aws.run(t, "ecr", "get-lifecycle-policy", "--repository-name", repo); !strings.Contains(complaint, "(LifecyclePolicyNotFoundException)") {
+		t.Errorf("get-lifecycle-policy: %q, want LifecyclePolicyNotFoundException", complaint)
 	}
 }
 

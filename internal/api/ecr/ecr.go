@@ -16,6 +16,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -33,9 +34,10 @@ type Links interface {
 
 // Config is what the face needs; every field but Redirect must be set.
 type Config struct {
-	Registry *registry.Registry
-	Tokens   Tokens
-	Links    Links
+	Registry  *registry.Registry
+	Lifecycle *lifecycle.Service
+	Tokens    Tokens
+	Links     Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
 	// makes none, a link leads to this server.
 	Redirect bool
@@ -82,6 +84,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.policyOperations(),
 		f.scanningOperations(),
 		f.pullTimeOperations(),
+		f.lifecycleOperations(),
 	} {
 		maps.Copy(all, family)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,6 +115,11 @@ func valid() map[string]string {
 		"RegisterPullTimeUpdateExclusion":         `{"principalArn":"` + userARN + `"}`,
 		"DeregisterPullTimeUpdateExclusion":       `{"principalArn":"` + userARN + `"}`,
 		"ListPullTimeUpdateExclusions":            `{}`,
+		"PutLifecyclePolicy":                      `{` + named + `,"lifecyclePolicyText":` + strconv.Quote(keepOne) + `}`,
+		"GetLifecyclePolicy":                      `{` + named + `}`,
+		"DeleteLifecyclePolicy":                   `{` + named + `}`,
+		"StartLifecyclePolicyPreview":             `{` + named + `}`,
+		"GetLifecyclePolicyPreview":               `{` + named + `}`,
 	}
 }
 

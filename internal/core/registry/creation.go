@@ -63,7 +63,9 @@ func (r *Registry) stampPolicies(ctx context.Context, tx Tx, repo Repository, t 
 	if err != nil {
 		return err
 	}
-	_ = text // LIFECYCLE
+	if err := tx.PutLifecyclePolicy(ctx, repo.ID, text, repo.CreatedAt); err != nil {
+		return fmt.Errorf("storing the lifecycle policy of %s: %w", repo.Name, err)
+	}
 	return nil
 }
 

@@ -39,6 +39,7 @@ type Queries interface {
 	PolicyQueries
 	PullExclusionQueries
 	ScanQueries
+	LifecycleQueries
 	LookUps
 }
 
@@ -70,6 +71,7 @@ type Tx interface {
 	PolicyWrites
 	PullExclusionWrites
 	ScanWrites
+	LifecycleWrites
 	EventWrites
 }
 

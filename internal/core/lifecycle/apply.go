@@ -1,0 +1,220 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/event"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+)
+
+const (
+	// applyClaim is longer than one run takes, and bounds how long a crash delays it.
+	applyClaim = 5 * time.Minute
+	// settle is how long after a change a policy is evaluated: many pushes at once are one occasion.
+	settle = time.Minute
+	// evaluateEvery is how often a policy is evaluated though nothing changed but the time.
+	evaluateEvery = time.Hour
+	// actionsAtOnce is how many images one transaction takes.
+	actionsAtOnce = 25
+	// actionsPerRun is how many images go before the policy is evaluated anew.
+	actionsPerRun = 500
+)
+
+// Handle makes the policy of a repository in which something changed due (event.Handler).
+func (s *Service) Handle(ctx context.Context, e event.Event) error {
+	switch e.Kind {
+	case event.ImagePushed, event.ImageDeleted, event.ImageUntagged, event.ImageArchived, event.ImageRestored:
+		return s.Rows.Touch(ctx, e.RepositoryID, s.Now().Add(settle))
+	case event.RepositoryCreated, event.RepositoryDeleted:
+	}
+	return nil
+}
+
+// ApplyOnce carries out a policy that is due, up to some hundred images, and tells whether there may be more to
+// do. What could not be done is tried again when the claim has lapsed.
+func (s *Service) ApplyOnce(ctx context.Context) (more bool, err error) {
+	now := s.Now()
+	c, err := s.Rows.ClaimPolicy(ctx, now, now.Add(applyClaim))
+	switch {
+	case errors.Is(err, registry.ErrNoRow):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("looking for lifecycle policies that are due: %w", err)
+	}
+	doings, err := s.evaluate(ctx, c)
+	if err != nil {
+		return false, fmt.Errorf("evaluating the lifecycle policy of %s: %w", c.Repository, err)
+	}
+	all, err := s.act(ctx, c, doings)
+	if err != nil {
+		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
+	}
+	due := now.Add(evaluateEvery)
+	if !all {
+		due = now
+	}
+	if err := s.Rows.FinishPolicy(ctx, c, now, due); err != nil {
+		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
+	}
+	return true, nil
+}
+
+// doing is an image to which something is to happen.
+type doing struct {
+	image   Image
+	verdict Verdict
+}
+
+// evaluate gives what a policy demands now, oldest image first; what follows an image comes right after it.
+func (s *Service) evaluate(ctx context.Context, c Claim) ([]doing, error) {
+	p, err := Parse(c.Text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	images, err := s.Rows.Images(ctx, c.RepositoryID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the images: %w", err)
+	}
+	verdicts := Evaluate(images, p, s.Now())
+	acting := map[oci.Digest]bool{}
+	followers := map[oci.Digest][]int{}
+	for i, v := range verdicts {
+		if v.Acts() {
+			acting[images[i].Digest] = true
+			followers[v.Of] = append(followers[v.Of], i)
+		}
+	}
+	delete(followers, "") // of what follows nothing
+	var doings []doing
+	for _, i := range slices.Backward(youngestFirst(images)) {
+		if v := verdicts[i]; !v.Acts() || acting[v.Of] {
+			continue // nothing happens to it, or its subject brings it
+		}
+		for queue := []int{i}; len(queue) > 0; queue = queue[1:] {
+			next := queue[0]
+			doings = append(doings, doing{images[next], verdicts[next]})
+			queue = append(queue, followers[images[next].Digest]...)
+		}
+	}
+	return doings, nil
+}
+
+// act does what is to be done until that was done to actionsPerRun images, and tells whether it came to the end. What cannot
+// be done does not count, so that it stands in nobody's way.
+func (s *Service) act(ctx context.Context, c Claim, doings []doing) (all bool, err error) {
+	done := 0
+	for some := range slices.Chunk(doings, actionsAtOnce) {
+		if done >= actionsPerRun {
+			return false, nil
+		}
+		var expiring, moving []doing
+		for _, d := range some {
+			if d.verdict.Action.Type == Expire {
+				expiring = append(expiring, d)
+			} else {
+				moving = append(moving, d)
+			}
+		}
+		n, err := s.each(ctx, c, expiring, s.Registry.DeleteImagesIf)
+		if err != nil {
+			return false, err
+		}
+		done += n
+		if s.Archiver == nil {
+			continue // such a policy was refused, or stored by a Berth that has an archive
+		}
+		if n, err = s.each(ctx, c, moving, s.Archiver.ArchiveImagesIf); err != nil {
+			return false, err
+		}
+		done += n
+	}
+	return true, nil
+}
+
+// conditionally is how the registry does something to images, if it is still to be done.
+type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
+	still func(q registry.Queries, img registry.Image) (bool, error)) ([]registry.Deleted, error)
+
+// each does something to each image that is as it was when that was decided, and tells to how many.
+func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditionally) (done int, err error) {
+	if len(doings) == 0 {
+		return 0, nil
+	}
+	seen := make(map[oci.Digest]doing, len(doings))
+	digests := make([]oci.Digest, 0, len(doings))
+	for _, d := range doings {
+		seen[d.image.Digest] = d
+		digests = append(digests, d.image.Digest)
+	}
+	results, err := do(ctx, s.self, c.Repository, digests, func(q registry.Queries, img registry.Image) (bool, error) {
+		return still(ctx, q, c, seen[img.Digest], img)
+	})
+	if errors.Is(err, fault.RepositoryNotFound) {
+		return 0, nil // with all its images
+	}
+	problems := []error{err}
+	for _, r := range results {
+		f, isFault := fault.Of(r.Err)
+		switch {
+		case r.Err == nil && len(r.Gone) > 0:
+			done++
+		case r.Err == nil:
+			// It has changed.
+		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
+			// Gone already, or an index holds it by now, or it is where it should be: not for us any more.
+		default:
+			problems = append(problems, fmt.Errorf("image %s: %w", r.ID.Digest, r.Err))
+		}
+	}
+	return done, errors.Join(problems...)
+}
+
+// still tells, inside the transaction that acts, whether what was decided about an image from what was seen of
+// it then holds now: the policy is the same, and so is the image.
+func still(ctx context.Context, q registry.Queries, c Claim, d doing, now registry.Image) (bool, error) {
+	p, err := q.LifecyclePolicy(ctx, c.RepositoryID)
+	if errors.Is(err, registry.ErrNoRow) {
+		return false, nil
+	}
+	if err != nil || p.Text != c.Text {
+		return false, err
+	}
+	img := asSeen(now)
+	moving := d.verdict.Action.Type == Transition
+	if img.ID != d.image.ID || img.class() != d.image.class() || !slices.Equal(img.Tags, d.image.Tags) ||
+		!img.ActivatedAt.Equal(d.image.ActivatedAt) || !img.ArchivedAt.Equal(d.image.ArchivedAt) ||
+		moving && !img.PulledAt.Equal(d.image.PulledAt) {
+		return false, nil
+	}
+	if img.Subject == "" {
+		return true, nil
+	}
+	subjects, err := q.ImagesByDigest(ctx, c.RepositoryID, []oci.Digest{img.Subject})
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case len(subjects) == 0:
+		return true, nil // it has gone first, or never came
+	case d.verdict.Reason != Follows:
+		return false, nil // it has come meanwhile
+	default:
+		subject := asSeen(subjects[0])
+		return moving && subject.class() == d.verdict.Action.Target, nil
+	}
+}
+
+// asSeen is an image of the registry as a policy sees it; metadb's scanLifecycleImage agrees.
+func asSeen(i registry.Image) Image {
+	return Image{
+		ID: i.ID, Digest: i.Digest, Tags: i.Tags, Class: ClassOf(i.Archived), PushedAt: i.PushedAt, PulledAt: i.LastPulledAt,
+		ArchivedAt: i.ArchivedAt, ActivatedAt: i.ActivatedAt, Subject: i.Subject,
+	}
+}

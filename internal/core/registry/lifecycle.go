@@ -1,0 +1,97 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// LifecyclePolicy is what is kept of a repository's lifecycle policy. Package lifecycle knows what its text
+// means, and stores and carries out nothing that it has not read.
+type LifecyclePolicy struct {
+	Text        string
+	EvaluatedAt time.Time // zero: never, since it has this text
+}
+
+// LifecycleQueries reads lifecycle policies.
+type LifecycleQueries interface {
+	// LifecyclePolicy gives a repository's policy, or ErrNoRow.
+	LifecyclePolicy(ctx context.Context, repositoryID int64) (LifecyclePolicy, error)
+}
+
+// LifecycleWrites changes lifecycle policies.
+type LifecycleWrites interface {
+	// PutLifecyclePolicy stores a text that lifecycle.Parse has accepted, as its Policy.Text writes it, in the
+	// place of what there was. It is due to be carried out from then on.
+	PutLifecyclePolicy(ctx context.Context, repositoryID int64, text string, at time.Time) error
+	// DeleteLifecyclePolicy removes it. One that is not there is no error.
+	DeleteLifecyclePolicy(ctx context.Context, repositoryID int64) error
+}
+
+// MayOnRepository answers nil when the caller may do something to a repository of that name, be it there or not:
+// for other parts, whose operations ask first as the registry's own do.
+func (r *Registry) MayOnRepository(_ context.Context, caller identity.Caller, repository string, action policy.Action) error {
+	return r.onRepository(caller, repository, action)
+}
+
+// DeleteImagesIf deletes images by digest with all their tags (ecr:BatchDeleteImage), but only those about which
+// still says, inside the deleting transaction, that they are to go. Each succeeds or fails by itself; what
+// still keeps has neither Gone nor Err. still sees the image with its tags, touches nothing but its
+// arguments, and may be asked more than once.
+func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still func(q Queries, img Image) (bool, error)) ([]Deleted, error) {
+	return r.onImagesIf(ctx, caller, repository, policy.BatchDeleteImage, ds, still, func(tx Tx, repo Repository, img Image) ([]ImageID, error) {
+		return deletion{registry: r, tx: tx, caller: caller, repo: repo}.image(ctx, img)
+	})
+}
+
+// ArchiveImagesIf moves images by digest into the archive (ecr:UpdateImageStorageClass), as DeleteImagesIf deletes
+// them: Gone names those that were moved.
+func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still func(q Queries, img Image) (bool, error)) ([]Deleted, error) {
+	return r.onImagesIf(ctx, caller, repository, policy.UpdateImageStorageClass, ds, still, func(tx Tx, repo Repository, img Image) ([]ImageID, error) {
+		m := move{registry: r, tx: tx, caller: caller, repo: repo, at: r.now()}
+		if _, err := m.archive(ctx, img); err != nil {
+			return nil, err
+		}
+		return []ImageID{{Digest: img.Digest.String()}}, nil
+	})
+}
+
+// onImagesIf does something to each of the images that is there and about which still says so, in one transaction.
+func (r *Registry) onImagesIf(ctx context.Context, caller identity.Caller, repository string, action policy.Action, ds []oci.Digest,
+	still func(q Queries, img Image) (bool, error), do func(tx Tx, repo Repository, img Image) ([]ImageID, error),
+) ([]Deleted, error) {
+	if err := r.onRepository(caller, repository, action); err != nil {
+		return nil, err
+	}
+	var results []Deleted
+	err := r.change(ctx, func(tx Tx) error {
+		repo, err := r.lockRepository(ctx, tx, repository)
+		if err != nil {
+			return err
+		}
+		results = make([]Deleted, 0, len(ds))
+		for _, digest := range ds {
+			res := Deleted{ID: ImageID{Digest: digest.String()}}
+			img, err := image(ctx, tx, repo, oci.Reference{Digest: digest}, withTags)
+			goes := false
+			if err == nil {
+				goes, err = still(tx, img)
+			}
+			if goes && err == nil {
+				res.Gone, err = do(tx, repo, img)
+			}
+			if _, isFault := fault.Of(err); err != nil && !isFault {
+				return fmt.Errorf("image %s: %w", digest, err)
+			}
+			res.Err = err
+			results = append(results, res)
+		}
+		return nil
+	})
+	return results, err
+}
