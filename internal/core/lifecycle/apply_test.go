@@ -251,7 +251,7 @@ func TestApplyInBoundedBatches(t *testing.T) {
 // TestApplyToIndexes: an index goes first, what it held at the evaluation after.
 func TestApplyToIndexes(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		all := []string{"amd64", "arm64", "index", "index-signature", "latest"}
 		b.image("amd64", 9)
 		b.image("arm64", 9)
@@ -270,20 +270,32 @@ func TestApplyToIndexes(t *testing.T) {
 
 // cellar is an archive that takes what it likes.
 type cellar struct {
-	registry *registry.Registry
-	caller   identity.Caller
-	took     []string
-	refuse   func(name string) error
-	all      []string
+	*bench
+	caller identity.Caller
+	took   []string
+	refuse func(name string) error
+	meddle func()
+	all    []string
 }
 
-func (c *cellar) ArchiveImagesIf(_ context.Context, caller identity.Caller, _ string, ds []oci.Digest, still func(registry.Queries, registry.Image) (bool, error)) ([]registry.Deleted, error) {
+func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, still func(registry.Queries, registry.Image) (bool, error)) ([]registry.Deleted, error) {
 	c.caller = caller
+	if c.meddle != nil {
+		c.meddle()
+	}
 	var results []registry.Deleted
 	for _, d := range ds {
 		name := c.all[slices.IndexFunc(c.all, func(n string) bool { return digestOf(n) == d })]
+		img, err := c.db.Read().ImageByDigest(ctx, c.repo.ID, d)
+		if err != nil {
+			return nil, err
+		}
+		goes, err := still(c.db.Read(), img)
+		if err != nil {
+			return nil, err
+		}
 		r := registry.Deleted{ID: registry.ImageID{Digest: d.String()}, Err: c.refuse(name)}
-		if r.Err == nil {
+		if r.Err == nil && goes {
 			c.took = append(c.took, name)
 			r.Gone = []registry.ImageID{r.ID}
 		}
@@ -300,7 +312,7 @@ func TestApplyTransitions(t *testing.T) {
 		for i, name := range all {
 			b.image(name, 100-i)
 		}
-		c := &cellar{all: all, refuse: func(name string) error {
+		c := &cellar{bench: b, all: all, refuse: func(name string) error {
 			if name < all[30] {
 				return fault.New(fault.StorageClassRefused, "no room for this kind")
 			}
@@ -318,6 +330,17 @@ func TestApplyTransitions(t *testing.T) {
 			t.Errorf("it was asked by %+v", c.caller)
 		}
 		b.wantThere("a transition deletes nothing", all, all...)
+
+		// All are still standard ones, as far as this registry knows. One is pulled at the last moment.
+		b.now, c.took = b.now.Add(time.Hour), nil
+		c.meddle = func() {
+			b.update(func(ctx context.Context, tx registry.Tx) error {
+				img, err := tx.ImageByDigest(ctx, b.repo.ID, digestOf(all[35]))
+				return errors.Join(err, tx.RecordPulls(ctx, map[int64]time.Time{img.ID: b.now}))
+			})
+		}
+		b.apply(s)
+		wantSame(t, "what was archived of what is in use", c.took, slices.Concat(all[30:35], all[36:]))
 	})
 }
 

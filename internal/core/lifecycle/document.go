@@ -21,7 +21,7 @@ func decode(text string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder's own, never wrapped
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("something follows the value: %w", err)
 	}
 	return v, nil
