@@ -15,10 +15,13 @@ func (a *App) jobs() []jobs.Job {
 	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.handlers(), Now: a.deps.Now}
 	return []jobs.Job{
 		{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
+		{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
 	}
 }
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
-	return map[string]event.Handler{}
+	return map[string]event.Handler{
+		"signing": a.signer,
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
 // Tokens issues the passwords that docker logs in with.
@@ -34,6 +35,7 @@ type Links interface {
 // Config is what the face needs; every field but Redirect must be set.
 type Config struct {
 	Registry *registry.Registry
+	Signing  *signing.Signer
 	Tokens   Tokens
 	Links    Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
@@ -77,6 +79,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.imageOperations(),
 		f.layerOperations(),
 		f.registryOperations(),
+		f.signingOperations(),
 	} {
 		maps.Copy(all, family)
 	}

@@ -90,6 +90,10 @@ func valid() map[string]string {
 		"GetDownloadUrlForLayer":        `{` + named + `,"layerDigest":"` + digest + `"}`,
 		"GetAuthorizationToken":         `{}`,
 		"DescribeRegistry":              `{}`,
+		"PutSigningConfiguration":       `{"signingConfiguration":{"rules":[]}}`,
+		"GetSigningConfiguration":       `{}`,
+		"DeleteSigningConfiguration":    `{}`,
+		"DescribeImageSigningStatus":    `{` + named + `,"imageId":{"imageTag":"v1"}}`,
 	}
 }
 
