@@ -104,7 +104,7 @@ func (s *Signer) do(ctx context.Context, t Task) error {
 // settle stores what became of a signature, and gives the error for the log.
 func (s *Signer) settle(ctx context.Context, t Task, p Status, err error) error {
 	if ctx.Err() != nil {
-		return nil // the server stops: the claim lapses, and another run goes on
+		return ctx.Err() // the server stops: the claim lapses, and another run goes on
 	}
 	switch {
 	case err == nil:

@@ -47,6 +47,7 @@ type bench struct {
 	signer   *signing.Signer
 	db       *metadb.DB
 	blobs    *diskblob.Store
+	master   identity.MasterKey
 	events   event.Dispatcher
 	now      time.Time
 }
@@ -67,7 +68,8 @@ func newBench(t *testing.T, db *metadb.DB) *bench {
 	}
 	b := &bench{t: t, db: db, blobs: blobs, now: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)}
 	b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: b.clock})
-	b.signer = b.newSigner(masterKey(t), db.Signing())
+	b.master = masterKey(t)
+	b.signer = signing.New(b.config())
 	b.events = event.Dispatcher{Outbox: db.Outbox(), Handlers: map[string]event.Handler{"signing": b.signer}, Now: b.clock}
 	for _, name := range []string{repo, other} {
 		b.create(name, registry.Mutable)
@@ -86,10 +88,18 @@ func masterKey(t *testing.T) identity.MasterKey {
 	return master
 }
 
-func (b *bench) newSigner(master identity.MasterKey, work signing.Work) *signing.Signer {
-	return signing.New(signing.Config{
-		Registry: b.registry, Store: b.db, Keys: b.db.Signing(), Work: work, Master: master, Host: host, Now: b.clock,
-	})
+// config is what the bench's signer is made of.
+func (b *bench) config() signing.Config {
+	return signing.Config{
+		Registry: b.registry, Store: b.db, Keys: b.db.Signing(), Work: b.db.Signing(), Master: b.master, Host: host, Now: b.clock,
+	}
+}
+
+// locked is a signer that cannot open the keys.
+func (b *bench) locked() *signing.Signer {
+	c := b.config()
+	c.Master = masterKey(b.t)
+	return signing.New(c)
 }
 
 func (b *bench) create(name string, m registry.Mutability) {

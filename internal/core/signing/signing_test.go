@@ -90,7 +90,7 @@ func TestWhatIsNotSigned(t *testing.T) {
 
 func TestImagesFromElsewhereAreSigned(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		b.configure(signing.Rule{Profile: release})
 		for _, source := range []event.Source{event.PullThrough, event.Replication} {
 			layer := b.layer(repo, "application/vnd.oci.image.layer.v1.tar", string(source))
@@ -192,8 +192,9 @@ func TestSigningAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, b *bench) {
 		work := &failing{Work: b.db.Signing(), broken: true}
-		master := masterKey(t)
-		b.signer = b.newSigner(master, work)
+		c := b.config()
+		c.Work = work
+		b.signer = signing.New(c)
 		b.events.Handlers["signing"] = b.signer
 		b.configure(signing.Rule{Profile: release}, signing.Rule{Profile: audit})
 		img := b.image(repo, "app", "v1")
@@ -218,7 +219,7 @@ func TestSigningAgainChangesNothing(t *testing.T) {
 			t.Errorf("statuses are %v before the claim lapsed", states)
 		}
 		b.now = b.now.Add(3 * time.Minute)
-		b.signer = b.newSigner(master, work) // a new process
+		b.signer = signing.New(c) // a new process
 		if err := b.sign(); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +271,7 @@ func TestFailure(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.configure(signing.Rule{Profile: release})
 		good := b.signer
-		b.signer = b.newSigner(masterKey(t), b.db.Signing())
+		b.signer = b.locked()
 		img := b.image(repo, "app", "v1")
 		if err := b.work(); !errors.Is(err, identity.ErrWrongMasterKey) {
 			t.Errorf("the first attempt: %v", err)
@@ -317,8 +318,9 @@ func TestAStopIsNoFailure(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		stopping := b.newSigner(masterKey(t), stopper{b.db.Signing(), cancel})
-		if _, err := stopping.Once(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		c := b.config()
+		c.Work = stopper{b.db.Signing(), cancel}
+		if _, err := signing.New(c).Once(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("Once: %v", err)
 		}
 		b.now = b.now.Add(3 * time.Minute)

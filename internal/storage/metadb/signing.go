@@ -73,6 +73,8 @@ func scanSigning(rows *sql.Rows, s *signing.Status) error {
 }
 
 // ClaimSigning implements signing.Work. It looks before it writes, so that nothing to do costs no transaction.
+// The image is picked by = and not by IN: PostgreSQL may run what stands after IN once for each row, and with
+// the rows that it has just updated left out it finds another image each time.
 func (s Signing) ClaimSigning(ctx context.Context, now, again time.Time) (signing.Task, bool, error) {
 	waiting, err := exists(ctx, s.db.read.s, `SELECT 1 FROM signings WHERE state = 'pending' AND due_at <= $1 LIMIT 1`, micros(now))
 	if err != nil || !waiting {
@@ -85,7 +87,7 @@ func (s Signing) ClaimSigning(ctx context.Context, now, again time.Time) (signin
 	err = s.db.engine.update(ctx, func(t tx) (err error) {
 		task = signing.Task{}
 		task.Pending, err = list(ctx, t.s, scan, `
-			UPDATE signings SET due_at = $1 WHERE image_id IN (
+			UPDATE signings SET due_at = $1 WHERE image_id = (
 				SELECT image_id FROM signings WHERE state = 'pending' AND due_at <= $2 ORDER BY due_at, image_id LIMIT 1 FOR UPDATE SKIP LOCKED)
 			AND state = 'pending' AND due_at <= $2 RETURNING image_id, profile, state, attempts, due_at`, micros(again), micros(now))
 		if err != nil || len(task.Pending) == 0 {
