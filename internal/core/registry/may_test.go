@@ -23,8 +23,13 @@ func TestTagsFrom(t *testing.T) {
 			from *oci.Digest
 			ok   bool
 		}{
-			{"a", &nothing, false}, {"a", &other, false}, {"b", &other, false},
-			{"a", &first.Digest, true}, {"a", &first.Digest, false}, {"b", &nothing, true}, {"b", nil, true},
+			{"a", &nothing, false},
+			{"a", &other, false},
+			{"b", &other, false},
+			{"a", &first.Digest, true},
+			{"a", &first.Digest, false},
+			{"b", &nothing, true},
+			{"b", nil, true},
 		} {
 			manifest := b.manifest(repo, `{}`, fmt.Sprint("layer ", i))
 			pushed, err := b.PutImage(t.Context(), root, registry.Push{Repository: repo, Manifest: manifest, Tags: []string{tt.tag}, TagsFrom: tt.from})

@@ -144,6 +144,16 @@ func TestSignaturesOfOthers(t *testing.T) {
 		"another kind of layer": {registry.Mutable, func(b *bench, repository string) map[string]any {
 			return map[string]any{"config": b.layer(repository, configType, `{}`), "layers": []oci.Descriptor{b.layer(repository, "text/plain", "mine")}}
 		}, false},
+		"another kind of config": {registry.Mutable, func(b *bench, repository string) map[string]any {
+			m := theirs(b, repository)
+			m["config"] = b.layer(repository, "application/vnd.example.config", "{}")
+			return m
+		}, false},
+		"with words of its own": {registry.Mutable, func(b *bench, repository string) map[string]any {
+			m := theirs(b, repository)
+			m["annotations"] = map[string]string{"note": "do not touch"}
+			return m
+		}, false},
 		"about another image": {registry.Mutable, func(b *bench, repository string) map[string]any {
 			m := theirs(b, repository)
 			m["subject"] = oci.Descriptor{MediaType: oci.MediaTypeOCIManifest, Digest: oci.FromBytes([]byte("x")), Size: 1}

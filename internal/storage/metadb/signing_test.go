@@ -1,6 +1,7 @@
 package metadb_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
@@ -58,6 +60,34 @@ func TestClaimSigningTakesOneImage(t *testing.T) {
 		}
 		if task, found, err := work.ClaimSigning(t.Context(), now, now.Add(time.Minute)); found || err != nil {
 			t.Errorf("one more claim takes %+v, %v", task, err)
+		}
+	})
+}
+
+func TestSigningKeys(t *testing.T) {
+	t.Parallel()
+	metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+		keys := db.Signing()
+		if _, err := keys.SigningKey(t.Context(), "arn:1/x"); !errors.Is(err, signing.ErrNoKey) {
+			t.Errorf("SigningKey of none: %v", err)
+		}
+		at := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+		first := signing.SealedKey{Profile: "arn:2/x", Name: "x", Sealed: []byte{0, 1}, CreatedAt: at}
+		second := signing.SealedKey{Profile: "arn:1/x", Name: "x", Sealed: []byte{2}, CreatedAt: at}
+		late := first
+		late.Sealed = []byte("another replica's")
+		for _, k := range []signing.SealedKey{first, second, late} {
+			if err := keys.EnsureSigningKey(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := keys.SigningKey(t.Context(), first.Profile)
+		if diff := cmp.Diff(first, got); diff != "" || err != nil {
+			t.Errorf("SigningKey: %v (-want +got):\n%s", err, diff)
+		}
+		named, err := keys.SigningKeysNamed(t.Context(), "x")
+		if diff := cmp.Diff([]signing.SealedKey{second, first}, named); diff != "" || err != nil {
+			t.Errorf("SigningKeysNamed: %v (-want +got):\n%s", err, diff)
 		}
 	})
 }
