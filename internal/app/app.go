@@ -27,6 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
@@ -47,6 +48,9 @@ type App struct {
 	blobs     blob.Store
 	registry  *registry.Registry
 	lifecycle *lifecycle.Service
+	master    identity.MasterKey
+	signer    *signing.Signer
+	signing   jobs.Bell // rings when there is something to sign
 	outbox    jobs.Bell // rings when there are events
 	previews  jobs.Bell // rings when a lifecycle policy preview was started
 	root      identity.AccessKey
@@ -60,7 +64,7 @@ type App struct {
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
-	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell()}
+	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), signing: jobs.NewBell()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -82,6 +86,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 		return nil, err
 	}
 	a.url = cfg.PublicURL(port(a.listeners[0]))
+	a.signer = a.newSigner()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -100,6 +105,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if a.blobs, err = openBlobs(ctx, a.cfg); err != nil {
 		return nil, fmt.Errorf("opening the blob store: %w", err)
 	}
+	a.master = master
 	directory := identity.NewDirectory(identity.Config{Store: a.database, Master: master, Account: a.cfg.Account, Now: a.deps.Now})
 	if a.root, a.created, err = directory.EnsureRoot(ctx); err != nil {
 		if made && errors.Is(err, identity.ErrWrongMasterKey) {

@@ -17,10 +17,14 @@ func (a *App) jobs() []jobs.Job {
 		{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
 		{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
 		{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
+		{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
 	}
 }
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
-	return map[string]event.Handler{"lifecycle": a.lifecycle}
+	return map[string]event.Handler{
+		"lifecycle": a.lifecycle,
+		"signing":   a.signer,
+	}
 }

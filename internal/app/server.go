@@ -70,11 +70,11 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
-				Registry: a.registry, Lifecycle: a.lifecycle, Tokens: auth, Links: auth, Redirect: a.redirects(),
+				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Tokens: auth, Links: auth, Redirect: a.redirects(),
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
 			sts.Service(),
-			berth.New(a.registry),
+			berth.New(a.registry, a.signer),
 		},
 	})
 	if err != nil {

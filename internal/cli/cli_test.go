@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	ready DIR             wait until the server with that data directory, which runs in the background, is ready
 //	berthenv DIR          set what `berth env --data DIR` prints
 //	push DIR REPO TAG N   push an image, another one for each N, with what that data directory says
+//	signwith DIR PROFILE  have the server sign with that profile alone
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "berthenv": berthEnv, "push": push,
+			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith,
 		},
 	})
 }
@@ -107,14 +108,9 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: push DIR REPO TAG N")
 	}
-	key, err := app.ReadRootKey(ts.MkAbs(args[0]))
-	ts.Check(err)
-	client := ecr.New(ecr.Options{
-		BaseEndpoint: &key.URL, Region: key.Region,
-		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
-	})
+	client, key := connect(ts, args[0])
 	ctx := context.Background()
-	_, err = client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &args[1]})
+	_, err := client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &args[1]})
 	if _, exists := errors.AsType[*types.RepositoryAlreadyExistsException](err); !exists {
 		ts.Check(err)
 	}
@@ -130,4 +126,25 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(remote.Write(ref, image, remote.WithAuth(&authn.Basic{
 		Username: "AWS", Password: strings.TrimPrefix(string(password), "AWS:"),
 	})))
+}
+
+func signWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: signwith DIR PROFILE")
+	}
+	client, _ := connect(ts, args[0])
+	_, err := client.PutSigningConfiguration(context.Background(), &ecr.PutSigningConfigurationInput{
+		SigningConfiguration: &types.SigningConfiguration{Rules: []types.SigningRule{{SigningProfileArn: &args[1]}}},
+	})
+	ts.Check(err)
+}
+
+// connect makes a client with what a data directory says.
+func connect(ts *testscript.TestScript, data string) (*ecr.Client, app.RootKey) {
+	key, err := app.ReadRootKey(ts.MkAbs(data))
+	ts.Check(err)
+	return ecr.New(ecr.Options{
+		BaseEndpoint: &key.URL, Region: key.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
+	}), key
 }

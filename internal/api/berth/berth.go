@@ -15,6 +15,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
 // TargetPrefix stands before an operation's name in X-Amz-Target. A change that clients would notice
@@ -24,17 +25,19 @@ const TargetPrefix = "Berth_V20261124"
 // face holds the operations.
 type face struct {
 	registry *registry.Registry
+	signer   *signing.Signer
 }
 
 // New makes the service.
-func New(r *registry.Registry) awswire.Service {
-	f := face{registry: r}
+func New(r *registry.Registry, s *signing.Signer) awswire.Service {
+	f := face{registry: r, signer: s}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
-			"ListTagHistory": awswire.Op(f.listTagHistory),
+			"ListTagHistory":      awswire.Op(f.listTagHistory),
+			"GetSigningPublicKey": awswire.Op(f.getSigningPublicKey),
 		},
 		Exceptions: exceptionFor,
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
@@ -45,6 +46,7 @@ func (n named) SigV4(r *http.Request, _ []byte, service string) (identity.Caller
 type server struct {
 	url      string
 	registry *registry.Registry
+	signer   *signing.Signer
 	root     identity.Caller
 }
 
@@ -62,12 +64,14 @@ func newServer(t *testing.T) *server {
 		at = at.Add(time.Minute)
 		return at
 	}
+	db := metadbtest.New(t)
 	s := &server{
-		registry: registry.New(registry.Config{Store: metadbtest.New(t), Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
+		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
+	s.signer = newSigner(t, db, s.registry, tick)
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -96,16 +100,21 @@ func (s *server) push(t *testing.T, seed string) oci.Digest {
 
 func (s *server) post(ctx context.Context, t *testing.T, who, body string) (int, string) {
 	t.Helper()
+	return s.call(ctx, t, "ListTagHistory", who, body)
+}
+
+func (s *server) call(ctx context.Context, t *testing.T, operation, who, body string) (int, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", berth.TargetPrefix+".ListTagHistory")
+	req.Header.Set("X-Amz-Target", berth.TargetPrefix+"."+operation)
 	req.Header.Set("Authorization", who)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatalf("ListTagHistory: %v", err)
+		t.Fatalf("%s: %v", operation, err)
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
@@ -215,7 +224,8 @@ func TestListTagHistoryRefuses(t *testing.T) {
 
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
-	service := berth.New(newServer(t).registry)
+	s := newServer(t)
+	service := berth.New(s.registry, s.signer)
 	for _, code := range fault.All() {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)

@@ -18,6 +18,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
 // Tokens issues the passwords that docker logs in with.
@@ -36,6 +37,7 @@ type Links interface {
 type Config struct {
 	Registry  *registry.Registry
 	Lifecycle *lifecycle.Service
+	Signing   *signing.Signer
 	Tokens    Tokens
 	Links     Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
@@ -85,6 +87,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.scanningOperations(),
 		f.pullTimeOperations(),
 		f.lifecycleOperations(),
+		f.signingOperations(),
 	} {
 		maps.Copy(all, family)
 	}

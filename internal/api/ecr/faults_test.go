@@ -120,6 +120,10 @@ func valid() map[string]string {
 		"DeleteLifecyclePolicy":                   `{` + named + `}`,
 		"StartLifecyclePolicyPreview":             `{` + named + `}`,
 		"GetLifecyclePolicyPreview":               `{` + named + `}`,
+		"PutSigningConfiguration":                 `{"signingConfiguration":{"rules":[]}}`,
+		"GetSigningConfiguration":                 `{}`,
+		"DeleteSigningConfiguration":              `{}`,
+		"DescribeImageSigningStatus":              `{` + named + `,"imageId":{"imageTag":"v1"}}`,
 	}
 }
 

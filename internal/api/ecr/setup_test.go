@@ -48,6 +48,7 @@ type server struct {
 	service  awswire.Service
 	registry *registry.Registry
 	policies *lifecycle.Service
+	signing  signingParts
 	auth     *authn.Authenticator
 	rootKey  aws.Credentials
 	lowKey   aws.Credentials
@@ -70,9 +71,10 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
 	s.auth = s.authenticator(tb, db)
-	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Store: db, Rows: db.Lifecycle(), Now: now})
+	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Archiver: s.registry, Store: db, Rows: db.Lifecycle(), Now: now})
+	s.signing = newSigningParts(tb, db, s.registry, now)
 	s.service = ecr.New(ecr.Config{
-		Registry: s.registry, Lifecycle: s.policies, Tokens: s.auth, Links: s.auth, Redirect: redirect,
+		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Tokens: s.auth, Links: s.auth, Redirect: redirect,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
 	})
 	handler, err := awswire.New(awswire.Config{Authenticator: s.auth, Services: []awswire.Service{s.service}})

@@ -27,6 +27,9 @@ type Push struct {
 	Tags       []string   // tags to point to it; none leaves it untagged
 	// Source is by what way it comes, and says which permission it needs; empty is event.Push.
 	Source event.Source
+	// TagsFrom, where it is set, is what each tag must point to still (nothing, where it is empty); otherwise
+	// nothing is stored and the answer is ErrConflict.
+	TagsFrom *oci.Digest
 }
 
 // permission is what the caller must be allowed.
@@ -80,6 +83,9 @@ func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push)
 	err = r.change(ctx, func(tx Tx) error {
 		repo, err := r.lockForPush(ctx, tx, caller, p)
 		if err != nil {
+			return err
+		}
+		if err := r.tagsStayed(ctx, tx, repo, p); err != nil {
 			return err
 		}
 		pushed, err = r.putImage(ctx, tx, caller, repo, img, m, p)

@@ -1,0 +1,40 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// May answers nil when the caller may do the action: on a repository, or, where none is named, on the registry
+// as a whole. It is how the rooms around the registry ask for operations of their own.
+func (r *Registry) May(_ context.Context, caller identity.Caller, action policy.Action, repository string) error {
+	if repository == "" {
+		return r.authorize(caller, action, policy.AnyResource)
+	}
+	return r.onRepository(caller, repository, action)
+}
+
+// MatchWildcard matches the whole of s, letter by letter but for *, which stands for any run of characters.
+func MatchWildcard(pattern, s string) bool { return matchWildcard(pattern, s) }
+
+// tagsStayed holds a push to its condition (Push.TagsFrom), in the transaction that moves the tags.
+func (r *Registry) tagsStayed(ctx context.Context, tx Tx, repo Repository, p Push) error {
+	if p.TagsFrom == nil {
+		return nil
+	}
+	for _, t := range p.Tags {
+		img, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Tag: t})
+		if err != nil && !errors.Is(err, ErrNoRow) {
+			return fmt.Errorf("looking for tag %s: %w", t, err)
+		}
+		if img.Digest != *p.TagsFrom {
+			return fmt.Errorf("tag %s of %s: %w", t, repo.Name, ErrConflict)
+		}
+	}
+	return nil
+}
