@@ -45,7 +45,7 @@ func (r *Registry) MayOnRepository(_ context.Context, caller identity.Caller, re
 // arguments, and may be asked more than once.
 func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still func(q Queries, img Image) (bool, error)) ([]Deleted, error) {
 	return r.onImagesIf(ctx, caller, repository, policy.BatchDeleteImage, ds, still, func(tx Tx, repo Repository, img Image) ([]ImageID, error) {
-		return deletion{registry: r, tx: tx, caller: caller, repo: repo}.image(ctx, img)
+		return r.deletion(tx, caller, repo).image(ctx, img)
 	})
 }
 
