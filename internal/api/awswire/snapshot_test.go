@@ -39,7 +39,7 @@ type snapshot struct {
 }
 
 // snapshots finds the golden requests or responses that the SDK's authors ship with a service's module.
-func snapshots(t *testing.T, service, folder string) map[string]snapshot {
+func snapshots(t testing.TB, service, folder string) map[string]snapshot {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/"+service).Output()
 	if err != nil {

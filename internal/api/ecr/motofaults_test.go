@@ -3,6 +3,7 @@ package ecr_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // motoFault is something that moto does otherwise than AWS documents, and Berth does as documented.
@@ -144,6 +145,23 @@ func motoFaultsOfSettings() []motoFault {
 				return true
 			},
 		},
+		{name: "what a registry's policy may allow", why: "every action of ECR's since April 2026; moto knows CreateRepository and ReplicateImage"},
+		{name: "kinds of lifecycle rules", why: "archiving, times since a pull, storage classes; moto knows none, and carries no policy out"},
+		{
+			name: "a unit of time in a rule that counts images", why: "InvalidParameterException; moto takes it",
+			ops: "PutLifecyclePolicy", excuse: func(c call, berth, moto reply) bool {
+				text := c.body["lifecyclePolicyText"].(string)
+				return strings.Contains(text, `"imageCountMoreThan"`) && strings.Contains(text, `"countUnit"`) &&
+					berth.code == "InvalidParameterException" && moto.status == http.StatusOK
+			}, apart: true,
+		},
+		{
+			name: "a destination elsewhere", why: "Berth's own difference: a destination must be in the configuration file, or it would be stored and not served",
+			ops: "PutReplicationConfiguration", excuse: func(_ call, berth, moto reply) bool {
+				return moto.status == http.StatusOK && berth.status == http.StatusBadRequest && berth.code == "ValidationException"
+			}, apart: true,
+		},
+		{name: "several rules of replication", why: "ten at most; moto refuses the second"},
 		{
 			name: "the scanning configuration of repositories", why: "the repository's own scanOnPush counts, and a failure has a reason in words; moto always says MANUAL and false, and repeats the code",
 			ops: "BatchGetRepositoryScanningConfiguration", mend: mendScanningConfigurations,

@@ -30,6 +30,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
+	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
 
@@ -67,7 +68,11 @@ func newServer(tb testing.TB) *server {
 
 func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 	tb.Helper()
-	db := metadbtest.New(tb)
+	return newServerOver(tb, metadbtest.New(tb), blobs, redirect)
+}
+
+func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool) *server {
+	tb.Helper()
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
 	s.auth = s.authenticator(tb, db)
