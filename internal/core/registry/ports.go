@@ -129,7 +129,8 @@ const MaxAnnotations = 4 << 20
 // ImageWrites changes images.
 type ImageWrites interface {
 	// InsertImage adds an image with its manifest, references to blobs and children, and returns its id, or
-	// ErrConflict when the repository has that digest.
+	// ErrConflict when the repository has that digest. Its Tags are set by SetTag, in the same transaction: knowing of
+	// them spares writing the image twice.
 	InsertImage(ctx context.Context, repositoryID int64, img Image, refs References) (int64, error)
 	// DeleteImage removes an image, its references and its tags.
 	DeleteImage(ctx context.Context, id int64) error

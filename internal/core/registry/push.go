@@ -116,9 +116,11 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 		img = old
 		img.Manifest = p.Manifest // ImageIn reads none; the bytes are the same
 	case errors.Is(err, ErrNoRow):
+		img.Tags = p.Tags
 		if img, err = r.insertImage(ctx, tx, repo, img, m); err != nil {
 			return Pushed{}, err
 		}
+		img.Tags = nil
 	default:
 		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
 	}

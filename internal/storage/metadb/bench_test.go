@@ -130,34 +130,64 @@ func BenchmarkTagNames(b *testing.B) {
 	}
 }
 
-func BenchmarkImagesPage(b *testing.B) {
-	db, r := populated(b, 100_000)
-	for name, q := range map[string]registry.ImageQuery{
-		"any":           {Tagged: registry.AnyTagStatus, AfterID: 50_000, Limit: 100},
-		"tagged":        {Tagged: registry.OnlyTagged, AfterID: 50_000, Limit: 100},
-		"untagged":      {Tagged: registry.OnlyUntagged, AfterID: 50_000, Limit: 100},
-		"any 1000":      {Tagged: registry.AnyTagStatus, AfterID: 50_000, Limit: 1000},
-		"past the end":  {Tagged: registry.OnlyUntagged, AfterID: 1 << 40, Limit: 1000},
-		"last, of 1000": {Tagged: registry.OnlyUntagged, AfterID: 99_990, Limit: 1000},
-	} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := db.Read().Images(b.Context(), r.ID, q); err != nil {
-					b.Fatal(err)
-				}
+// BenchmarkPushImage adds images, each with a tag, as a push does: one transaction after the other.
+func BenchmarkPushImage(b *testing.B) {
+	db, r := populated(b, 1000)
+	i := 0
+	for b.Loop() {
+		i++
+		name := fmt.Sprint("new-", i)
+		update(b, db, func(ctx context.Context, tx registry.Tx) error {
+			if _, err := tx.LockRepository(ctx, "app"); err != nil {
+				return err
 			}
+			pushed := newImage(name)
+			pushed.Tags = []string{name}
+			img, err := tx.InsertImage(ctx, r.ID, pushed, newReferences("layer", name))
+			if err != nil {
+				return err
+			}
+			return tx.SetTag(ctx, r.ID, name, img, noon())
 		})
 	}
-	b.Run("untagged, where all have a tag", func(b *testing.B) {
-		if err := metadb.Exec(b.Context(), db, `INSERT INTO tags (repository_id, name, image_id, set_at) SELECT repository_id, 'more-' || id, id, 0 FROM images`); err != nil {
-			b.Fatal(err)
+}
+
+// BenchmarkImagesPage reads first pages of 1,000 by every filter, from a repository of 1,000 images of the kind and from
+// those of 100,000 in which they are all, or few and last.
+func BenchmarkImagesPage(b *testing.B) {
+	filters := map[string]registry.ImageQuery{}
+	for tagged, name := range []string{"any", "tagged", "untagged"} {
+		for status, of := range []string{"active", "archived", "any status"} {
+			filters[name+", "+of] = registry.ImageQuery{Tagged: registry.TagStatus(tagged), Status: registry.Status(status), Limit: 1001}
 		}
-		for b.Loop() {
-			if _, err := db.Read().Images(b.Context(), r.ID, registry.ImageQuery{Tagged: registry.OnlyUntagged, Limit: 100}); err != nil {
+	}
+	const few = `id > (SELECT max(id) FROM images) - 10`
+	for _, c := range []struct {
+		name   string
+		images int
+		change string
+	}{
+		{"1000 images", 1000, ""},
+		{"100000 images", 100_000, ""},
+		{"100000 with tag but ten", 100_000, `INSERT INTO tags (repository_id, name, image_id, set_at) SELECT repository_id, 'more-' || id, id, 0 FROM images WHERE NOT (` + few + `)`},
+		{"100000 archived but ten", 100_000, `UPDATE images SET archived = TRUE WHERE NOT (` + few + `)`},
+	} {
+		db, r := populated(b, c.images)
+		if c.change != "" {
+			if err := metadb.Exec(b.Context(), db, c.change); err != nil {
 				b.Fatal(err)
 			}
 		}
-	})
+		for name, q := range filters {
+			b.Run(c.name+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					if _, err := db.Read().Images(b.Context(), r.ID, q); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
 }
 
 func BenchmarkDeleteRepository(b *testing.B) {
