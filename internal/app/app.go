@@ -26,6 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
@@ -52,12 +53,15 @@ type App struct {
 	listeners []net.Listener
 	server    *http.Server
 	requests  requests
+
+	replication *replicate.Service
+	toSend      jobs.Bell // rings when there are images to replicate
 }
 
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
-	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell()}
+	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), toSend: jobs.NewBell()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -112,6 +116,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Notify: a.outbox.Ring,
 	})
+	a.replication = a.newReplication()
 	return directory, nil
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -13,12 +14,15 @@ const lookAgain = 5 * time.Second
 // jobs lists the background work.
 func (a *App) jobs() []jobs.Job {
 	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.handlers(), Now: a.deps.Now}
-	return []jobs.Job{
-		{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
-	}
+	return slices.Concat(
+		[]jobs.Job{{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once}},
+		a.replicationJobs(),
+	)
 }
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
-	return map[string]event.Handler{}
+	return map[string]event.Handler{
+		"replication": a.replication,
+	}
 }

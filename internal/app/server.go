@@ -70,7 +70,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
-				Registry: a.registry, Tokens: auth, Links: auth, Redirect: a.redirects(),
+				Registry: a.registry, Tokens: auth, Links: auth, Redirect: a.redirects(), Replication: a.replication,
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
 			sts.Service(),

@@ -17,6 +17,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
 )
 
 // Tokens issues the passwords that docker logs in with.
@@ -36,6 +37,8 @@ type Config struct {
 	Registry *registry.Registry
 	Tokens   Tokens
 	Links    Links
+	// Replication sends images to other registries.
+	Replication *replicate.Service
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
 	// makes none, a link leads to this server.
 	Redirect bool
@@ -77,6 +80,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.imageOperations(),
 		f.layerOperations(),
 		f.registryOperations(),
+		f.replicationOperations(),
 	} {
 		maps.Copy(all, family)
 	}

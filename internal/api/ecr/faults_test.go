@@ -90,6 +90,9 @@ func valid() map[string]string {
 		"GetDownloadUrlForLayer":        `{` + named + `,"layerDigest":"` + digest + `"}`,
 		"GetAuthorizationToken":         `{}`,
 		"DescribeRegistry":              `{}`,
+
+		"PutReplicationConfiguration":    `{"replicationConfiguration":{"rules":[]}}`,
+		"DescribeImageReplicationStatus": `{` + named + `,"imageId":{"imageTag":"v1"}}`,
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
@@ -51,6 +52,8 @@ type server struct {
 	lowKey   aws.Credentials
 	client   *awsecr.Client // may do everything
 	nobody   *awsecr.Client // has good credentials, and is allowed nothing
+
+	replication *replicate.Service
 }
 
 func newServer(tb testing.TB) *server {
@@ -68,8 +71,12 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
 	s.auth = s.authenticator(tb, db)
+	s.replication = replicate.New(replicate.Config{
+		Registry: s.registry, Database: db, Store: db.Replications(), Region: region, Now: now,
+		Remotes: map[replicate.Destination]replicate.Remote{{Region: "eu-west-1", RegistryID: account}: nowhere{}},
+	})
 	s.service = ecr.New(ecr.Config{
-		Registry: s.registry, Tokens: s.auth, Links: s.auth, Redirect: redirect,
+		Registry: s.registry, Tokens: s.auth, Links: s.auth, Redirect: redirect, Replication: s.replication,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
 	})
 	handler, err := awswire.New(awswire.Config{Authenticator: s.auth, Services: []awswire.Service{s.service}})

@@ -80,9 +80,7 @@ func (r *Registry) DescribeImages(ctx context.Context, caller identity.Caller, r
 	images := make([]Image, 0, len(results))
 	for _, res := range results {
 		if errors.Is(res.Err, fault.ImageNotFound) {
-			return nil, fault.New(fault.ImageNotFound,
-				"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
-				orNull(res.ID.Digest), orNull(res.ID.Tag), repository, r.account)
+			return nil, r.noSuchImage(repository, res.ID)
 		}
 		if res.Err != nil {
 			return nil, res.Err
@@ -93,6 +91,13 @@ func (r *Registry) DescribeImages(ctx context.Context, caller identity.Caller, r
 		}
 	}
 	return images, nil
+}
+
+// noSuchImage is how operations that ask for one image by id say that it is not there.
+func (r *Registry) noSuchImage(repository string, id ImageID) error {
+	return fault.New(fault.ImageNotFound,
+		"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
+		orNull(id.Digest), orNull(id.Tag), repository, r.account)
 }
 
 func orNull(s string) string {

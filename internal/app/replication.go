@@ -1,0 +1,36 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
+	"github.com/hoopstat-haus/berth/internal/jobs"
+)
+
+// senders is how many images a process sends to other registries at a time.
+const senders = 4
+
+// newReplication puts replication together.
+func (a *App) newReplication() *replicate.Service {
+	remotes := map[replicate.Destination]replicate.Remote{}
+	return replicate.New(replicate.Config{
+		Registry: a.registry, Database: a.database, Store: a.database.Replications(), Region: a.cfg.Region,
+		Remotes: remotes, Now: a.deps.Now, Wake: a.toSend.Ring, Report: a.reportReplication,
+	})
+}
+
+// reportReplication logs why an image did not get through.
+func (a *App) reportReplication(ctx context.Context, row replicate.Row, err error) {
+	a.deps.Logger.LogAttrs(ctx, slog.LevelWarn, "an image was not replicated",
+		slog.String("repository", row.Repository), slog.String("digest", row.Digest.String()),
+		slog.String("destination", row.Destination.String()), slog.Int("attempts", row.Attempts+1), slog.Any("error", err))
+}
+
+func (a *App) replicationJobs() []jobs.Job {
+	var all []jobs.Job
+	for range senders {
+		all = append(all, jobs.Job{Name: "replication", Every: lookAgain, Wake: a.toSend.C(), Do: a.replication.SendOnce})
+	}
+	return all
+}
