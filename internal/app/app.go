@@ -55,7 +55,8 @@ type App struct {
 	requests  requests
 
 	replication *replicate.Service
-	toSend      jobs.Bell // rings when there are images to replicate
+	toSend      jobs.Bell   // rings when there are images to replicate
+	remotes     []io.Closer // the clients of other registries
 }
 
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
@@ -140,6 +141,9 @@ func (a *App) Close() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			problems = append(problems, err)
 		}
+	}
+	for _, r := range a.remotes {
+		problems = append(problems, r.Close())
 	}
 	if blobs, ok := a.blobs.(io.Closer); ok {
 		problems = append(problems, blobs.Close())

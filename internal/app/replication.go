@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/jobs"
+	"github.com/hoopstat-haus/berth/internal/remote/berthclient"
 )
 
 // senders is how many images a process sends to other registries at a time.
@@ -14,6 +16,15 @@ const senders = 4
 // newReplication puts replication together.
 func (a *App) newReplication() *replicate.Service {
 	remotes := map[replicate.Destination]replicate.Remote{}
+	for _, d := range a.cfg.Destinations {
+		// One that is named by its region alone is of this account, by its account alone of this region.
+		at := replicate.Destination{Region: cmp.Or(d.Region, a.cfg.Region), RegistryID: cmp.Or(d.Account, a.cfg.Account)}
+		client := berthclient.New(berthclient.Config{
+			URL: d.URL, Region: at.Region, AccessKeyID: d.AccessKeyID, SecretAccessKey: d.SecretAccessKey, Now: a.deps.Now,
+		})
+		remotes[at] = client
+		a.remotes = append(a.remotes, client)
+	}
 	return replicate.New(replicate.Config{
 		Registry: a.registry, Database: a.database, Store: a.database.Replications(), Region: a.cfg.Region,
 		Remotes: remotes, Now: a.deps.Now, Wake: a.toSend.Ring, Report: a.reportReplication,

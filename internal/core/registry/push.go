@@ -45,6 +45,8 @@ type Pushed struct {
 	// tags pointed to it: such a push changed nothing. (ECR's API calls it an error, docker does not.)
 	Known     bool
 	Unchanged bool
+	// Dropped lists tags of a replicated image that the repository does not let move: they stay where they were.
+	Dropped []string
 }
 
 // PutImage stores a manifest and moves its tags (ecr:PutImage, or what the push's source needs). The manifest is kept byte for byte; all
@@ -107,11 +109,17 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	default:
 		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
 	}
+	var dropped []string
+	if p.Source == event.Replication {
+		if p.Tags, dropped, err = movableTags(ctx, tx, repo, img, p.Tags); err != nil {
+			return Pushed{}, err
+		}
+	}
 	moved, err := r.moveTags(ctx, tx, caller, repo, img, p.Tags)
 	if err != nil {
 		return Pushed{}, err
 	}
-	pushed := Pushed{Image: img, Known: known, Unchanged: known && len(moved) == 0}
+	pushed := Pushed{Image: img, Known: known, Unchanged: known && len(moved) == 0, Dropped: dropped}
 	if pushed.Unchanged {
 		return pushed, nil
 	}
