@@ -56,13 +56,14 @@ type App struct {
 
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
+	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
 	remotes     []io.Closer // the clients of other registries
 }
 
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
-	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), toSend: jobs.NewBell()}
+	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), toSend: jobs.NewBell(), toBackfill: jobs.NewBell()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())

@@ -26,8 +26,8 @@ func (a *App) newReplication() *replicate.Service {
 		a.remotes = append(a.remotes, client)
 	}
 	return replicate.New(replicate.Config{
-		Registry: a.registry, Database: a.database, Store: a.database.Replications(), Region: a.cfg.Region,
-		Remotes: remotes, Now: a.deps.Now, Wake: a.toSend.Ring, Report: a.reportReplication,
+		Registry: a.registry, Database: a.database, Store: a.database.Replications(), Backfills: a.database.Backfills(), Region: a.cfg.Region,
+		Remotes: remotes, Now: a.deps.Now, Wake: a.toSend.Ring, WakeBackfills: a.toBackfill.Ring, Report: a.reportReplication,
 	})
 }
 
@@ -39,7 +39,7 @@ func (a *App) reportReplication(ctx context.Context, row replicate.Row, err erro
 }
 
 func (a *App) replicationJobs() []jobs.Job {
-	var all []jobs.Job
+	all := []jobs.Job{{Name: "replication backfills", Every: lookAgain, Wake: a.toBackfill.C(), Do: a.replication.BackfillOnce}}
 	for range senders {
 		all = append(all, jobs.Job{Name: "replication", Every: lookAgain, Wake: a.toSend.C(), Do: a.replication.SendOnce})
 	}

@@ -81,6 +81,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.layerOperations(),
 		f.registryOperations(),
 		f.replicationOperations(),
+		f.backfillOperations(),
 	} {
 		maps.Copy(all, family)
 	}

@@ -93,6 +93,11 @@ func valid() map[string]string {
 
 		"PutReplicationConfiguration":    `{"replicationConfiguration":{"rules":[]}}`,
 		"DescribeImageReplicationStatus": `{` + named + `,"imageId":{"imageTag":"v1"}}`,
+
+		"StartReplicationBackfill":           `{"destination":{"region":"eu-west-1","registryId":"000000000042"}}`,
+		"StopReplicationBackfill":            `{"replicationBackfillId":"none"}`,
+		"ListReplicationBackfills":           `{}`,
+		"DescribeReplicationBackfillResults": `{"replicationBackfillId":"none"}`,
 	}
 }
 

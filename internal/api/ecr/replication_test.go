@@ -2,7 +2,6 @@ package ecr_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,10 +17,10 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 )
 
-// nowhere is a destination that does not answer.
+// nowhere is a destination that takes nothing.
 type nowhere struct{}
 
-var errNowhere = errors.New("no route to host")
+var errNowhere = &replicate.Refused{Code: "AccessDenied", Message: "not here"}
 
 func (nowhere) Prepare(context.Context, string, oci.Digest, []oci.Digest) (replicate.Lack, error) {
 	return replicate.Lack{}, errNowhere

@@ -72,7 +72,7 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
 	s.auth = s.authenticator(tb, db)
 	s.replication = replicate.New(replicate.Config{
-		Registry: s.registry, Database: db, Store: db.Replications(), Region: region, Now: now,
+		Registry: s.registry, Database: db, Store: db.Replications(), Backfills: db.Backfills(), Region: region, Now: now,
 		Remotes: map[replicate.Destination]replicate.Remote{{Region: "eu-west-1", RegistryID: account}: nowhere{}},
 	})
 	s.service = ecr.New(ecr.Config{

@@ -114,7 +114,7 @@ func (b *bench) newSide(db *metadb.DB, region string) *side {
 
 func (b *bench) newService(s *side, region string, remotes map[replicate.Destination]replicate.Remote) *replicate.Service {
 	return replicate.New(replicate.Config{
-		Registry: s.Registry, Database: s.db, Store: s.db.Replications(), Region: region,
+		Registry: s.Registry, Database: s.db, Store: s.db.Replications(), Backfills: s.db.Backfills(), Region: region,
 		Remotes: remotes, Now: func() time.Time { return b.now },
 		Report: func(_ context.Context, _ replicate.Row, err error) { b.failed = append(b.failed, err) },
 	})
@@ -264,5 +264,7 @@ func (b *bench) wantStatus(d oci.Digest, want string) {
 		b.t.Errorf("status is %q, want %q (reported: %v)", got, want, b.failed)
 	}
 }
+
+type digest = oci.Digest
 
 func is(tag string, d oci.Digest) string { return tag + "=" + d.String() }

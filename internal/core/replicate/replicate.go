@@ -51,17 +51,20 @@ type Database interface {
 	Read() registry.Queries
 }
 
-// Config is what a Service needs; every field but Remotes, Wake and Report must be set.
+// Config is what a Service needs; every field but Remotes, the two Wakes and Report must be set.
 type Config struct {
-	Registry Registry
-	Database Database
-	Store    Store
-	Region   string // of this registry
+	Registry  Registry
+	Database  Database
+	Store     Store
+	Backfills Backfills
+	Region    string // of this registry
 	// Remotes are the destinations that this server knows how to reach. A rule may name no others.
 	Remotes map[Destination]Remote
 	Now     func() time.Time
 	// Wake is called when there is something to send. It returns at once.
 	Wake func()
+	// WakeBackfills is called when there is a backfill to prepare. It returns at once.
+	WakeBackfills func()
 	// Report is told of attempts that failed. One that is no [Refused] is made again.
 	Report func(ctx context.Context, row Row, err error)
 }

@@ -29,11 +29,12 @@ CREATE TABLE replication_backfills (
     failure_code     TEXT COLLATE "C" NOT NULL, -- or empty
     started_at       BIGINT NOT NULL,
     ended_at         BIGINT NOT NULL, -- 0: it goes on
-    prepared         BOOLEAN NOT NULL, -- all its results are there
+    total            BIGINT NOT NULL, -- of results; -1 until they are all there
     after_repository TEXT COLLATE "C" NOT NULL, -- while it is prepared: the last repository that was listed whole
     after_image      BIGINT NOT NULL  -- and the last image of the next one
 );
-CREATE UNIQUE INDEX replication_backfills_going_on ON replication_backfills (region, registry_id) WHERE ended_at = 0;
+-- One at a time for a region.
+CREATE UNIQUE INDEX replication_backfills_going_on ON replication_backfills (region) WHERE ended_at = 0;
 
 CREATE TABLE replication_backfill_results (
     id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
