@@ -21,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
+	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
 
@@ -46,6 +47,8 @@ type server struct {
 	url      string
 	registry *registry.Registry
 	root     identity.Caller
+	db       *metadb.DB
+	now      func() time.Time
 }
 
 func newServer(t *testing.T) *server {
@@ -62,8 +65,10 @@ func newServer(t *testing.T) *server {
 		at = at.Add(time.Minute)
 		return at
 	}
+	db := metadbtest.New(t)
 	s := &server{
-		registry: registry.New(registry.Config{Store: metadbtest.New(t), Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
+		db: db, now: tick,
+		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
@@ -96,16 +101,21 @@ func (s *server) push(t *testing.T, seed string) oci.Digest {
 
 func (s *server) post(ctx context.Context, t *testing.T, who, body string) (int, string) {
 	t.Helper()
+	return s.postTo(ctx, t, "ListTagHistory", who, body)
+}
+
+func (s *server) postTo(ctx context.Context, t *testing.T, operation, who, body string) (int, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", berth.TargetPrefix+".ListTagHistory")
+	req.Header.Set("X-Amz-Target", berth.TargetPrefix+"."+operation)
 	req.Header.Set("Authorization", who)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatalf("ListTagHistory: %v", err)
+		t.Fatalf("%s: %v", operation, err)
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
