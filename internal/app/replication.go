@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 
@@ -17,8 +16,8 @@ const senders = 4
 func (a *App) newReplication() *replicate.Service {
 	remotes := map[replicate.Destination]replicate.Remote{}
 	for _, d := range a.cfg.Destinations {
-		// One that is named by its region alone is of this account, by its account alone of this region.
-		at := replicate.Destination{Region: cmp.Or(d.Region, a.cfg.Region), RegistryID: cmp.Or(d.Account, a.cfg.Account)}
+		region, account := a.cfg.Place(d)
+		at := replicate.Destination{Region: region, RegistryID: account}
 		client := berthclient.New(berthclient.Config{
 			URL: d.URL, Region: at.Region, AccessKeyID: d.AccessKeyID, SecretAccessKey: d.SecretAccessKey, Now: a.deps.Now,
 		})

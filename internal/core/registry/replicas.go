@@ -76,10 +76,10 @@ func (r *Registry) PrepareReplica(ctx context.Context, caller identity.Caller, r
 		}
 		there[l] = true
 		_, mounted, err := r.MountLayer(ctx, caller, repository, l, "")
-		if err != nil {
+		if _, refused := fault.Of(err); err != nil && !refused {
 			return Missing{}, err
 		}
-		if !mounted {
+		if !mounted { // or not allowed: then its bytes come
 			missing.Layers = append(missing.Layers, l)
 		}
 	}

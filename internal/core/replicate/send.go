@@ -54,9 +54,9 @@ func (s *Service) SendOnce(ctx context.Context) (more bool, err error) {
 	renewal.Go(func() { s.renew(sending, row) })
 	sent := &shipment{Service: s, row: row}
 	err = sent.run(sending)
+	sent.stopped = err != nil && ctx.Err() != nil
 	stop()
 	renewal.Wait()
-	// A server that stops says so, that another goes on at once.
 	return true, s.settle(context.WithoutCancel(ctx), sent, err)
 }
 
@@ -91,15 +91,15 @@ func (s *Service) settle(ctx context.Context, sent *shipment, err error) error {
 		}
 	case final:
 		o.Status, o.FailureCode, o.SubFailures = Failed, refused.Code, sent.subFailures
-	case errors.Is(err, context.Canceled):
+	case sent.stopped: // another goes on at once
 		o.Status, o.Attempts, o.DueAt = InProgress, row.Attempts, now
 	default:
 		o.Status, o.Attempts, o.DueAt = InProgress, row.Attempts+1, now.Add(event.Backoff(row.Attempts, firstRetry, lastRetry))
 	}
-	if sent.asked && !errors.Is(err, context.Canceled) {
+	if sent.asked && !sent.stopped {
 		s.rests.note(row.Destination, sent.away, now)
 	}
-	if err != nil && s.Report != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && s.Report != nil && !sent.stopped {
 		s.Report(ctx, row, err)
 	}
 	if err := s.Store.Settle(ctx, row, o); err != nil {
@@ -114,6 +114,7 @@ type shipment struct {
 	row    Row
 	remote Remote
 
+	stopped     bool // by this server's end
 	idle        bool // there was nothing to do
 	asked       bool // the destination was spoken to
 	away        bool // and did not answer

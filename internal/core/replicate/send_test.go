@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -353,6 +354,10 @@ func TestWhoMayDoNothingIsRefused(t *testing.T) {
 		for what, err := range map[string]error{
 			"Configuration": status, "ImageStatus": image,
 			"PutConfiguration": b.service.PutConfiguration(t.Context(), nobody, replicate.Configuration{}),
+			"StartBackfill":    second(b.service.StartBackfill(t.Context(), nobody, eu)),
+			"StopBackfill":     second(b.service.StopBackfill(t.Context(), nobody, "x")),
+			"ListBackfills":    second(b.service.ListBackfills(t.Context(), nobody, 1, "")),
+			"BackfillResults":  third(b.service.BackfillResults(t.Context(), nobody, "x", "", 1, "")),
 		} {
 			if !errors.Is(err, fault.AccessDenied) {
 				t.Errorf("%s by a caller who may do nothing: %v", what, err)
@@ -360,3 +365,21 @@ func TestWhoMayDoNothingIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestARestoredImageIsSentWithItsTags(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		d := b.image(repo, "one", "v1", "v2")
+		b.hear(b.side)
+		b.rules([]replicate.Destination{eu})
+		if err := b.service.Handle(t.Context(), event.Event{Kind: event.ImageRestored, Repository: repo, Digest: d}); err != nil {
+			t.Fatal(err)
+		}
+		b.send(b.side)
+		b.wantContent(b.eu.side, repo, is("v1", d), is("v2", d))
+	})
+}
+
+func second[A any](_ A, err error) error { return err }
+
+func third[A, B any](_ A, _ B, err error) error { return err }

@@ -2,8 +2,8 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -47,12 +47,19 @@ func (s *Service) want(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return err
 	}
-	var wants []Want
-	for _, d := range c.destinationsOf(e.Repository) {
-		wants = append(wants, Want{Repository: e.Repository, Digest: e.Digest, Tags: slices.Clone(e.Tags), Destination: d})
-	}
-	if len(wants) == 0 {
+	destinations := c.destinationsOf(e.Repository)
+	if len(destinations) == 0 {
 		return nil
+	}
+	tags := e.Tags
+	if e.Kind == event.ImageRestored { // as if it were pushed anew, with the tags it has
+		if tags, err = s.tagsOf(ctx, e); err != nil {
+			return err
+		}
+	}
+	var wants []Want
+	for _, d := range destinations {
+		wants = append(wants, Want{Repository: e.Repository, Digest: e.Digest, Tags: tags, Destination: d})
 	}
 	if err := s.Store.Want(ctx, wants, s.Now()); err != nil {
 		return err
@@ -61,4 +68,18 @@ func (s *Service) want(ctx context.Context, e event.Event) error {
 		s.Wake()
 	}
 	return nil
+}
+
+// tagsOf lists the tags of an event's image as they are now.
+func (s *Service) tagsOf(ctx context.Context, e event.Event) ([]string, error) {
+	q := s.Database.Read()
+	repo, err := q.Repository(ctx, e.Repository)
+	var img registry.Image
+	if err == nil {
+		img, err = q.ImageByDigest(ctx, repo.ID, e.Digest)
+	}
+	if err != nil && !errors.Is(err, registry.ErrNoRow) {
+		return nil, fmt.Errorf("reading the tags of %s: %w", e.Digest, err)
+	}
+	return img.Tags, nil
 }

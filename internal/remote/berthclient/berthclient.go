@@ -191,15 +191,17 @@ func refusal(status int, answer []byte) error {
 	return errors.New(err.Error())
 }
 
+var errStalled = errors.New("the destination has taken nothing for minutes")
+
 // PutLayer implements replicate.Remote: one request with all the bytes, as they are read.
 func (c *Client) PutLayer(ctx context.Context, repository string, d oci.Digest, size int64, body io.Reader) error {
 	token, err := c.authorization(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watched := &watch{Reader: body, timer: time.AfterFunc(stalled, cancel)}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := &watch{Reader: body, timer: time.AfterFunc(stalled, func() { cancel(errStalled) })}
 	defer watched.timer.Stop()
 	to := c.URL + "/v2/" + repository + "/blobs/uploads/?" + url.Values{"digest": {d.String()}}.Encode()
 	// NopCloser: the reader is the caller's.
@@ -214,6 +216,8 @@ func (c *Client) PutLayer(ctx context.Context, repository string, d oci.Digest, 
 	req.Header.Set("Authorization", "Basic "+token)
 	status, answer, err := c.do(req)
 	switch {
+	case errors.Is(context.Cause(ctx), errStalled):
+		return fmt.Errorf("sending layer %s: %w", d, errStalled)
 	case err != nil:
 		return fmt.Errorf("sending layer %s: %w", d, err)
 	case status == http.StatusCreated:

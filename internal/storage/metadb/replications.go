@@ -26,6 +26,9 @@ func scanReplication(rows *sql.Rows, r *replicate.Row) error {
 
 // Want implements replicate.Store.
 func (s replications) Want(ctx context.Context, wants []replicate.Want, at time.Time) error {
+	if len(wants) == 0 {
+		return nil
+	}
 	return s.db.engine.update(ctx, func(t tx) error { return t.wantReplications(ctx, wants, at) })
 }
 
@@ -66,8 +69,13 @@ func (t tx) wantReplication(ctx context.Context, w replicate.Want, at time.Time)
 	return err
 }
 
-// LookAgain implements replicate.Store.
+// LookAgain implements replicate.Store. Most images were never replicated, so it looks before it writes.
 func (s replications) LookAgain(ctx context.Context, repository string, d oci.Digest, at time.Time) error {
+	there, err := exists(ctx, s.db.read.s, `SELECT 1 FROM replications WHERE repository = $1 AND (digest = $2 OR $2 = '') LIMIT 1`,
+		repository, string(d))
+	if err != nil || !there {
+		return err
+	}
 	return s.db.engine.update(ctx, func(t tx) error {
 		_, err := t.s.exec(ctx, `UPDATE replications SET due_at = $1 WHERE repository = $2 AND (digest = $3 OR $3 = '')`,
 			micros(at), repository, string(d))
