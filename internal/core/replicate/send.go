@@ -27,7 +27,7 @@ const (
 
 const (
 	// claim is how long a row stays with a sender that has died.
-	claim = time.Minute
+	claim = 30 * time.Second
 	// Retries of one image, and of a destination that does not answer.
 	firstRetry, lastRetry = time.Second, 10 * time.Minute
 	firstRest, lastRest   = time.Second, time.Minute
