@@ -27,6 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
@@ -59,12 +60,20 @@ type App struct {
 	listeners []net.Listener
 	server    *http.Server
 	requests  requests
+
+	replication *replicate.Service
+	toSend      jobs.Bell   // rings when there are images to replicate
+	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
+	remotes     []io.Closer // the clients of other registries
 }
 
 // New starts everything but the answering of requests, which Run does. What it opened before an error is
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
-	a := &App{cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), signing: jobs.NewBell()}
+	a := &App{
+		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), signing: jobs.NewBell(),
+		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -130,6 +139,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 			return nil, err
 		}
 	}
+	a.replication = a.newReplication()
 	return directory, nil
 }
 
@@ -153,6 +163,9 @@ func (a *App) Close() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			problems = append(problems, err)
 		}
+	}
+	for _, r := range a.remotes {
+		problems = append(problems, r.Close())
 	}
 	if blobs, ok := a.blobs.(io.Closer); ok {
 		problems = append(problems, blobs.Close())

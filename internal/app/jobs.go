@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -13,18 +14,22 @@ const lookAgain = 5 * time.Second
 // jobs lists the background work.
 func (a *App) jobs() []jobs.Job {
 	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.handlers(), Now: a.deps.Now}
-	return []jobs.Job{
-		{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
-		{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
-		{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
-		{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
-	}
+	return slices.Concat(
+		[]jobs.Job{
+			{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
+			{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
+			{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
+			{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
+		},
+		a.replicationJobs(),
+	)
 }
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
 	return map[string]event.Handler{
-		"lifecycle": a.lifecycle,
-		"signing":   a.signer,
+		"lifecycle":   a.lifecycle,
+		"signing":     a.signer,
+		"replication": a.replication,
 	}
 }

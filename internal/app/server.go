@@ -70,7 +70,8 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
-				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Tokens: auth, Links: auth, Redirect: a.redirects(),
+				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication,
+				Tokens: auth, Links: auth, Redirect: a.redirects(),
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
 			sts.Service(),

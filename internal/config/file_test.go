@@ -122,9 +122,10 @@ secrets:
 		t.Errorf("the secret is %+v", s)
 	}
 	for text, want := range map[string]string{
-		"destinations:\n  - region: a\n":                                          `destinations: entry 1: "" is not a URL such as https://registry.example.com`,
-		"destinations:\n  - url: https://x\n":                                     "destinations: entry 1: name it by region, account-id or both",
-		"destinations:\n  - {region: a, url: \"https://x\", access-key-id: k}\n":  "destinations: entry 1: give secret-access-key or secret-access-key-file",
+		"destinations:\n  - region: a\n":                                         `destinations: entry 1: "" is not a URL such as https://registry.example.com`,
+		"destinations:\n  - url: https://x\n":                                    "destinations: entry 1: name it by region, account-id or both",
+		"destinations:\n  - {region: a, url: \"https://x\", access-key-id: k}\n": "destinations: entry 1: give secret-access-key or secret-access-key-file",
+		"destinations:\n  - {region: us-east-1, url: \"https://x\", access-key-id: k, secret-access-key: s}\n  - {account-id: \"123456789012\", url: \"https://y\", access-key-id: k, secret-access-key: s}\n": "destinations: entry 2: an entry before it names the same region and account",
 		"destinations:\n  - {region: a, url: \"https://x\", access-key: k}\n":     "unknown field \"access-key\"",
 		"secrets:\n  hub: {username: a, access-token: b, access-token-file: c}\n": "secrets: hub: give access-token or access-token-file, not both",
 		"secrets:\n  hub: {username: a, access-token-file: /nowhere}\n":           "/nowhere",

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -26,7 +28,7 @@ func sections() []section {
 }
 
 // Destination is another Berth that images may be replicated to. A replication rule names it by its region, its
-// account, or both.
+// account, or both: see Place.
 type Destination struct {
 	Region      string `yaml:"region"`
 	Account     string `yaml:"account-id"`
@@ -71,6 +73,8 @@ func (c *Config) completeSections() error {
 			problems = append(problems, fmt.Errorf("%s%q is not a URL such as https://registry.example.com", at, d.URL))
 		case d.AccessKeyID == "":
 			problems = append(problems, errors.New(at+"access-key-id is missing"))
+		case c.sameAsBefore(i):
+			problems = append(problems, errors.New(at+"an entry before it names the same region and account"))
 		default:
 			problems = append(problems, oneSecret(at, "secret-access-key", &d.SecretAccessKey, d.SecretAccessKeyFile))
 		}
@@ -84,6 +88,21 @@ func (c *Config) completeSections() error {
 		c.Secrets[name] = s
 	}
 	return errors.Join(problems...)
+}
+
+// sameAsBefore tells whether an earlier destination is the same registry.
+func (c *Config) sameAsBefore(i int) bool {
+	return slices.ContainsFunc(c.Destinations[:i], func(d Destination) bool {
+		regionA, accountA := c.Place(d)
+		regionB, accountB := c.Place(c.Destinations[i])
+		return regionA == regionB && accountA == accountB
+	})
+}
+
+// Place gives region and account of a destination: one that is named by its region alone is of our own account, by its
+// account alone of our own region.
+func (c *Config) Place(d Destination) (region, account string) {
+	return cmp.Or(d.Region, c.Region), cmp.Or(d.Account, c.Account)
 }
 
 // oneSecret fills in a secret from its file where it does not stand in the settings themselves.

@@ -36,8 +36,10 @@ func New(r *registry.Registry, s *signing.Signer) awswire.Service {
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
-			"ListTagHistory":      awswire.Op(f.listTagHistory),
 			"GetSigningPublicKey": awswire.Op(f.getSigningPublicKey),
+			"ListTagHistory":      awswire.Op(f.listTagHistory),
+			"PrepareReplication":  awswire.Op(f.prepareReplication),
+			"ReplicateImage":      awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -117,7 +119,8 @@ func (in *ListTagHistoryInput) read() (repository, tag string, limit int, err er
 }
 
 // exceptionFor is this API's table from faults to exceptions. A caller's mistakes that every AWS service
-// shares are awswire's; everything else here is about a parameter.
+// shares are awswire's; those that a sending registry tells apart have ECR's names; everything else here is about a
+// parameter.
 func exceptionFor(err error) (awswire.Exception, bool) {
 	if e, ok := awswire.JSON11.Exception(err); ok {
 		return e, true
@@ -126,7 +129,18 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 	if !ok {
 		return awswire.Exception{}, false
 	}
-	return awswire.Exception{Code: "InvalidParameterException", Message: f.Message}, true
+	code := "InvalidParameterException"
+	switch f.Code { //nolint:exhaustive // the others are about parameters
+	case fault.RepositoryNotFound:
+		code = "RepositoryNotFoundException"
+	case fault.ReferencedLayersNotFound:
+		code = "LayersNotFoundException"
+	case fault.ReferencedImagesNotFound:
+		code = "ReferencedImagesNotFoundException"
+	case fault.LimitExceeded:
+		code = "LimitExceededException"
+	}
+	return awswire.Exception{Code: code, Message: f.Message}, true
 }
 
 // optional leaves a member out when it would be empty.

@@ -22,6 +22,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
+	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
 
@@ -48,6 +49,8 @@ type server struct {
 	registry *registry.Registry
 	signer   *signing.Signer
 	root     identity.Caller
+	db       *metadb.DB
+	now      func() time.Time
 }
 
 func newServer(t *testing.T) *server {
@@ -66,6 +69,7 @@ func newServer(t *testing.T) *server {
 	}
 	db := metadbtest.New(t)
 	s := &server{
+		db: db, now: tick,
 		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
@@ -35,11 +36,12 @@ type Links interface {
 
 // Config is what the face needs; every field but Redirect must be set.
 type Config struct {
-	Registry  *registry.Registry
-	Lifecycle *lifecycle.Service
-	Signing   *signing.Signer
-	Tokens    Tokens
-	Links     Links
+	Registry    *registry.Registry
+	Lifecycle   *lifecycle.Service
+	Signing     *signing.Signer
+	Replication *replicate.Service // to other registries
+	Tokens      Tokens
+	Links       Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
 	// makes none, a link leads to this server.
 	Redirect bool
@@ -88,6 +90,8 @@ func (f face) operations() map[string]awswire.Operation {
 		f.pullTimeOperations(),
 		f.lifecycleOperations(),
 		f.signingOperations(),
+		f.replicationOperations(),
+		f.backfillOperations(),
 	} {
 		maps.Copy(all, family)
 	}

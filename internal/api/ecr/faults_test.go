@@ -124,6 +124,13 @@ func valid() map[string]string {
 		"GetSigningConfiguration":                 `{}`,
 		"DeleteSigningConfiguration":              `{}`,
 		"DescribeImageSigningStatus":              `{` + named + `,"imageId":{"imageTag":"v1"}}`,
+		"PutReplicationConfiguration":             `{"replicationConfiguration":{"rules":[]}}`,
+		"DescribeImageReplicationStatus":          `{` + named + `,"imageId":{"imageTag":"v1"}}`,
+
+		"StartReplicationBackfill":           `{"destination":{"region":"eu-west-1","registryId":"000000000042"}}`,
+		"StopReplicationBackfill":            `{"replicationBackfillId":"none"}`,
+		"ListReplicationBackfills":           `{}`,
+		"DescribeReplicationBackfillResults": `{"replicationBackfillId":"none"}`,
 	}
 }
 

@@ -66,11 +66,9 @@ func (f face) tokenRegistries(ids []string) ([]string, error) {
 }
 
 func (f face) describeRegistry(ctx context.Context, call awswire.Call, _ *wire.DescribeRegistryInput) (*wire.DescribeRegistryOutput, error) {
-	if err := f.Registry.MayDescribe(ctx, call.Caller); err != nil {
+	c, err := f.Replication.Configuration(ctx, call.Caller)
+	if err != nil {
 		return nil, err
 	}
-	return &wire.DescribeRegistryOutput{
-		RegistryId:               aws.String(f.Registry.ID()),
-		ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{}},
-	}, nil
+	return &wire.DescribeRegistryOutput{RegistryId: aws.String(f.Registry.ID()), ReplicationConfiguration: wireReplication(c)}, nil
 }

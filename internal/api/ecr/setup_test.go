@@ -29,6 +29,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
@@ -55,6 +56,8 @@ type server struct {
 	lowKey   aws.Credentials
 	client   *awsecr.Client // may do everything
 	nobody   *awsecr.Client // has good credentials, and is allowed nothing
+
+	replication *replicate.Service
 }
 
 func newServer(tb testing.TB) *server {
@@ -78,8 +81,13 @@ func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool
 	s.auth = s.authenticator(tb, db)
 	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Archiver: s.registry, Store: db, Rows: db.Lifecycle(), Now: now})
 	s.signing = newSigningParts(tb, db, s.registry, now)
+	s.replication = replicate.New(replicate.Config{
+		Registry: s.registry, Database: db, Store: db.Replications(), Backfills: db.Backfills(), Region: region, Now: now,
+		Remotes: map[replicate.Destination]replicate.Remote{{Region: "eu-west-1", RegistryID: account}: nowhere{}},
+	})
 	s.service = ecr.New(ecr.Config{
-		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Tokens: s.auth, Links: s.auth, Redirect: redirect,
+		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Replication: s.replication,
+		Tokens: s.auth, Links: s.auth, Redirect: redirect,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
 	})
 	handler, err := awswire.New(awswire.Config{Authenticator: s.auth, Services: []awswire.Service{s.service}})

@@ -22,12 +22,14 @@ const (
 const (
 	registryIDPattern = `[0-9]{12}`
 	uploadIDPattern   = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`
+	regionPattern     = `[0-9a-z-]{2,25}`
 	digestPattern     = `[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+`
 )
 
 var (
 	registryIDRule = regexp.MustCompile(`^` + registryIDPattern + `$`)
 	uploadIDRule   = regexp.MustCompile(`^` + uploadIDPattern + `$`)
+	regionRule     = regexp.MustCompile(`^` + regionPattern + `$`)
 	digestRule     = regexp.MustCompile(`^` + digestPattern + `$`)
 )
 

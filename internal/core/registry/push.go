@@ -51,6 +51,8 @@ type Pushed struct {
 	// of the tags pointed to it: such a push changed nothing. (ECR's API calls it an error, docker does not.)
 	Known     bool
 	Unchanged bool
+	// Dropped lists tags of a replicated image that the repository does not let move: they stay where they were.
+	Dropped []string
 }
 
 // PutImage stores a manifest and moves its tags (ecr:PutImage, or what the push's source needs). The manifest is kept byte for byte; all
@@ -124,6 +126,12 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	default:
 		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
 	}
+	var dropped []string
+	if p.Source == event.Replication {
+		if p.Tags, dropped, err = movableTags(ctx, tx, repo, img, p.Tags); err != nil {
+			return Pushed{}, err
+		}
+	}
 	restored := known && img.Archived
 	if restored || !known && len(m.Children) > 0 {
 		mv := move{registry: r, tx: tx, caller: caller, repo: repo, at: r.now()}
@@ -140,7 +148,7 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 			return Pushed{}, err
 		}
 	}
-	pushed := Pushed{Image: img, Known: known, Unchanged: known && !restored && len(moved) == 0}
+	pushed := Pushed{Image: img, Known: known, Unchanged: known && !restored && len(moved) == 0, Dropped: dropped}
 	if known && len(moved) == 0 {
 		return pushed, nil
 	}

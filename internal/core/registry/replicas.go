@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hoopstat-haus/berth/internal/core/event"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// MayReplicate answers nil when the caller may do an action of replication's on a repository or, where it is
+// empty, on the registry as a whole.
+func (r *Registry) MayReplicate(_ context.Context, caller identity.Caller, action policy.Action, repository string) error {
+	if repository == "" {
+		return r.authorize(caller, action, policy.AnyResource)
+	}
+	return r.onRepository(caller, repository, action)
+}
+
+// ReplicationImage finds an image to tell how its replication goes (ecr:DescribeImageReplicationStatus).
+func (r *Registry) ReplicationImage(ctx context.Context, caller identity.Caller, repository string, id ImageID) (Image, error) {
+	results, err := r.lookUp(ctx, caller, policy.DescribeImageReplicationStatus, repository, []ImageID{id}, withTags)
+	if err != nil {
+		return Image{}, err
+	}
+	return results[0].Image, r.NamedImageError(repository, id, results[0].Err)
+}
+
+// Missing is what a repository lacks of an image.
+type Missing struct {
+	Image  bool
+	Layers []oci.Digest
+}
+
+// PrepareReplica is how another registry begins to send an image: the repository is made where it is missing
+// (ecr:ReplicateImage, and ecr:CreateRepository for that), layers of other repositories that the caller may read
+// are mounted, and the answer tells what is to be sent.
+func (r *Registry) PrepareReplica(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, layers []oci.Digest) (Missing, error) {
+	if err := r.onRepository(caller, repository, policy.ReplicateImage); err != nil {
+		return Missing{}, err
+	}
+	q := r.store.Read()
+	repo, err := r.repository(ctx, q, repository)
+	if errors.Is(err, fault.RepositoryNotFound) {
+		repo, err = r.EnsureRepository(ctx, caller, repository, ForReplication)
+	}
+	if err != nil {
+		return Missing{}, err
+	}
+	_, err = q.ImageIn(ctx, repository, oci.Reference{Digest: d})
+	if err == nil {
+		return Missing{}, nil
+	}
+	if !errors.Is(err, ErrNoRow) {
+		return Missing{}, fmt.Errorf("looking for image %s: %w", d, err)
+	}
+	rows, err := q.Layers(ctx, repo.ID, layers)
+	if err != nil {
+		return Missing{}, fmt.Errorf("looking for layers: %w", err)
+	}
+	there := make(map[oci.Digest]bool, len(rows))
+	for _, l := range rows {
+		there[l.Digest] = true
+	}
+	missing := Missing{Image: true}
+	for _, l := range layers {
+		if there[l] {
+			continue
+		}
+		there[l] = true
+		_, mounted, err := r.MountLayer(ctx, caller, repository, l, "")
+		if _, refused := fault.Of(err); err != nil && !refused {
+			return Missing{}, err
+		}
+		if !mounted { // or not allowed: then its bytes come
+			missing.Layers = append(missing.Layers, l)
+		}
+	}
+	return missing, nil
+}
+
+// PutReplica stores an image that another registry sends (ecr:ReplicateImage): PutImage, but that tags which the
+// repository does not let move are left out, and named in the answer. Everything that the manifest names must
+// have been sent before.
+func (r *Registry) PutReplica(ctx context.Context, caller identity.Caller, p Push) (Pushed, error) {
+	p.Source = event.Replication
+	return r.PutImage(ctx, caller, p)
+}
+
+// movableTags parts the tags that may point to an image from those that are immutable and point elsewhere.
+func movableTags(ctx context.Context, tx Tx, repo Repository, img Image, tags []string) (movable, fixed []string, err error) {
+	for _, t := range tags {
+		from, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Tag: t})
+		switch {
+		case err != nil && !errors.Is(err, ErrNoRow):
+			return nil, nil, fmt.Errorf("looking for tag %s: %w", t, err)
+		case err == nil && from.ID != img.ID && !repo.TagMovable(t):
+			fixed = append(fixed, t)
+		default:
+			movable = append(movable, t)
+		}
+	}
+	return movable, fixed, nil
+}
