@@ -59,7 +59,7 @@ func (d Dispatcher) Once(ctx context.Context) (more bool, err error) {
 	if len(done) > 0 {
 		problems = append(problems, d.Outbox.Done(ctx, done))
 	}
-	return len(events) == batch, errors.Join(problems...)
+	return len(events) >= batch, errors.Join(problems...)
 }
 
 func (d Dispatcher) handle(ctx context.Context, e Event) error {

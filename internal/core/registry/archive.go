@@ -195,6 +195,15 @@ func (m move) to(ctx context.Context, img Image, archived bool, comes func(Image
 	if err := m.tx.SetArchived(ctx, m.repo.ID, ids, archived, m.at); err != nil {
 		return Image{}, fmt.Errorf("changing the storage class of %s: %w", img.Digest, err)
 	}
+	for _, mv := range moving {
+		if archived {
+			break
+		}
+		// An image that came back counts as new for scanning (AWS: "Archiving an image in Amazon ECR").
+		if err := m.registry.scanPushed(ctx, m.tx, m.repo, mv); err != nil {
+			return Image{}, err
+		}
+	}
 	if img.Archived != archived {
 		img.Archived = archived
 		if archived {

@@ -111,6 +111,13 @@ func settleDigest(p Push) (oci.Digest, error) {
 }
 
 func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, m oci.Manifest, p Push) (Pushed, error) {
+	var dropped []string
+	if p.Source == event.Replication {
+		var err error
+		if p.Tags, dropped, err = movableTags(ctx, tx, repo, img.Digest, p.Tags); err != nil {
+			return Pushed{}, err
+		}
+	}
 	old, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Digest: img.Digest})
 	known := err == nil
 	switch {
@@ -125,12 +132,6 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 		img.Tags = nil
 	default:
 		return Pushed{}, fmt.Errorf("looking for image %s: %w", img.Digest, err)
-	}
-	var dropped []string
-	if p.Source == event.Replication {
-		if p.Tags, dropped, err = movableTags(ctx, tx, repo, img, p.Tags); err != nil {
-			return Pushed{}, err
-		}
 	}
 	restored := known && img.Archived
 	if restored || !known && len(m.Children) > 0 {

@@ -92,13 +92,13 @@ func (r *Registry) PutReplica(ctx context.Context, caller identity.Caller, p Pus
 }
 
 // movableTags parts the tags that may point to an image from those that are immutable and point elsewhere.
-func movableTags(ctx context.Context, tx Tx, repo Repository, img Image, tags []string) (movable, fixed []string, err error) {
+func movableTags(ctx context.Context, tx Tx, repo Repository, d oci.Digest, tags []string) (movable, fixed []string, err error) {
 	for _, t := range tags {
 		from, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Tag: t})
 		switch {
 		case err != nil && !errors.Is(err, ErrNoRow):
 			return nil, nil, fmt.Errorf("looking for tag %s: %w", t, err)
-		case err == nil && from.ID != img.ID && !repo.TagMovable(t):
+		case err == nil && from.Digest != d && !repo.TagMovable(t):
 			fixed = append(fixed, t)
 		default:
 			movable = append(movable, t)

@@ -32,7 +32,7 @@ func (db *DB) Outbox() event.Outbox { return outbox{db} }
 type outbox struct{ db *DB }
 
 // Claim implements event.Outbox. It looks before it writes, so that an outbox with nothing in it costs no
-// transaction.
+// transaction. PostgreSQL may evaluate what follows IN more than once and take more than limit, which does no harm.
 func (o outbox) Claim(ctx context.Context, now, again time.Time, limit int) ([]event.Event, error) {
 	waiting, err := exists(ctx, o.db.read.s, `SELECT 1 FROM events WHERE due_at <= $1 LIMIT 1`, micros(now))
 	if err != nil || !waiting {
