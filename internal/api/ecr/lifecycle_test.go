@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -248,5 +249,36 @@ func TestCLIWaitsForAPreview(t *testing.T) {
 	aws.ok(t, "ecr", "wait", "lifecycle-policy-preview-complete", "--repository-name", repo)
 	if out := aws.ok(t, "ecr", "get-lifecycle-policy-preview", "--repository-name", repo, "--query", "previewResults[].[imageTags[0],action.type]", "--output", "text"); strings.TrimSpace(out) != "v1\tEXPIRE" {
 		t.Errorf("get-lifecycle-policy-preview printed %q", out)
+	}
+}
+
+// TestLifecycleWire holds the bytes of answers, as TestWire does.
+func TestLifecycleWire(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.create(t)
+	s.image(t, "one", "v1")
+	s.image(t, "two", "")
+	s.image(t, "three", "v3")
+	const named = `"repositoryName":"hoopstat-haus/prod"`
+	for _, step := range []struct{ name, op, body string }{
+		{"get-lifecycle-policy-none", "GetLifecyclePolicy", `{` + named + `}`},
+		{"put-lifecycle-policy-bad", "PutLifecyclePolicy", `{` + named + `,"lifecyclePolicyText":` + strconv.Quote(strings.Replace(keepOne, `"any"`, `null`, 1)) + `}`},
+		{"put-lifecycle-policy", "PutLifecyclePolicy", `{` + named + `,"lifecyclePolicyText":` + strconv.Quote("\n"+keepOne) + `}`},
+		{"get-lifecycle-policy", "GetLifecyclePolicy", `{` + named + `}`},
+		{"start-lifecycle-policy-preview", "StartLifecyclePolicyPreview", `{` + named + `}`},
+		{"start-lifecycle-policy-preview-again", "StartLifecyclePolicyPreview", `{` + named + `}`},
+		{"get-lifecycle-policy-preview-in-progress", "GetLifecyclePolicyPreview", `{` + named + `}`},
+		{"", "work", ""},
+		{"get-lifecycle-policy-preview", "GetLifecyclePolicyPreview", `{` + named + `}`},
+		{"delete-lifecycle-policy", "DeleteLifecyclePolicy", `{` + named + `}`},
+	} {
+		if step.op == "work" {
+			s.work(t, s.policies.PreviewOnce)
+			continue
+		}
+		got := s.post(t, s.rootKey, step.op, step.body)
+		golden(t, step.name, fmt.Sprintf("%s %s\n\n%d\nX-Amzn-Errortype: %s\n\n%s\n\nThe same, indented:\n%s\n",
+			step.op, step.body, got.status, got.header.Get("X-Amzn-Errortype"), got.body, indented(t, got.body)))
 	}
 }
