@@ -73,7 +73,22 @@ func (b *bench) run(ctx context.Context) (results *report.Results, err error) {
 			}
 		}
 	}
-	return b.results, nil
+	return b.results, b.list(ctx)
+}
+
+// list measures listings by ECR's API, on the first contender if that is Berth.
+func (b *bench) list(ctx context.Context) error {
+	s := b.servers[0]
+	if s.Keys == (load.Keys{}) || b.only != nil && !slices.Contains(b.only, load.Listing) {
+		return nil
+	}
+	b.say("listing %d images", b.sizes.Listed)
+	listed, err := b.plan.Listing(ctx, &s.Target, b.now)
+	if err != nil {
+		return s.Explain(err)
+	}
+	b.results.Listed = &listed
+	return nil
 }
 
 // measure runs a phase once against everyone it concerns. Who begins changes from round to round.
@@ -118,7 +133,7 @@ func (b *bench) phases() ([]load.Phase, error) {
 		names = append(names, phase.Name)
 	}
 	for _, name := range b.only {
-		if !slices.Contains(names, name) {
+		if !slices.Contains(names, name) && name != load.Listing {
 			return nil, fmt.Errorf("no phase %q: there are %s", name, strings.Join(names, ", "))
 		}
 	}

@@ -78,7 +78,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer, now 
 }
 
 func parse(arguments []string, stderr io.Writer) (options, error) {
-	o := options{sizes: load.Sizes{Images: 256, Tags: 10_000, Layer: 128 << 20, LargePushes: 8}}
+	o := options{sizes: load.Sizes{Images: 256, Listed: 100_000, Tags: 10_000, Layer: 128 << 20, LargePushes: 8}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.berth, "berth", "", "Berth's program; built from this module if not given")
@@ -91,7 +91,7 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.serveFile, "serve-file", "", "serve one file instead: the yardstick for downloads, started by the bench itself")
 	flags.StringVar(&o.serveAt, "serve-at", "", "where to serve it")
 	servers := flags.String("servers", "berth,distribution", "the two that are compared")
-	only := flags.String("only", "", "phases to measure, separated by commas; all if not given")
+	only := flags.String("only", "", "phases to measure, and listing, separated by commas; all if not given")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
 	}
@@ -100,6 +100,7 @@ func parse(arguments []string, stderr io.Writer) (options, error) {
 		o.only = strings.Split(*only, ",")
 	}
 	if o.short {
+		o.sizes.Listed = 1500
 		o.sizes.Images, o.sizes.Tags, o.sizes.Layer, o.sizes.LargePushes = 16, 250, 4<<20, 2
 		o.sizes.Duration, o.sizes.Rounds = 100*time.Millisecond, 1
 	}

@@ -130,6 +130,7 @@ func (s *Server) furnish(ctx context.Context, program, data string, repositories
 		Region:       env["AWS_REGION"],
 		Credentials:  credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], ""),
 	})
+	s.Keys = load.Keys{ID: env["AWS_ACCESS_KEY_ID"], Secret: env["AWS_SECRET_ACCESS_KEY"], Region: env["AWS_REGION"]}
 	for _, name := range repositories {
 		if _, err := client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String(name)}); err != nil {
 			return fmt.Errorf("creating repository %s: %w", name, err)

@@ -22,10 +22,14 @@ type Target struct {
 	Address       string // host:port
 	Authorization string // the header's value, if any
 	PID           int
+	Keys          Keys // of a server that has ECR's API
 
 	// next numbers the images and layers pushed to it, so that each is new.
 	next atomic.Uint64
 }
+
+// Keys are what calls of ECR's API are signed with.
+type Keys struct{ ID, Secret, Region string }
 
 // Sample is one timed run of one phase against one target.
 type Sample struct {

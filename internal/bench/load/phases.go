@@ -31,6 +31,7 @@ const verifyEvery = 32
 // Sizes say how much there is of everything.
 type Sizes struct {
 	Images      int   // that are pulled and asked for
+	Listed      int   // images in the repository that is listed by ECR's API
 	Tags        int   // in the listing
 	Layer       int64 // bytes of a large layer
 	LargePushes int64 // at most, per run: each takes room on the disk
@@ -84,7 +85,7 @@ func (p *Plan) LargeLayer() Layer { return p.large }
 
 // Repositories lists what must exist on a registry that does not create repositories by itself.
 func (p *Plan) Repositories() []string {
-	return append(p.tagsRepositories(), pushRepository, pullRepository, largeRepository, listRepository)
+	return append(p.tagsRepositories(), pushRepository, pullRepository, largeRepository, listRepository, manyRepository, fewRepository)
 }
 
 func (p *Plan) tagsRepositories() []string {
@@ -147,6 +148,8 @@ const (
 	List      = "list"
 	LargePush = "large-push"
 	LargePull = "large-pull"
+	// Listing is no phase that is compared: distribution has no such API.
+	Listing = "listing"
 )
 
 // Phases lists the phases in the order in which they are measured.

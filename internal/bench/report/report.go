@@ -29,6 +29,8 @@ type Results struct {
 	Titles map[string]string `json:"titles"`
 	// HashPerGB is what one pass of sha256 costs, in processor seconds per billion bytes, once per round.
 	HashPerGB []float64 `json:"sha256_cpu_seconds_per_gb"`
+	// Listed are the figures of listings by ECR's API, if they were measured.
+	Listed *load.Listed `json:"listed,omitempty"`
 	// Peaks is the largest resident memory by server, in bytes.
 	Peaks map[string]int64 `json:"peak_memory_bytes"`
 }
@@ -119,7 +121,41 @@ func (r *Results) Rows() []Row {
 		Phase: "memory", Title: "peak memory", Unit: "MB",
 		Subject: float64(r.Peaks[r.Contenders[0]]) / 1e6, Other: float64(r.Peaks[r.Contenders[1]]) / 1e6,
 	}
-	return append(rows, peak.judged(target{most: 0.5}))
+	return append(append(rows, peak.judged(target{most: 0.5})), r.listing()...)
+}
+
+// listing judges listings by themselves: a page by another page, memory by what it may be.
+func (r *Results) listing() []Row {
+	if r.Listed == nil {
+		return nil
+	}
+	const mostMemory = 300
+	l := r.Listed
+	milliseconds := func(times []time.Duration) float64 {
+		values := make([]float64, len(times))
+		for i, t := range times {
+			values[i] = float64(t.Microseconds()) / 1000
+		}
+		return Median(values)
+	}
+	// A page's time is the median of the walks: one that another program held up is no slow page.
+	var pages []float64
+	for n := range l.Pages[0] {
+		var times []time.Duration
+		for _, walk := range l.Pages {
+			times = append(times, walk[n])
+		}
+		pages = append(pages, milliseconds(times))
+	}
+	row := func(title, unit string, figure float64) Row {
+		return Row{Phase: load.Listing, Title: title, Unit: unit, Subject: figure}
+	}
+	return []Row{
+		row(fmt.Sprintf("first page of %d images", l.Images), "ms", milliseconds(l.FirstOfMany)).
+			against("first page of 1000 images", milliseconds(l.FirstOfFew), target{most: 2}),
+		row(fmt.Sprintf("slowest page of %d", len(pages)), "ms", slices.Max(pages)).against("fastest page", slices.Min(pages), target{most: 3}),
+		row("memory under 1000 API clients", "MB", float64(l.CrowdPeak)/1e6).against("300 MB", mostMemory, target{most: 1}),
+	}
 }
 
 // compare makes the row of one figure of one phase.
