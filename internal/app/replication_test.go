@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -85,7 +86,11 @@ func (s *site) reference(t *testing.T, tag string) name.Reference {
 func (s *site) statusBecomes(t *testing.T, d v1.Hash, want types.ReplicationStatus) {
 	t.Helper()
 	var got []types.ImageReplicationStatus
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
 		out, err := s.client.DescribeImageReplicationStatus(t.Context(), &ecr.DescribeImageReplicationStatusInput{
 			RepositoryName: aws.String(replicated), ImageId: &types.ImageIdentifier{ImageDigest: aws.String(d.String())},
 		})
@@ -94,6 +99,10 @@ func (s *site) statusBecomes(t *testing.T, d v1.Hash, want types.ReplicationStat
 		}
 		if got = out.ReplicationStatuses; len(got) == 1 && got[0].Status == want {
 			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 		}
 	}
 	t.Fatalf("the status of %s is %+v, want %s", d, got, want)

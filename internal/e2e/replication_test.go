@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -89,7 +90,11 @@ func replicateAll(t *testing.T, client *ecr.Client, region string) {
 func waitForStatus(t *testing.T, client *ecr.Client, repository, tag string, want types.ReplicationStatus) {
 	t.Helper()
 	var got []types.ImageReplicationStatus
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
 		out, err := client.DescribeImageReplicationStatus(t.Context(), &ecr.DescribeImageReplicationStatusInput{
 			RepositoryName: &repository, ImageId: &types.ImageIdentifier{ImageTag: &tag},
 		})
@@ -98,6 +103,10 @@ func waitForStatus(t *testing.T, client *ecr.Client, repository, tag string, wan
 		}
 		if got = out.ReplicationStatuses; len(got) == 1 && got[0].Status == want {
 			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 		}
 	}
 	t.Fatalf("the status of %s is %+v, want %s", tag, got, want)

@@ -130,10 +130,8 @@ func TestReplicationConfigurationsThatAreRefused(t *testing.T) {
 		"another filterType": {[]types.ReplicationRule{{Destinations: there, RepositoryFilters: []types.RepositoryFilter{{Filter: aws.String("ab"), FilterType: "GLOB"}}}}, bad, "'filterType'"},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := s.putRules(t, tt.rules...)
-			wantError(t, "PutReplicationConfiguration", err, tt.code, tt.says)
-		})
+		_, err := s.putRules(t, tt.rules...)
+		wantError(t, name, err, tt.code, tt.says)
 	}
 	out, err := s.client.DescribeRegistry(t.Context(), &awsecr.DescribeRegistryInput{})
 	if err != nil || len(out.ReplicationConfiguration.Rules) != 0 {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,14 +155,7 @@ func (s *Service) StartBackfill(ctx context.Context, caller identity.Caller, d D
 
 // names tells whether a rule has the destination.
 func (c Configuration) names(d Destination) bool {
-	for _, r := range c.Rules {
-		for _, other := range r.Destinations {
-			if other == d {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Rules, func(r Rule) bool { return slices.Contains(r.Destinations, d) })
 }
 
 // StopBackfill ends a backfill: what is being sent at this moment arrives, the rest is not sent

@@ -193,7 +193,7 @@ func TestAStopLeavesWhatWasPushed(t *testing.T) {
 
 func TestABackfillWithoutItsRuleHasFailed(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		b.image(repo, "one", "v1")
 		b.rules([]replicate.Destination{eu})
 		f := b.start(eu)

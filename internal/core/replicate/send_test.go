@@ -123,7 +123,7 @@ func TestWhatIsRefusedForGoodHasFailed(t *testing.T) {
 
 func TestARuleThatIsGoneSendsNothingMore(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		b.rules([]replicate.Destination{eu})
 		b.eu.down = errAway
 		d := b.image(repo, "one", "v1")

@@ -252,7 +252,7 @@ type watch struct {
 // Read counts as a sign of life: the transport asks for more when it got rid of what it had.
 func (w *watch) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
-	if err == io.EOF { //nolint:errorlint // readers give io.EOF as it is
+	if errors.Is(err, io.EOF) {
 		w.timer.Stop() // the rest is the destination's to do: see ResponseHeaderTimeout
 	} else {
 		w.timer.Reset(stalled)

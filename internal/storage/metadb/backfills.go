@@ -86,7 +86,7 @@ func (s backfills) withProgress(ctx context.Context, all []replicate.Backfill) (
 				return err
 			}
 			p := &all[slices.IndexFunc(all, func(b replicate.Backfill) bool { return b.Seq == seq })].Progress
-			switch status {
+			switch status { //nolint:exhaustive // the others are under way
 			case replicate.Complete:
 				p.Completed += n
 			case replicate.Failed:
