@@ -188,12 +188,12 @@ func (r rules) isFree(p string) bool {
 	return withinAny(p, r.free) || within(p, "internal") && strings.HasSuffix(path.Base(p), "test")
 }
 
-// room is the first three parts of a path below core, api, storage or pipeline, the second otherwise:
+// room is the first three parts of a path below core, api, storage, remote or pipeline, the second otherwise:
 // the folder that a subject or a technology has for itself.
 func room(p string) string {
 	parts := strings.Split(p, "/")
 	n := 2
-	if len(parts) > 1 && slices.Contains([]string{"core", "api", "storage", "pipeline"}, parts[1]) {
+	if len(parts) > 1 && slices.Contains([]string{"core", "api", "storage", "remote", "pipeline"}, parts[1]) {
 		n = 3
 	}
 	if len(parts) < n {

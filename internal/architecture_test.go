@@ -35,10 +35,11 @@ var house = rules{
 			"internal/core/...", "internal/api/awswire", "internal/api/authn", "internal/api/sigv4", "internal/api/middleware",
 		}}, // no face imports another
 		{"internal/storage", []string{"internal/core/..."}},
+		{"internal/remote", []string{"internal/core/..."}},
 		{"internal/pipeline", []string{"internal/core/oci", "internal/core/fault", "internal/pipeline/..."}}, // fault: what oci answers
 		{"internal/jobs", nil},
 		{"internal/config", nil},
-		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/jobs", "internal/config"}},
+		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/jobs", "internal/config"}},
 		{"internal/cli", []string{"internal/app", "internal/config", "internal/pipeline/..."}},
 		{"cmd/berth", []string{"internal/cli"}},
 		{"berthtest", []string{"internal/app", "internal/config"}},
@@ -49,18 +50,18 @@ var house = rules{
 	free: []string{"internal/bench", "internal/e2e"},
 
 	// They sort rooms, and hold no Go files of their own but tests.
-	groups: []string{".", "cmd", "internal", "internal/core", "internal/api", "internal/storage", "internal/pipeline"},
+	groups: []string{".", "cmd", "internal", "internal/core", "internal/api", "internal/storage", "internal/remote", "internal/pipeline"},
 
 	// Packages (and those below them) that only some of ours may import.
 	confined: []confinement{
-		{"net/http", []string{"internal/api", "internal/app", "internal/storage/s3blob", "internal/pipeline", "berthtest"}, "core knows no HTTP"},
+		{"net/http", []string{"internal/api", "internal/app", "internal/storage/s3blob", "internal/remote", "internal/pipeline", "berthtest"}, "core knows no HTTP"},
 		{"database/sql", []string{"internal/storage/metadb"}, "SQL is metadb's"},
 		{"github.com/jackc/pgx", []string{"internal/storage/metadb"}, "SQL is metadb's"},
 		{"modernc.org/sqlite", []string{"internal/storage/metadb"}, "SQL is metadb's"},
 		{"github.com/pressly/goose", []string{"internal/storage/metadb"}, "migrations are metadb's"},
 		{"github.com/aws/aws-sdk-go-v2/service/s3", []string{"internal/storage/s3blob"}, "the bucket is s3blob's"},
 		{"github.com/aws/aws-sdk-go-v2/service", []string{"internal/api", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},
-		{"github.com/aws", []string{"internal/api", "internal/storage/s3blob", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},
+		{"github.com/aws", []string{"internal/api", "internal/storage/s3blob", "internal/remote", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},
 		{"github.com/prometheus", []string{"internal/api", "internal/app"}, "core counts through what it is given"},
 		{"github.com/spf13", []string{"internal/cli"}, "the command line is cli's"},
 		{"testing", []string{"berthtest"}, "test helpers live in packages named …test"},

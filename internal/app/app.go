@@ -25,8 +25,10 @@ import (
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/jobs"
+	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
 
@@ -45,6 +47,8 @@ type App struct {
 	database  *metadb.DB
 	blobs     blob.Store
 	registry  *registry.Registry
+	upstreams *ociclient.Client
+	caches    *pullthrough.Cache
 	outbox    jobs.Bell // rings when there are events
 	root      identity.AccessKey
 	created   bool // the root key was made by this start
@@ -112,6 +116,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Notify: a.outbox.Ring,
 	})
+	a.openCaches()
 	return directory, nil
 }
 
@@ -135,6 +140,10 @@ func (a *App) Close() error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			problems = append(problems, err)
 		}
+	}
+	if a.caches != nil {
+		a.caches.Close()
+		a.upstreams.Close()
 	}
 	if blobs, ok := a.blobs.(io.Closer); ok {
 		problems = append(problems, blobs.Close())

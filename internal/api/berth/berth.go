@@ -14,6 +14,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -24,17 +25,20 @@ const TargetPrefix = "Berth_V20261124"
 // face holds the operations.
 type face struct {
 	registry *registry.Registry
+	caches   *pullthrough.Cache
 }
 
 // New makes the service.
-func New(r *registry.Registry) awswire.Service {
-	f := face{registry: r}
+func New(r *registry.Registry, caches *pullthrough.Cache) awswire.Service {
+	f := face{registry: r, caches: caches}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
-			"ListTagHistory": awswire.Op(f.listTagHistory),
+			"ListTagHistory":         awswire.Op(f.listTagHistory),
+			"ListPullThroughCaches":  awswire.Op(f.listPullThroughCaches),
+			"SetPullThroughCacheTtl": awswire.Op(f.setPullThroughCacheTTL),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -102,15 +106,23 @@ func (in *ListTagHistoryInput) read() (repository, tag string, limit int, err er
 	if tag, err = oci.ParseTag(*in.ImageTag); err != nil {
 		return "", "", 0, err
 	}
-	if in.MaxResults != nil {
-		switch limit = int(*in.MaxResults); {
-		case limit < 1:
-			return "", "", 0, fault.BadParameter("maxResults", "Member must have value greater than or equal to 1")
-		case limit > maxPage:
-			return "", "", 0, fault.BadParameter("maxResults", "Member must have value less than or equal to 1000")
-		}
+	limit, err = pageLimit(in.MaxResults)
+	return repository, tag, limit, err
+}
+
+// pageLimit reads maxResults; 0 means the usual page.
+func pageLimit(maxResults *int32) (int, error) {
+	if maxResults == nil {
+		return 0, nil
 	}
-	return repository, tag, limit, nil
+	switch limit := int(*maxResults); {
+	case limit < 1:
+		return 0, fault.BadParameter("maxResults", "Member must have value greater than or equal to 1")
+	case limit > maxPage:
+		return 0, fault.BadParameter("maxResults", "Member must have value less than or equal to 1000")
+	default:
+		return limit, nil
+	}
 }
 
 // exceptionFor is this API's table from faults to exceptions. A caller's mistakes that every AWS service
@@ -122,6 +134,9 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 	f, ok := fault.Of(err)
 	if !ok {
 		return awswire.Exception{}, false
+	}
+	if f.Code == fault.PullThroughRuleNotFound {
+		return awswire.Exception{Code: "PullThroughCacheRuleNotFoundException", Message: f.Message}, true
 	}
 	return awswire.Exception{Code: "InvalidParameterException", Message: f.Message}, true
 }

@@ -19,7 +19,9 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
@@ -45,6 +47,7 @@ func (n named) SigV4(r *http.Request, _ []byte, service string) (identity.Caller
 type server struct {
 	url      string
 	registry *registry.Registry
+	caches   *pullthrough.Cache
 	root     identity.Caller
 }
 
@@ -62,12 +65,18 @@ func newServer(t *testing.T) *server {
 		at = at.Add(time.Minute)
 		return at
 	}
+	db := metadbtest.New(t)
 	s := &server{
-		registry: registry.New(registry.Config{Store: metadbtest.New(t), Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
+		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
+	caches := pullthrough.New(pullthrough.Config{
+		Registry: s.registry, Store: db.PullThrough(), Upstream: ociclient.New(ociclient.Config{Now: tick}), Now: tick,
+	})
+	t.Cleanup(caches.Close)
+	s.caches = caches
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, caches)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -215,7 +224,7 @@ func TestListTagHistoryRefuses(t *testing.T) {
 
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
-	service := berth.New(newServer(t).registry)
+	service := berth.New(newServer(t).registry, nil)
 	for _, code := range fault.All() {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)

@@ -49,7 +49,7 @@ func (f *face) listReferrers(x *exchange) error {
 func (f *face) referrers(x *exchange, artifactType, token string) (registry.Page[registry.Image], []byte, error) {
 	limit := registry.MaxPage
 	for {
-		page, err := f.registry.Referrers(x.r.Context(), x.caller, x.req.Name, x.req.Digest, artifactType, limit, token)
+		page, err := f.pulls.Referrers(x.r.Context(), x.caller, x.req.Name, x.req.Digest, artifactType, limit, token)
 		if err != nil {
 			return page, nil, err
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -34,6 +35,8 @@ type Links interface {
 // Config is what the face needs; every field but Redirect must be set.
 type Config struct {
 	Registry *registry.Registry
+	// PullThrough has the rules about other registries, and answers pulls with what they have.
+	PullThrough *pullthrough.Cache
 	Tokens   Tokens
 	Links    Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
@@ -77,6 +80,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.imageOperations(),
 		f.layerOperations(),
 		f.registryOperations(),
+		f.pullThroughOperations(),
 	} {
 		maps.Copy(all, family)
 	}

@@ -90,6 +90,11 @@ func valid() map[string]string {
 		"GetDownloadUrlForLayer":        `{` + named + `,"layerDigest":"` + digest + `"}`,
 		"GetAuthorizationToken":         `{}`,
 		"DescribeRegistry":              `{}`,
+		"CreatePullThroughCacheRule":    `{"ecrRepositoryPrefix":"hub","upstreamRegistryUrl":"registry-1.docker.io"}`,
+		"DescribePullThroughCacheRules": `{}`,
+		"UpdatePullThroughCacheRule":    `{"ecrRepositoryPrefix":"hub","credentialArn":"` + secretARN + `"}`,
+		"DeletePullThroughCacheRule":    `{"ecrRepositoryPrefix":"hub"}`,
+		"ValidatePullThroughCacheRule":  `{"ecrRepositoryPrefix":"hub"}`,
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/ecr"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
@@ -46,6 +47,7 @@ type server struct {
 	url      string
 	service  awswire.Service
 	registry *registry.Registry
+	caches   *pullthrough.Cache
 	auth     *authn.Authenticator
 	rootKey  aws.Credentials
 	lowKey   aws.Credentials
@@ -68,8 +70,9 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
 	s.auth = s.authenticator(tb, db)
+	s.caches = newCaches(tb, s.registry, db, now)
 	s.service = ecr.New(ecr.Config{
-		Registry: s.registry, Tokens: s.auth, Links: s.auth, Redirect: redirect,
+		Registry: s.registry, PullThrough: s.caches, Tokens: s.auth, Links: s.auth, Redirect: redirect,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
 	})
 	handler, err := awswire.New(awswire.Config{Authenticator: s.auth, Services: []awswire.Service{s.service}})

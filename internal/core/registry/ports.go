@@ -119,6 +119,8 @@ type ImageWrites interface {
 	// InsertImage adds an image with its manifest, references to blobs and children, and returns its id, or
 	// ErrConflict when the repository has that digest.
 	InsertImage(ctx context.Context, repositoryID int64, img Image, refs References) (int64, error)
+	// RaiseIndexSizes makes the size of each index of child at least as large as given.
+	RaiseIndexSizes(ctx context.Context, repositoryID int64, child oci.Digest, size int64) error
 	// DeleteImage removes an image, its references and its tags.
 	DeleteImage(ctx context.Context, id int64) error
 	// RecordPulls moves the last pull times forward, never back. Images that are gone are ignored.
