@@ -37,8 +37,8 @@ type Config struct {
 	Registry *registry.Registry
 	// PullThrough has the rules about other registries, and answers pulls with what they have.
 	PullThrough *pullthrough.Cache
-	Tokens   Tokens
-	Links    Links
+	Tokens      Tokens
+	Links       Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
 	// makes none, a link leads to this server.
 	Redirect bool
