@@ -105,16 +105,21 @@ func (s *server) push(t *testing.T, seed string) oci.Digest {
 
 func (s *server) post(ctx context.Context, t *testing.T, who, body string) (int, string) {
 	t.Helper()
+	return s.call(ctx, t, "ListTagHistory", who, body)
+}
+
+func (s *server) call(ctx context.Context, t *testing.T, operation, who, body string) (int, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", berth.TargetPrefix+".ListTagHistory")
+	req.Header.Set("X-Amz-Target", berth.TargetPrefix+"."+operation)
 	req.Header.Set("Authorization", who)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatalf("ListTagHistory: %v", err)
+		t.Fatalf("%s: %v", operation, err)
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)

@@ -3,12 +3,15 @@ package pullthrough
 import (
 	"context"
 	"sync"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
 )
 
 // flights lets many who want the same thing wait for one who gets it.
 type flights struct {
 	mu     sync.Mutex
 	flying map[string]*flight
+	slots  chan struct{} // one in it for each that is under way; others wait
 }
 
 type flight struct {
@@ -31,7 +34,13 @@ func (c *Cache) fly(name string, get func(ctx context.Context) error) *flight {
 	c.work.Go(func() {
 		ctx, cancel := context.WithTimeout(c.life, patience)
 		defer cancel()
-		f.err = get(ctx)
+		select {
+		case c.manifests.slots <- struct{}{}:
+			f.err = get(ctx)
+			<-c.manifests.slots
+		case <-ctx.Done():
+			f.err = fault.Wrap(fault.UpstreamUnavailable, ctx.Err(), "The upstream registry is asked for too many images at the same time")
+		}
 		c.manifests.mu.Lock()
 		delete(c.manifests.flying, name)
 		c.manifests.mu.Unlock()

@@ -1,6 +1,8 @@
 package pullthrough
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -31,7 +33,7 @@ func (c *Cache) ask(at Endpoint, question func() error) error {
 	}
 	err := question()
 	f, ok := fault.Of(err)
-	if !ok {
+	if !ok || errors.Is(err, context.Canceled) { // a client that left says nothing about the upstream
 		return err
 	}
 	c.holds.mu.Lock()

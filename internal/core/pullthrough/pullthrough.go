@@ -26,7 +26,7 @@ const (
 	patience = 30 * time.Second
 	// shortPatience is how long it waits where there is a stored copy. The asking goes on, for the next pull.
 	shortPatience = 3 * time.Second
-	// atOnce bounds how many layers are fetched at the same time; others wait.
+	// atOnce bounds how many layers, and how many manifests, are fetched at the same time; others wait.
 	atOnce = 32
 )
 
@@ -134,7 +134,7 @@ func New(c Config) *Cache {
 		now:  func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		self: identity.Service(c.Registry.ID(), "pull-through"),
 		life: life, stop: stop,
-		layers: fetches{slots: make(chan struct{}, atOnce)},
+		manifests: flights{slots: make(chan struct{}, atOnce)}, layers: fetches{slots: make(chan struct{}, atOnce)},
 	}
 }
 
