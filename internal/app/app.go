@@ -26,10 +26,12 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/jobs"
+	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
 
@@ -52,6 +54,8 @@ type App struct {
 	master    identity.MasterKey
 	signer    *signing.Signer
 	signing   jobs.Bell // rings when there is something to sign
+	upstreams *ociclient.Client
+	caches    *pullthrough.Cache
 	outbox    jobs.Bell // rings when there are events
 	previews  jobs.Bell // rings when a lifecycle policy preview was started
 	root      identity.AccessKey
@@ -140,6 +144,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		}
 	}
 	a.replication = a.newReplication()
+	a.openCaches()
 	return directory, nil
 }
 
@@ -166,6 +171,10 @@ func (a *App) Close() error {
 	}
 	for _, r := range a.remotes {
 		problems = append(problems, r.Close())
+	}
+	if a.caches != nil {
+		a.caches.Close()
+		a.upstreams.Close()
 	}
 	if blobs, ok := a.blobs.(io.Closer); ok {
 		problems = append(problems, blobs.Close())

@@ -70,19 +70,19 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
-				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication,
+				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches,
 				Tokens: auth, Links: auth, Redirect: a.redirects(),
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
 			sts.Service(),
-			berth.New(a.registry, a.signer),
+			berth.New(a.registry, a.signer, a.caches),
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the AWS APIs: %w", err)
 	}
 	oci := distribution.New(distribution.Config{
-		Registry: a.registry, Auth: auth, Logger: a.deps.Logger,
+		Registry: a.registry, Pulls: a.caches, Auth: auth, Logger: a.deps.Logger,
 		LinkCaller: a.root.Principal, Redirect: a.redirects(), BaseURL: a.baseURL(),
 	})
 	state := ops.New(ops.Config{Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now})

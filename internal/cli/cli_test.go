@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith,
+			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule,
 		},
 	})
 }
@@ -102,6 +102,22 @@ func berthEnv(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Setenv(name, strings.Trim(value, "'"))
 		}
 	}
+}
+
+func cacheRule(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: cacherule DIR PREFIX UPSTREAM")
+	}
+	key, err := app.ReadRootKey(ts.MkAbs(args[0]))
+	ts.Check(err)
+	client := ecr.New(ecr.Options{
+		BaseEndpoint: &key.URL, Region: key.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
+	})
+	_, err = client.CreatePullThroughCacheRule(context.Background(), &ecr.CreatePullThroughCacheRuleInput{
+		EcrRepositoryPrefix: &args[1], UpstreamRegistryUrl: &args[2],
+	})
+	ts.Check(err)
 }
 
 func push(ts *testscript.TestScript, neg bool, args []string) {

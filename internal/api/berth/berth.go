@@ -14,6 +14,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
@@ -26,20 +27,23 @@ const TargetPrefix = "Berth_V20261124"
 type face struct {
 	registry *registry.Registry
 	signer   *signing.Signer
+	caches   *pullthrough.Cache
 }
 
 // New makes the service.
-func New(r *registry.Registry, s *signing.Signer) awswire.Service {
-	f := face{registry: r, signer: s}
+func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache) awswire.Service {
+	f := face{registry: r, signer: s, caches: caches}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
-			"GetSigningPublicKey": awswire.Op(f.getSigningPublicKey),
-			"ListTagHistory":      awswire.Op(f.listTagHistory),
-			"PrepareReplication":  awswire.Op(f.prepareReplication),
-			"ReplicateImage":      awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
+			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
+			"ListTagHistory":         awswire.Op(f.listTagHistory),
+			"PrepareReplication":     awswire.Op(f.prepareReplication),
+			"ReplicateImage":         awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
+			"ListPullThroughCaches":  awswire.Op(f.listPullThroughCaches),
+			"SetPullThroughCacheTtl": awswire.Op(f.setPullThroughCacheTTL),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -107,15 +111,23 @@ func (in *ListTagHistoryInput) read() (repository, tag string, limit int, err er
 	if tag, err = oci.ParseTag(*in.ImageTag); err != nil {
 		return "", "", 0, err
 	}
-	if in.MaxResults != nil {
-		switch limit = int(*in.MaxResults); {
-		case limit < 1:
-			return "", "", 0, fault.BadParameter("maxResults", "Member must have value greater than or equal to 1")
-		case limit > maxPage:
-			return "", "", 0, fault.BadParameter("maxResults", "Member must have value less than or equal to 1000")
-		}
+	limit, err = pageLimit(in.MaxResults)
+	return repository, tag, limit, err
+}
+
+// pageLimit reads maxResults; 0 means the usual page.
+func pageLimit(maxResults *int32) (int, error) {
+	if maxResults == nil {
+		return 0, nil
 	}
-	return repository, tag, limit, nil
+	switch limit := int(*maxResults); {
+	case limit < 1:
+		return 0, fault.BadParameter("maxResults", "Member must have value greater than or equal to 1")
+	case limit > maxPage:
+		return 0, fault.BadParameter("maxResults", "Member must have value less than or equal to 1000")
+	default:
+		return limit, nil
+	}
 }
 
 // exceptionFor is this API's table from faults to exceptions. A caller's mistakes that every AWS service
@@ -137,6 +149,8 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "LayersNotFoundException"
 	case fault.ReferencedImagesNotFound:
 		code = "ReferencedImagesNotFoundException"
+	case fault.PullThroughRuleNotFound:
+		code = "PullThroughCacheRuleNotFoundException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
 	}

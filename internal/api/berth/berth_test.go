@@ -19,8 +19,10 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
+	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
@@ -48,6 +50,7 @@ type server struct {
 	url      string
 	registry *registry.Registry
 	signer   *signing.Signer
+	caches   *pullthrough.Cache
 	root     identity.Caller
 	db       *metadb.DB
 	now      func() time.Time
@@ -74,8 +77,12 @@ func newServer(t *testing.T) *server {
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
 	s.signer = newSigner(t, db, s.registry, tick)
+	s.caches = pullthrough.New(pullthrough.Config{
+		Registry: s.registry, Store: db.PullThrough(), Upstream: ociclient.New(ociclient.Config{Now: tick}), Now: tick,
+	})
+	t.Cleanup(s.caches.Close)
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -229,7 +236,7 @@ func TestListTagHistoryRefuses(t *testing.T) {
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	service := berth.New(s.registry, s.signer)
+	service := berth.New(s.registry, s.signer, s.caches)
 	for _, code := range fault.All() {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)

@@ -19,7 +19,7 @@ import (
 const layerCaching = "private, max-age=31536000, immutable"
 
 func (f *face) headBlob(x *exchange) error {
-	l, err := f.registry.StatLayer(x.r.Context(), x.caller, x.req.Name, x.req.Digest)
+	l, err := f.pulls.StatLayer(x.r.Context(), x.caller, x.req.Name, x.req.Digest)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (f *face) headBlob(x *exchange) error {
 
 func (f *face) getBlob(x *exchange) error {
 	ctx := x.r.Context()
-	content, err := f.registry.Layer(ctx, x.caller, x.req.Name, x.req.Digest)
+	content, err := f.pulls.Layer(ctx, x.caller, x.req.Name, x.req.Digest)
 	if err != nil {
 		return err
 	}

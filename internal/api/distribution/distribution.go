@@ -11,6 +11,7 @@
 package distribution
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,6 +20,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -32,11 +34,22 @@ type Authenticator interface {
 	VerifyLink(r *http.Request) error
 }
 
+// Pulls is what clients pull by: the registry itself, or a cache of others in front of it.
+type Pulls interface {
+	Image(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (registry.Image, error)
+	StatImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (registry.Image, error)
+	Layer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (registry.Content, error)
+	StatLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (registry.Layer, error)
+	Referrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest, filter registry.ReferrerFilter, limit int, token string) (registry.Page[registry.Image], error)
+}
+
 // Config is what the API needs. Registry, Auth and Logger must be set.
 type Config struct {
 	Registry *registry.Registry
-	Auth     Authenticator
-	Logger   *slog.Logger
+	// Pulls answers pulls; nil means the registry.
+	Pulls  Pulls
+	Auth   Authenticator
+	Logger *slog.Logger
 	// LinkCaller reads the layers that are fetched by signed links. Such a link stands for nobody: whoever had it
 	// made was asked for the permission then. The zero Caller lets links open nothing.
 	LinkCaller identity.Caller
@@ -50,8 +63,11 @@ type Config struct {
 // New makes the handler of everything under /v2/.
 func New(c Config) http.Handler {
 	f := &face{
-		registry: c.Registry, auth: c.Auth, log: c.Logger,
+		registry: c.Registry, pulls: c.Pulls, auth: c.Auth, log: c.Logger,
 		linkCaller: c.LinkCaller, redirect: c.Redirect, baseURL: c.BaseURL,
+	}
+	if f.pulls == nil {
+		f.pulls = c.Registry
 	}
 	if f.baseURL == nil {
 		f.baseURL = asServed
@@ -68,6 +84,7 @@ func asServed(r *http.Request) string {
 
 type face struct {
 	registry   *registry.Registry
+	pulls      Pulls
 	auth       Authenticator
 	log        *slog.Logger
 	linkCaller identity.Caller

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -230,8 +231,11 @@ func (f *face) read(x *exchange, err error) (answer, string) {
 	if !ok {
 		return answer{http.StatusInternalServerError, unknown}, internalMessage(middleware.RequestID(x.r.Context()))
 	}
-	if at, ok := found.Detail.(fault.UploadPosition); ok {
-		x.setUpload(x.req.Name, at.UploadID, at.Size)
+	switch detail := found.Detail.(type) {
+	case fault.UploadPosition:
+		x.setUpload(x.req.Name, detail.UploadID, detail.Size)
+	case fault.Wait:
+		x.w.Header().Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(detail.For.Seconds())))))
 	}
 	return a, found.Message
 }

@@ -23,7 +23,7 @@ const maxDrained = 32 << 20
 // headManifest looks without pulling: push clients and update checkers do this all the time, and the image's
 // last pull time is to stay what it says.
 func (f *face) headManifest(x *exchange) error {
-	img, err := f.registry.StatImage(x.r.Context(), x.caller, x.req.Name, x.req.Ref)
+	img, err := f.pulls.StatImage(x.r.Context(), x.caller, x.req.Name, x.req.Ref)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (f *face) headManifest(x *exchange) error {
 // docker prints. A client that lists none of our types gets what there is and can say what it cannot read,
 // which helps its user more than a 404 for an image that is there.
 func (f *face) getManifest(x *exchange) error {
-	img, err := f.registry.Image(x.r.Context(), x.caller, x.req.Name, x.req.Ref)
+	img, err := f.pulls.Image(x.r.Context(), x.caller, x.req.Name, x.req.Ref)
 	if err != nil {
 		return err
 	}

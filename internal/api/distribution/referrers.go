@@ -53,7 +53,7 @@ func (f *face) referrers(x *exchange, artifactType, token string) (registry.Page
 		filter.ArtifactTypes = []string{artifactType}
 	}
 	for {
-		page, err := f.registry.Referrers(x.r.Context(), x.caller, x.req.Name, x.req.Digest, filter, limit, token)
+		page, err := f.pulls.Referrers(x.r.Context(), x.caller, x.req.Name, x.req.Digest, filter, limit, token)
 		if err != nil {
 			return page, nil, err
 		}

@@ -93,9 +93,9 @@ func (f face) listImageReferrers(ctx context.Context, call awswire.Call, in *wir
 	if limit == 0 {
 		limit = usualReferrers
 	}
-	found, err := f.Registry.Referrers(ctx, call.Caller, name, d, filter, limit, token)
+	found, err := f.PullThrough.Referrers(ctx, call.Caller, name, d, filter, limit, token)
 	if err != nil {
-		return nil, err
+		return nil, upstreamFault(err, "UnableToListUpstreamImageReferrersException")
 	}
 	if nothing {
 		found = registry.Page[registry.Image]{}

@@ -17,6 +17,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
@@ -40,6 +41,8 @@ type Config struct {
 	Lifecycle   *lifecycle.Service
 	Signing     *signing.Signer
 	Replication *replicate.Service // to other registries
+	// PullThrough has the rules about other registries, and answers pulls with what they have.
+	PullThrough *pullthrough.Cache
 	Tokens      Tokens
 	Links       Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it
@@ -92,6 +95,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.signingOperations(),
 		f.replicationOperations(),
 		f.backfillOperations(),
+		f.pullThroughOperations(),
 	} {
 		maps.Copy(all, family)
 	}

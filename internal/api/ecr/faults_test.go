@@ -131,6 +131,11 @@ func valid() map[string]string {
 		"StopReplicationBackfill":            `{"replicationBackfillId":"none"}`,
 		"ListReplicationBackfills":           `{}`,
 		"DescribeReplicationBackfillResults": `{"replicationBackfillId":"none"}`,
+		"CreatePullThroughCacheRule":         `{"ecrRepositoryPrefix":"hub","upstreamRegistryUrl":"registry-1.docker.io"}`,
+		"DescribePullThroughCacheRules":      `{}`,
+		"UpdatePullThroughCacheRule":         `{"ecrRepositoryPrefix":"hub","credentialArn":"` + secretARN + `"}`,
+		"DeletePullThroughCacheRule":         `{"ecrRepositoryPrefix":"hub"}`,
+		"ValidatePullThroughCacheRule":       `{"ecrRepositoryPrefix":"hub"}`,
 	}
 }
 

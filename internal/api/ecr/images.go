@@ -79,7 +79,7 @@ func (f face) batchGetImage(ctx context.Context, call awswire.Call, in *wire.Bat
 	if err := optionalBatch("acceptedMediaTypes", in.AcceptedMediaTypes, maxBatch); err != nil {
 		return nil, err
 	}
-	results, err := f.Registry.PullImages(ctx, call.Caller, name, ids)
+	results, err := f.PullThrough.PullImages(ctx, call.Caller, name, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -315,6 +315,9 @@ func imageFailure(id registry.ImageID, err error) (types.ImageFailure, error) {
 		fault.ImageArchived:         types.ImageFailureCodeImageNotFound, // to a pull there is no such image; the reason says more
 		fault.ImageIDMissing:        types.ImageFailureCodeMissingDigestAndTag,
 		fault.ImageReferenced:       types.ImageFailureCodeImageReferencedByManifestList,
+		fault.UpstreamDenied:        types.ImageFailureCodeUpstreamAccessDenied,
+		fault.UpstreamBusy:          types.ImageFailureCodeUpstreamTooManyRequests,
+		fault.UpstreamUnavailable:   types.ImageFailureCodeUpstreamUnavailable,
 	}
 	flt, ok := fault.Of(err)
 	if !ok || codes[flt.Code] == "" {

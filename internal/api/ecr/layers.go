@@ -50,7 +50,7 @@ func (f face) batchCheckLayerAvailability(ctx context.Context, call awswire.Call
 			return nil, fault.BadParameter("layerDigests", "Member must have length less than or equal to 1000")
 		}
 	}
-	results, err := f.Registry.LayersAvailable(ctx, call.Caller, name, in.LayerDigests)
+	results, err := f.PullThrough.LayersAvailable(ctx, call.Caller, name, in.LayerDigests)
 	if err != nil {
 		return nil, err
 	}
@@ -213,9 +213,9 @@ func (f face) getDownloadURLForLayer(ctx context.Context, call awswire.Call, in 
 	if err != nil {
 		return nil, err
 	}
-	content, err := f.Registry.ReferencedLayer(ctx, call.Caller, name, d)
+	content, err := f.PullThrough.ReferencedLayer(ctx, call.Caller, name, d)
 	if err != nil {
-		return nil, err
+		return nil, upstreamFault(err, "UnableToGetUpstreamLayerException")
 	}
 	link, err := f.link(ctx, name, content)
 	if err != nil {

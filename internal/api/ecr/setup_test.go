@@ -28,6 +28,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
@@ -51,6 +52,7 @@ type server struct {
 	registry *registry.Registry
 	policies *lifecycle.Service
 	signing  signingParts
+	caches   *pullthrough.Cache
 	auth     *authn.Authenticator
 	rootKey  aws.Credentials
 	lowKey   aws.Credentials
@@ -85,8 +87,9 @@ func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool
 		Registry: s.registry, Database: db, Store: db.Replications(), Backfills: db.Backfills(), Region: region, Now: now,
 		Remotes: map[replicate.Destination]replicate.Remote{{Region: "eu-west-1", RegistryID: account}: nowhere{}},
 	})
+	s.caches = newCaches(tb, s.registry, db, now)
 	s.service = ecr.New(ecr.Config{
-		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Replication: s.replication,
+		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Replication: s.replication, PullThrough: s.caches,
 		Tokens: s.auth, Links: s.auth, Redirect: redirect,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
 	})

@@ -24,11 +24,22 @@ const maxMountSources = 100
 type Content struct {
 	Layer
 	store blob.Store
+	// arriving, where it is set, reads a layer whose bytes are on their way here.
+	arriving Opener
 }
+
+// Opener reads length bytes from offset, to the end when length is negative.
+type Opener func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+
+// ArrivingContent is a layer that is read while it is being stored.
+func ArrivingContent(l Layer, open Opener) Content { return Content{Layer: l, arriving: open} }
 
 // Open reads length bytes from offset (to the end when length is negative). See blob.Store.Open: the
 // reader may be a file that does not stop after length. The caller closes it.
 func (c Content) Open(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	if c.arriving != nil {
+		return c.arriving(ctx, offset, length)
+	}
 	rc, err := c.store.Open(ctx, c.Key, offset, length)
 	return rc, blobFault(err, fmt.Sprintf("opening layer %s", c.Digest))
 }

@@ -132,6 +132,8 @@ type ImageWrites interface {
 	// ErrConflict when the repository has that digest. Its Tags are set by SetTag, in the same transaction: knowing of
 	// them spares writing the image twice.
 	InsertImage(ctx context.Context, repositoryID int64, img Image, refs References) (int64, error)
+	// RaiseIndexSizes makes the size of each index of child at least as large as given.
+	RaiseIndexSizes(ctx context.Context, repositoryID int64, child oci.Digest, size int64) error
 	// DeleteImage removes an image, its references and its tags.
 	DeleteImage(ctx context.Context, id int64) error
 	// RecordPulls moves the last pull times forward, never back. Images that are gone are ignored.

@@ -126,7 +126,7 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 		img.Manifest = p.Manifest // ImageIn reads none; the bytes are the same
 	case errors.Is(err, ErrNoRow):
 		img.Tags = p.Tags
-		if img, err = r.insertImage(ctx, tx, repo, img, m); err != nil {
+		if img, err = r.insertImage(ctx, tx, repo, img, m, p.Source); err != nil {
 			return Pushed{}, err
 		}
 		img.Tags = nil
@@ -170,15 +170,37 @@ func checkTags(ctx context.Context, tx Tx, repo Repository, img Image) error {
 	return nil
 }
 
-// insertImage checks what the manifest refers to and adds the image.
-func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img Image, m oci.Manifest) (Image, error) {
-	refs := References{}
+// insertImage checks what the manifest refers to, unless that may come later, and adds the image.
+func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img Image, m oci.Manifest, source event.Source) (Image, error) {
+	look := r.require
+	if arrivesInPieces(source) {
+		look = r.expected
+	}
+	refs, size, err := look(ctx, tx, repo, m)
+	if err != nil {
+		return Image{}, err
+	}
+	img.Size, img.PushedAt = size, r.now()
+	if img.ID, err = tx.InsertImage(ctx, repo.ID, img, refs); err != nil {
+		return Image{}, fmt.Errorf("inserting image %s: %w", img.Digest, err)
+	}
+	// Any push may bring what an index from an upstream registry was waiting for.
+	if err := r.raiseIndexes(ctx, tx, repo, img); err != nil {
+		return Image{}, err
+	}
+	return img, r.scanPushed(ctx, tx, repo, img)
+}
+
+// require checks that all that a manifest refers to is in the repository, and tells what it is and how large
+// together: of an index's images the largest counts.
+func (r *Registry) require(ctx context.Context, tx Tx, repo Repository, m oci.Manifest) (References, int64, error) {
+	refs, size := References{}, int64(0)
 	for _, b := range m.Blobs() {
 		refs.Blobs = append(refs.Blobs, b.Digest)
-		img.Size += b.Size
+		size += b.Size
 	}
 	if err := r.requireLayers(ctx, tx, repo, m.Blobs()); err != nil {
-		return Image{}, err
+		return References{}, 0, err
 	}
 	images, layers := splitChildren(m)
 	for _, c := range images {
@@ -186,21 +208,16 @@ func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img 
 	}
 	largest, err := r.requireImages(ctx, tx, repo, images)
 	if err != nil {
-		return Image{}, err
+		return References{}, 0, err
 	}
 	if err := r.requireLayers(ctx, tx, repo, layers); err != nil {
-		return Image{}, err
+		return References{}, 0, err
 	}
-	img.Size += largest
 	for _, l := range layers {
 		refs.Blobs = append(refs.Blobs, l.Digest)
-		img.Size += l.Size
+		size += l.Size
 	}
-	img.PushedAt = r.now()
-	if img.ID, err = tx.InsertImage(ctx, repo.ID, img, refs); err != nil {
-		return Image{}, fmt.Errorf("inserting image %s: %w", img.Digest, err)
-	}
-	return img, r.scanPushed(ctx, tx, repo, img)
+	return refs, size + largest, nil
 }
 
 // splitChildren tells an index's images from what is no manifest: BuildKit's older cache format lists layers

@@ -1,0 +1,85 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+)
+
+// maxReferrers bounds how many referrers of one image come along. Who pushes to an upstream decides how many
+// there are.
+const maxReferrers = 100
+
+// Referrers is registry.Referrers. Those that the upstream has are fetched before, as often as a tag would be
+// looked at.
+func (c *Cache) Referrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest, filter registry.ReferrerFilter, limit int, token string) (registry.Page[registry.Image], error) {
+	if token == "" {
+		if err := c.bringReferrers(ctx, caller, repository, subject); err != nil {
+			return registry.Page[registry.Image]{}, err
+		}
+	}
+	return c.registry.Referrers(ctx, caller, repository, subject, filter, limit, token)
+}
+
+// bringReferrers fetches what refers to an image that came from upstream. Where the subject itself is not here
+// nothing is fetched: a question about a digest makes no repository.
+func (c *Cache) bringReferrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest) error {
+	from, ok, err := c.origin(ctx, repository)
+	if err != nil || !ok {
+		return err
+	}
+	if _, err := c.registry.StatImage(ctx, caller, repository, oci.Reference{Digest: subject}); err != nil {
+		if absent(err) {
+			return nil
+		}
+		return err
+	}
+	check, err := c.store.Checked(ctx, repository, subject.String())
+	if err == nil && c.now().Sub(check.At) < from.rule.TTL {
+		return nil
+	}
+	if err != nil && !errors.Is(err, registry.ErrNoRow) {
+		return fmt.Errorf("reading when the referrers of %s were checked: %w", subject, err)
+	}
+	var unknown error // what to say where the upstream was never asked
+	if err != nil {
+		unknown = fault.New(fault.ImageNotFound, "Requested image not found")
+	}
+	at, err := c.endpoint(from.rule)
+	if c.registry.MayImport(ctx, caller, repository) != nil || unknown == nil && (err != nil || !c.worthAsking(at.URL)) {
+		return nil
+	}
+	if err != nil {
+		return secretGone(err)
+	}
+	f := c.fly(repository+"@referrers:"+subject.String(), func(ctx context.Context) error {
+		return c.importReferrers(ctx, at, from, subject)
+	})
+	if err := c.land(ctx, f, from, unknown); !absent(err) {
+		return err
+	}
+	return nil
+}
+
+func (c *Cache) importReferrers(ctx context.Context, at Endpoint, from origin, subject oci.Digest) error {
+	var list []oci.Descriptor
+	err := c.ask(at, func() (err error) {
+		list, err = c.upstream.Referrers(ctx, at, from.name, subject)
+		return err
+	})
+	if err != nil && !absent(err) {
+		return err
+	}
+	for _, d := range list[:min(len(list), maxReferrers)] {
+		ref := oci.Reference{Digest: d.Digest}
+		if err := c.importImage(ctx, at, from, ref); err != nil && !absent(err) {
+			return err
+		}
+	}
+	return c.checked(ctx, from, subject.String(), "")
+}
