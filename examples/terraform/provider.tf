@@ -15,9 +15,6 @@ provider "aws" {
   # There are no instance credentials to look for beside the key.
   skip_metadata_api_check = "true"
 
-  # Which account this is, Berth's STS says. With skip_credentials_validation the provider would ask IAM first,
-  # which Berth does not have yet.
-
   default_tags {
     tags = {
       project = "hoopstat-haus"
