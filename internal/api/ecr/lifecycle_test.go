@@ -3,6 +3,7 @@ package ecr_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -252,6 +253,8 @@ func TestCLIWaitsForAPreview(t *testing.T) {
 	}
 }
 
+var pushTime = regexp.MustCompile(`("imagePushedAt"):1[0-9]{9}\.25`)
+
 // TestLifecycleWire holds the bytes of answers, as TestWire does.
 func TestLifecycleWire(t *testing.T) {
 	t.Parallel()
@@ -278,7 +281,8 @@ func TestLifecycleWire(t *testing.T) {
 			continue
 		}
 		got := s.post(t, s.rootKey, step.op, step.body)
+		body := pushTime.ReplaceAllString(got.body, "$1:0.25") // the clock goes on each time that something looks
 		golden(t, step.name, fmt.Sprintf("%s %s\n\n%d\nX-Amzn-Errortype: %s\n\n%s\n\nThe same, indented:\n%s\n",
-			step.op, step.body, got.status, got.header.Get("X-Amzn-Errortype"), got.body, indented(t, got.body)))
+			step.op, step.body, got.status, got.header.Get("X-Amzn-Errortype"), body, indented(t, body)))
 	}
 }
