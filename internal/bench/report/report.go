@@ -147,6 +147,9 @@ func (r *Results) listing() []Row {
 		}
 		pages = append(pages, milliseconds(times))
 	}
+	if full := l.Images / load.PageOfMany; full > 0 {
+		pages = pages[:full] // the last may have fewer images
+	}
 	row := func(title, unit string, figure float64) Row {
 		return Row{Phase: load.Listing, Title: title, Unit: unit, Subject: figure}
 	}
@@ -217,11 +220,14 @@ func (r *Results) WriteText(w io.Writer) error {
 	const line = "%-46s %13s %13s %-5s %8s %8s  %-3s %s\n"
 	fmt.Fprintf(&text, line, "", r.Contenders[0], r.Contenders[1], "", "ratio", "target", "met", "")
 	for _, row := range r.Rows() {
-		ratio, note := row.Ratio, ""
+		ratio, note, other := row.Ratio, "", number(row.Other)
 		if row.Yardstick != "" {
+			if row.Phase == load.Listing {
+				other = "" // only Berth has it
+			}
 			ratio, note = row.Against, fmt.Sprintf("ratio to %s, %s", row.Yardstick, number(row.Measure))
 		}
-		fmt.Fprintf(&text, line, row.Title, number(row.Subject), number(row.Other), row.Unit,
+		fmt.Fprintf(&text, line, row.Title, number(row.Subject), other, row.Unit,
 			fmt.Sprintf("%.2fx", ratio), row.Target, verdict(row.Met), note)
 	}
 	const costs = "%-46s %13s %13s %-5s %8s\n"

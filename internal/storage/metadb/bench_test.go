@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
@@ -13,10 +14,13 @@ import (
 )
 
 // populated is a database with one repository of so many images and tags; every image but each third has a
-// tag.
+// tag. It is on PostgreSQL when tests use that too.
 func populated(b *testing.B, images int) (*metadb.DB, registry.Repository) {
 	b.Helper()
 	db := metadbtest.New(b)
+	if os.Getenv("BERTH_TEST_POSTGRES") != "" {
+		db = metadbtest.NewPostgres(b)
+	}
 	r := addRepository(b, db, "app")
 	for done := 0; done < images; {
 		update(b, db, func(ctx context.Context, tx registry.Tx) error {
