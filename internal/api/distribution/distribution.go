@@ -34,8 +34,10 @@ type Authenticator interface {
 	VerifyLink(r *http.Request) error
 }
 
-// Pulls is what clients pull by: the registry itself, or a cache of others in front of it.
+// Pulls is what clients pull by, and push by what they pulled: the registry itself, or a cache of others in front
+// of it.
 type Pulls interface {
+	PutImage(ctx context.Context, caller identity.Caller, p registry.Push) (registry.Pushed, error)
 	Image(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (registry.Image, error)
 	StatImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (registry.Image, error)
 	Layer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (registry.Content, error)

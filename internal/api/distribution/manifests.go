@@ -77,7 +77,7 @@ func (f *face) putManifest(x *exchange) error {
 	if x.req.Ref.Tag != "" {
 		push.Tags = append([]string{x.req.Ref.Tag}, tags...)
 	}
-	pushed, err := f.registry.PutImage(x.r.Context(), x.caller, push)
+	pushed, err := f.pulls.PutImage(x.r.Context(), x.caller, push)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (f face) putImage(ctx context.Context, call awswire.Call, in *wire.PutImage
 	if err != nil {
 		return nil, err
 	}
-	pushed, err := f.Registry.PutImage(ctx, call.Caller, push)
+	pushed, err := f.PullThrough.PutImage(ctx, call.Caller, push)
 	if err != nil {
 		return nil, err
 	}

@@ -206,25 +206,29 @@ func (c *Cache) follow(ctx context.Context, f *fetch, offset, length int64) (io.
 	if along {
 		return &follower{ctx: ctx, fetch: f}, nil
 	}
-	for {
-		s := f.look()
-		if s.err != nil {
-			return nil, s.err
-		}
-		if s.done {
-			break
-		}
-		select {
-		case <-s.more:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	if err := f.wait(ctx); err != nil {
+		return nil, err
 	}
 	content, err := c.registry.Layer(ctx, c.self, f.repository, f.digest)
 	if err != nil {
 		return nil, err
 	}
 	return content.Open(ctx, offset, length)
+}
+
+// wait waits until the layer is stored.
+func (f *fetch) wait(ctx context.Context) error {
+	for {
+		s := f.look()
+		if s.done {
+			return s.err
+		}
+		select {
+		case <-s.more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // follower reads a fetch's spool from the start, as far as it has come.

@@ -79,6 +79,41 @@ func (c *Cache) LayersAvailable(ctx context.Context, caller identity.Caller, rep
 	return results, nil
 }
 
+// PutImage is registry.PutImage. A push may count on layers of the repository's images that are upstream still, since
+// StatLayer said that they are there: they are fetched first. What is pushed here is then whole, and needs no upstream.
+func (c *Cache) PutImage(ctx context.Context, caller identity.Caller, p registry.Push) (registry.Pushed, error) {
+	pushed, missing := c.registry.PutImage(ctx, caller, p)
+	if !errors.Is(missing, fault.ReferencedLayersNotFound) {
+		return pushed, missing
+	}
+	m, err := oci.ParseManifest(p.MediaType, p.Manifest)
+	if err != nil {
+		return registry.Pushed{}, err
+	}
+	var arriving []*fetch
+	for _, l := range m.Blobs() {
+		if _, err := c.registry.StatLayer(ctx, c.self, p.Repository, l.Digest); err == nil {
+			continue
+		} else if !absent(err) {
+			return registry.Pushed{}, err
+		}
+		from, at, ok, err := c.behind(ctx, caller, p.Repository, l.Digest)
+		if err != nil {
+			return registry.Pushed{}, err
+		}
+		if !ok {
+			return registry.Pushed{}, missing
+		}
+		arriving = append(arriving, c.fetch(at, from, l.Digest))
+	}
+	for _, f := range arriving {
+		if err := f.wait(ctx); err != nil {
+			return registry.Pushed{}, orMissing(err, missing)
+		}
+	}
+	return c.registry.PutImage(ctx, caller, p)
+}
+
 // upstreamLayer describes a layer that is upstream still, or gives the error missing.
 func (c *Cache) upstreamLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, missing error) (registry.Layer, error) {
 	from, at, ok, err := c.behind(ctx, caller, repository, d)

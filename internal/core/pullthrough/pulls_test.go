@@ -312,6 +312,8 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 				args[a] = reflect.ValueOf(here)
 			case oci.Reference:
 				args[a] = reflect.ValueOf(tagged("v1"))
+			case registry.Push:
+				args[a] = reflect.ValueOf(registry.Push{Repository: here, Manifest: []byte("{}")})
 			case oci.Digest:
 				args[a] = reflect.ValueOf(oci.FromBytes(nil))
 			}
@@ -344,5 +346,39 @@ func TestWhatIsNotThere(t *testing.T) {
 		if err != nil || results[0].Err != nil || !errors.Is(results[1].Err, fault.ImageNotFound) || results[2].Err != nil || !errors.Is(results[3].Err, fault.DigestInvalid) {
 			t.Errorf("PullImages: %+v, %v", results, err)
 		}
+	})
+}
+
+// TestPushOnTopOfAnUpstreamImage pushes an image whose base was never fetched, by a client that believes HEAD.
+func TestPushOnTopOfAnUpstreamImage(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		base := b.upstream.image("v1")
+		b.pull(here, tagged("v1"))
+		layers := layersOf(t, base)
+		config := []byte(`{"mine":true}`)
+		part := registry.Part{Start: registry.Anywhere, Size: int64(len(config)), Body: bytes.NewReader(config)}
+		if _, err := b.registry.PutLayer(t.Context(), root, here, oci.FromBytes(config), part); err != nil {
+			t.Fatal(err)
+		}
+		push := func(layer oci.Digest, size int64) error {
+			_, err := b.PutImage(t.Context(), root, registry.Push{Repository: here, Tags: []string{"mine"}, Manifest: fmt.Appendf(nil,
+				`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"a/b","digest":%q,"size":%d},"layers":[{"mediaType":"a/c","digest":%q,"size":%d}]}`,
+				oci.MediaTypeOCIManifest, oci.FromBytes(config), len(config), layer, size)})
+			return err
+		}
+		l, err := b.StatLayer(t.Context(), root, here, layers[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := push(layers[1], l.Size); err != nil {
+			t.Errorf("PutImage: %v", err)
+		}
+		if !b.storedLayer(layers[1]) || b.storedLayer(layers[2]) {
+			t.Error("not exactly the layer that the push counts on was fetched")
+		}
+		wantFault(t, "a layer that nobody has", push(oci.FromBytes(config[:1]), 1), fault.ReferencedLayersNotFound)
+		b.upstream.doWrong(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
+		wantFault(t, "a layer that cannot be had", push(layers[2], 1), fault.UpstreamUnavailable)
 	})
 }
