@@ -21,10 +21,6 @@ import (
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
 
-// notInTerraformYet names files of examples/terraform whose operations this Berth does not have.
-// MERGE(templates): each goes when its operations come, and in the end the variable.
-var notInTerraformYet = []string{"lifecycle.tf", "policies.tf", "scanning.tf", "pullthrough.tf", "replication.tf"}
-
 // TestTerraform lives with examples/terraform: made, changed, taken over by somebody without its state, and
 // destroyed, with an empty plan after each step.
 //
@@ -116,13 +112,11 @@ func newWorkspace(t *testing.T, s *berthproc.Server, mirror string) *workspace {
 		t.Fatalf("examples/terraform: %v, %v", files, err)
 	}
 	for _, file := range files {
-		if name := filepath.Base(file); !slices.Contains(notInTerraformYet, name) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, filepath.Join(w.dir, name), string(text))
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
+		writeFile(t, filepath.Join(w.dir, filepath.Base(file)), string(text))
 	}
 	w.run("init", "-input=false")
 	return w

@@ -79,7 +79,7 @@ func (f face) setPullThroughCacheTTL(ctx context.Context, call awswire.Call, in 
 
 func wireCache(r pullthrough.Rule) PullThroughCache {
 	return PullThroughCache{
-		EcrRepositoryPrefix: aws.String(r.Prefix), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: aws.String(r.UpstreamPrefix),
+		EcrRepositoryPrefix: aws.String(r.Prefix), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
 		CredentialArn: optional(r.Credential), TtlSeconds: aws.Int64(int64(r.TTL / time.Second)),
 	}
 }

@@ -50,7 +50,7 @@ func (f face) createPullThroughCacheRule(ctx context.Context, call awswire.Call,
 	return &wire.CreatePullThroughCacheRuleOutput{
 		CreatedAt: aws.Time(r.CreatedAt), CredentialArn: optional(r.Credential), EcrRepositoryPrefix: aws.String(r.Prefix),
 		RegistryId: aws.String(f.Registry.ID()), UpstreamRegistry: types.UpstreamRegistry(r.Kind),
-		UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: aws.String(r.UpstreamPrefix),
+		UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
 	}, nil
 }
 
@@ -108,7 +108,7 @@ func (f face) describePullThroughCacheRules(ctx context.Context, call awswire.Ca
 		out.PullThroughCacheRules = append(out.PullThroughCacheRules, types.PullThroughCacheRule{
 			CreatedAt: aws.Time(r.CreatedAt), UpdatedAt: aws.Time(r.UpdatedAt), CredentialArn: optional(r.Credential),
 			EcrRepositoryPrefix: aws.String(r.Prefix), RegistryId: aws.String(f.Registry.ID()), UpstreamRegistry: types.UpstreamRegistry(r.Kind),
-			UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: aws.String(r.UpstreamPrefix),
+			UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
 		})
 	}
 	return out, nil
@@ -135,7 +135,7 @@ func (f face) updatePullThroughCacheRule(ctx context.Context, call awswire.Call,
 	}
 	return &wire.UpdatePullThroughCacheRuleOutput{
 		CredentialArn: optional(r.Credential), EcrRepositoryPrefix: aws.String(r.Prefix), RegistryId: aws.String(f.Registry.ID()),
-		UpdatedAt: aws.Time(r.UpdatedAt), UpstreamRepositoryPrefix: aws.String(r.UpstreamPrefix),
+		UpdatedAt: aws.Time(r.UpdatedAt), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
 	}, nil
 }
 
@@ -150,7 +150,7 @@ func (f face) deletePullThroughCacheRule(ctx context.Context, call awswire.Call,
 	}
 	return &wire.DeletePullThroughCacheRuleOutput{
 		CreatedAt: aws.Time(r.CreatedAt), CredentialArn: optional(r.Credential), EcrRepositoryPrefix: aws.String(r.Prefix),
-		RegistryId: aws.String(f.Registry.ID()), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: aws.String(r.UpstreamPrefix),
+		RegistryId: aws.String(f.Registry.ID()), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
 	}, nil
 }
 
@@ -165,7 +165,7 @@ func (f face) validatePullThroughCacheRule(ctx context.Context, call awswire.Cal
 	}
 	return &wire.ValidatePullThroughCacheRuleOutput{
 		CredentialArn: optional(r.Credential), EcrRepositoryPrefix: aws.String(r.Prefix), Failure: optional(failure), IsValid: failure == "",
-		RegistryId: aws.String(f.Registry.ID()), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: aws.String(r.UpstreamPrefix),
+		RegistryId: aws.String(f.Registry.ID()), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
 	}, nil
 }
 

@@ -51,9 +51,9 @@ func TestPullThroughCacheRules(t *testing.T) {
 	if err != nil {
 		t.Fatalf("CreatePullThroughCacheRule: %v", err)
 	}
-	if created.UpstreamRegistry != types.UpstreamRegistryDockerHub || aws.ToString(created.UpstreamRepositoryPrefix) != "ROOT" ||
+	if created.UpstreamRegistry != types.UpstreamRegistryDockerHub || created.UpstreamRepositoryPrefix != nil ||
 		aws.ToString(created.CredentialArn) != secretARN || aws.ToString(created.RegistryId) != account {
-		t.Errorf("created %+v, want kind docker-hub, upstream prefix ROOT, the ARN and the registry", created)
+		t.Errorf("created %+v, want kind docker-hub, no upstream prefix (Terraform would plan to take it away), the ARN and the registry", created)
 	}
 	_, err = s.client.CreatePullThroughCacheRule(ctx, ruleInput("hub", "quay.io"))
 	wantError(t, "the prefix again", err, "PullThroughCacheRuleAlreadyExistsException", "'hub'")

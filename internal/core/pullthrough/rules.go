@@ -1,7 +1,6 @@
 package pullthrough
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -38,7 +37,7 @@ type Rule struct {
 	Prefix         string // of repositories here, without a slash at the end, or Root
 	Upstream       string // as it was given: host, host:port, or either with http:// or https:// before it
 	Kind           Kind   // empty when nobody said and the host does not tell
-	UpstreamPrefix string // of repositories there, or Root
+	UpstreamPrefix string // of repositories there; Root, or nothing, for all of them
 	Credential     string // the ARN of a secret; empty: the upstream is asked without credentials
 	TTL            time.Duration
 	CreatedAt      time.Time
@@ -61,8 +60,10 @@ func (c *Cache) CreateRule(ctx context.Context, caller identity.Caller, r Rule) 
 	if r.Prefix, err = prefix("ecrRepositoryPrefix", r.Prefix); err != nil {
 		return Rule{}, err
 	}
-	if r.UpstreamPrefix, err = prefix("upstreamRepositoryPrefix", cmp.Or(r.UpstreamPrefix, Root)); err != nil {
-		return Rule{}, err
+	if r.UpstreamPrefix != "" {
+		if r.UpstreamPrefix, err = prefix("upstreamRepositoryPrefix", r.UpstreamPrefix); err != nil {
+			return Rule{}, err
+		}
 	}
 	if r.Kind, err = settleKind(r.Upstream, r.Kind); err != nil {
 		return Rule{}, err
@@ -241,7 +242,7 @@ func (r Rule) name(repository string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if r.UpstreamPrefix != Root {
+	if r.UpstreamPrefix != "" && r.UpstreamPrefix != Root {
 		rest = r.UpstreamPrefix + "/" + rest
 	}
 	if r.Kind == DockerHub && !strings.Contains(rest, "/") {

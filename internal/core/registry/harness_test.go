@@ -28,6 +28,7 @@ var root = identity.Caller{Account: account, ARN: "arn:aws:iam::123456789012:roo
 type bench struct {
 	*registry.Registry
 	t     *testing.T
+	db    *metadb.DB
 	blobs *diskblob.Store
 	now   time.Time
 }
@@ -47,7 +48,7 @@ func newBench(t *testing.T, db *metadb.DB) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, blobs: blobs, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
+	b := &bench{t: t, db: db, blobs: blobs, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
 	b.Registry = registry.New(registry.Config{
 		Store: db, Blobs: blobs, Account: account, Region: "us-east-1",
 		Now: func() time.Time { return b.now },

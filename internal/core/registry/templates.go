@@ -409,7 +409,7 @@ func (r *Registry) checkPolicyTexts(t Template) error {
 }
 
 // lifecycleText gives a lifecycle policy as it is stored with a repository. The template keeps the text as it came.
-func (r *Registry) lifecycleText(text string) (string, error) { //nolint:unparam // MERGE(templates): stampPolicies will store it
+func (r *Registry) lifecycleText(text string) (string, error) {
 	if r.readLifecycle != nil {
 		return r.readLifecycle(text)
 	}
