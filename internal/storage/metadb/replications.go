@@ -104,7 +104,7 @@ func (s replications) Claim(ctx context.Context, now, until time.Time, resting [
 	var row replicate.Row
 	err = s.db.engine.update(ctx, func(t tx) (err error) {
 		row, err = one(ctx, t.s, scanReplication, `
-			UPDATE replications SET claimed_until = $3 WHERE id IN (
+			UPDATE replications SET claimed_until = $3 WHERE id = (
 				SELECT id FROM replications WHERE `+due+` ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 			AND claimed_until <= $1 RETURNING `+replicationColumns, micros(now), list, micros(until))
 		return err
