@@ -1,6 +1,7 @@
 package berth
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -79,7 +80,7 @@ func (f face) setPullThroughCacheTTL(ctx context.Context, call awswire.Call, in 
 
 func wireCache(r pullthrough.Rule) PullThroughCache {
 	return PullThroughCache{
-		EcrRepositoryPrefix: aws.String(r.Prefix), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: optional(r.UpstreamPrefix),
+		EcrRepositoryPrefix: aws.String(r.Prefix), UpstreamRegistryUrl: aws.String(r.Upstream), UpstreamRepositoryPrefix: aws.String(cmp.Or(r.UpstreamPrefix, pullthrough.Root)),
 		CredentialArn: optional(r.Credential), TtlSeconds: aws.Int64(int64(r.TTL / time.Second)),
 	}
 }

@@ -16,7 +16,7 @@ func TestPullThroughCachesOnTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const root = `{"ecrRepositoryPrefix":"ROOT","ttlSeconds":86400,"upstreamRegistryUrl":"registry-1.docker.io"}`
+	const root = `{"ecrRepositoryPrefix":"ROOT","ttlSeconds":86400,"upstreamRegistryUrl":"registry-1.docker.io","upstreamRepositoryPrefix":"ROOT"}`
 	hub := strings.NewReplacer(`Prefix":"ROOT","ttlSeconds":86400`, `Prefix":"hub","ttlSeconds":90`).Replace(root)
 	for _, c := range []struct{ operation, who, body, want string }{
 		{"SetPullThroughCacheTtl", "root", `{"ecrRepositoryPrefix":"hub","ttlSeconds":90}`, `{"pullThroughCache":` + hub + `}`},

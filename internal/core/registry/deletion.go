@@ -80,12 +80,27 @@ func (r *Registry) deletion(tx Tx, caller identity.Caller, repo Repository) dele
 	return deletion{registry: r, tx: tx, caller: caller, repo: repo, taken: map[oci.Digest]Image{}}
 }
 
-// all deletes what it can; the order of an index and its images in a call does not matter.
+// all deletes what it can; the order of an index and its images in a call does not matter. The last tag of an image
+// that an index holds to the end goes alone: it was asked for, and the image stays as the index's own.
 func (d deletion) all(ctx context.Context, ids []ImageID) ([]Deleted, error) {
-	return inAnyOrder(len(ids), fault.ImageReferenced, func(i int) (Deleted, error) {
+	results, err := inAnyOrder(len(ids), fault.ImageReferenced, func(i int) (Deleted, error) {
 		gone, err := d.byID(ctx, ids[i])
 		return Deleted{ID: ids[i], Gone: gone, Err: err}, err
 	})
+	for i, r := range results {
+		if r.ID.Tag == "" || !errors.Is(r.Err, fault.ImageReferenced) {
+			continue
+		}
+		img, err := imageByID(ctx, d.tx, d.repo, r.ID, withTags)
+		if err == nil {
+			err = d.untag(ctx, img, r.ID.Tag)
+		}
+		if err != nil {
+			return nil, err
+		}
+		results[i] = Deleted{ID: r.ID, Gone: []ImageID{{Tag: r.ID.Tag, Digest: img.Digest.String()}}}
+	}
+	return results, err
 }
 
 func (d deletion) byID(ctx context.Context, id ImageID) ([]ImageID, error) {
@@ -100,15 +115,6 @@ func (d deletion) byID(ctx context.Context, id ImageID) ([]ImageID, error) {
 		return d.image(ctx, img)
 	}
 	if len(img.Tags) > 1 {
-		err = d.untag(ctx, img, id.Tag)
-		return []ImageID{{Tag: id.Tag, Digest: img.Digest.String()}}, err
-	}
-	holders, err := d.tx.IndexesOf(ctx, d.repo.ID, img.Digest)
-	if err != nil {
-		return nil, fmt.Errorf("looking for indexes of %s: %w", img.Digest, err)
-	}
-	if len(holders) > 0 {
-		// The tag was asked for, and goes; the image stays as the index's own, untagged.
 		err = d.untag(ctx, img, id.Tag)
 		return []ImageID{{Tag: id.Tag, Digest: img.Digest.String()}}, err
 	}

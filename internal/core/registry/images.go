@@ -101,9 +101,10 @@ func (r *Registry) DescribeImages(ctx context.Context, caller identity.Caller, r
 	return images, nil
 }
 
-// NamedImageError words, for a call about the one image of that id, that there is no such image. Other errors stay.
+// NamedImageError words, for a call about the one image of that id, that there is no such image (nor one with both that
+// tag and that digest). Other errors stay.
 func (r *Registry) NamedImageError(repository string, id ImageID, err error) error {
-	if !errors.Is(err, fault.ImageNotFound) {
+	if !errors.Is(err, fault.ImageNotFound) && !errors.Is(err, fault.TagDoesNotMatchDigest) {
 		return err
 	}
 	return fault.New(fault.ImageNotFound,

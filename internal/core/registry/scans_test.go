@@ -222,7 +222,7 @@ func TestStartScan(t *testing.T) {
 		for id, code := range map[registry.ImageID]fault.Code{
 			{Tag: "v9"}: fault.ImageNotFound,
 			{}:          fault.ImageIDMissing,
-			{Tag: "v1", Digest: list.Digest.String()}: fault.TagDoesNotMatchDigest,
+			{Tag: "v1", Digest: list.Digest.String()}: fault.ImageNotFound,
 		} {
 			_, err := start(id)
 			wantFault(t, fmt.Sprintf("scanning %+v", id), err, code)
