@@ -13,9 +13,11 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-const maxReferrers = 50 // maxResults and the normal page of ListImageReferrers
-const usualReferrers = 20
-const maxArtifactTypes = 5
+const (
+	maxReferrers     = 50 // maxResults and the normal page of ListImageReferrers
+	usualReferrers   = 20
+	maxArtifactTypes = 5
+)
 
 // archiveOperations names what is done with storage classes and referrers.
 func (f face) archiveOperations() map[string]awswire.Operation {

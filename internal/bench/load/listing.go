@@ -33,6 +33,8 @@ const (
 	PageOfMany = 1000
 	// firstPages is how often a first page is read in each round.
 	firstPages = 10
+	// walks is how often all pages are read in each round.
+	walks = 3
 	// crowd is how many API clients are there at once.
 	crowd = 1000
 )
@@ -71,11 +73,13 @@ func (p *Plan) Listing(ctx context.Context, t *Target, now func() time.Time) (Li
 				*times = append(*times, took)
 			}
 		}
-		walk, err := api.walk(ctx, manyRepository, p.sizes.Listed)
-		if err != nil {
-			return l, err
+		for range walks {
+			walk, err := api.walk(ctx, manyRepository, p.sizes.Listed)
+			if err != nil {
+				return l, err
+			}
+			l.Pages = append(l.Pages, walk)
 		}
-		l.Pages = append(l.Pages, walk)
 	}
 	proc.ResetPeak(t.PID)
 	if err := api.crowd(ctx, p.sizes.Duration); err != nil {

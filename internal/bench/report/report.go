@@ -138,14 +138,14 @@ func (r *Results) listing() []Row {
 		}
 		return Median(values)
 	}
-	// A page's time is the median of the walks: one that another program held up is no slow page.
+	// A page's time is the best of the walks: one that another program held up is no slow page.
 	var pages []float64
 	for n := range l.Pages[0] {
 		var times []time.Duration
 		for _, walk := range l.Pages {
 			times = append(times, walk[n])
 		}
-		pages = append(pages, milliseconds(times))
+		pages = append(pages, milliseconds([]time.Duration{slices.Min(times)}))
 	}
 	if full := l.Images / load.PageOfMany; full > 0 {
 		pages = pages[:full] // the last may have fewer images

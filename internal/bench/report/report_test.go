@@ -127,3 +127,26 @@ func TestProcessorName(t *testing.T) {
 		t.Errorf("ProcessorName of nothing = %q, want unknown", got)
 	}
 }
+
+// TestListings holds that a page is judged by its best walk, and that a last page with fewer images is not compared.
+func TestListings(t *testing.T) {
+	t.Parallel()
+	r := results()
+	const ms = time.Millisecond
+	r.Listed = &load.Listed{
+		Images: 2500, FirstOfMany: []time.Duration{9 * ms, 10 * ms, 30 * ms}, FirstOfFew: []time.Duration{5 * ms},
+		Pages: [][]time.Duration{{10 * ms, 20 * ms, ms}, {90 * ms, 12 * ms, ms}}, CrowdPeak: 450e6,
+	}
+	rows := r.Rows()[6:]
+	if len(rows) != 3 {
+		t.Fatalf("%d rows about listings, want 3: %+v", len(rows), rows)
+	}
+	for i, want := range []struct {
+		figure, against float64
+		met             bool
+	}{{10, 2, true}, {12, 1.2, true}, {450, 1.5, false}} {
+		if got := rows[i]; got.Subject != want.figure || math.Abs(got.Against-want.against) > 1e-9 || *got.Met != want.met {
+			t.Errorf("row %d is %+v (met %v), want %+v", i, got, *got.Met, want)
+		}
+	}
+}
