@@ -35,7 +35,7 @@ func New(r *registry.Registry) awswire.Service {
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
 			"ListTagHistory":     awswire.Op(f.listTagHistory),
-			"PrepareReplication": awswire.Op(f.prepareReplication),
+			"PrepareReplication": awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"ReplicateImage":     awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 		},
 		Exceptions: exceptionFor,
