@@ -40,7 +40,7 @@ func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache) aws
 		Operations: map[string]awswire.Operation{
 			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
 			"ListTagHistory":         awswire.Op(f.listTagHistory),
-			"PrepareReplication":     awswire.Op(f.prepareReplication),
+			"PrepareReplication":     awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"ReplicateImage":         awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 			"ListPullThroughCaches":  awswire.Op(f.listPullThroughCaches),
 			"SetPullThroughCacheTtl": awswire.Op(f.setPullThroughCacheTTL),

@@ -14,7 +14,9 @@ import (
 const (
 	// maxReplicateBody has room for a manifest of 4 MiB, each byte of it escaped as six, and for its tags.
 	maxReplicateBody = 26 << 20
-	maxTags          = 1000
+	// maxPrepareBody has room for as many digests as a manifest may have, be they sha512.
+	maxPrepareBody = 2 << 20
+	maxTags        = 1000
 )
 
 // PrepareReplicationInput asks what is to be sent of an image.

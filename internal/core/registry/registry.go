@@ -82,11 +82,6 @@ func (r *Registry) MayGetToken(_ context.Context, caller identity.Caller) error 
 	return r.authorize(caller, policy.GetAuthorizationToken, policy.AnyResource)
 }
 
-// MayDescribe answers nil when the caller may see the registry's own settings (ecr:DescribeRegistry).
-func (r *Registry) MayDescribe(_ context.Context, caller identity.Caller) error {
-	return r.authorize(caller, policy.DescribeRegistry, policy.AnyResource)
-}
-
 // authorize is where every operation asks. Until policies join, the account's root principal is allowed
 // everything and nobody else anything.
 func (r *Registry) authorize(caller identity.Caller, action policy.Action, resource string) error {

@@ -49,15 +49,20 @@ func (s *Service) SendOnce(ctx context.Context) (more bool, err error) {
 	if s.Wake != nil {
 		s.Wake() // there may be one for somebody else, too
 	}
-	sending, stop := context.WithCancel(ctx)
-	var renewal sync.WaitGroup
-	renewal.Go(func() { s.renew(sending, row) })
 	sent := &shipment{Service: s, row: row}
-	err = sent.run(sending)
+	err = s.attempt(ctx, sent)
 	sent.stopped = err != nil && ctx.Err() != nil
-	stop()
-	renewal.Wait()
 	return true, s.settle(context.WithoutCancel(ctx), sent, err)
+}
+
+// attempt keeps the claim for as long as it works on it, even if it panics: then the row is somebody else's soon.
+func (s *Service) attempt(ctx context.Context, sent *shipment) error {
+	ctx, stop := context.WithCancel(ctx)
+	var renewal sync.WaitGroup
+	renewal.Go(func() { s.renew(ctx, sent.row) })
+	defer renewal.Wait()
+	defer stop() // first
+	return sent.run(ctx)
 }
 
 // renew keeps a claim until ctx ends.
