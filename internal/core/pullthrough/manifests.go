@@ -91,8 +91,8 @@ func (c *Cache) bring(ctx context.Context, caller identity.Caller, repository st
 	case !absent(missing):
 		return missing
 	}
-	at, err := c.endpoint(from.rule)
-	if missing == nil && (err != nil || !c.worthAsking(at.URL)) {
+	at, noSecret := c.endpoint(from.rule)
+	if missing == nil && (noSecret != nil || !c.worthAsking(at.URL)) {
 		return nil
 	}
 	// Who may not import learns what is here and nothing else, in ECR's way.
@@ -102,8 +102,8 @@ func (c *Cache) bring(ctx context.Context, caller identity.Caller, repository st
 		}
 		return denied
 	}
-	if err != nil {
-		return secretGone(err)
+	if noSecret != nil {
+		return secretGone(noSecret)
 	}
 	f := c.fly(repository+"@"+ref.String(), func(ctx context.Context) error { return c.importImage(ctx, at, from, ref) })
 	return c.land(ctx, f, from, missing)

@@ -186,34 +186,34 @@ func TestBrokenLayers(t *testing.T) {
 		b.pull(here, tagged("v1"))
 		d := layersOf(t, img)[1]
 		blob := "/v2/" + there + "/blobs/" + d.String()
-		for name, send := range map[string]func(w http.ResponseWriter, content []byte){
-			"truncated": func(w http.ResponseWriter, content []byte) {
+		for name, send := range map[string]func(w http.ResponseWriter, r *http.Request, content []byte){
+			"truncated": func(w http.ResponseWriter, _ *http.Request, content []byte) {
 				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 				_, _ = w.Write(content[:1000])
 			},
-			"another digest": func(w http.ResponseWriter, content []byte) {
+			"another digest": func(w http.ResponseWriter, _ *http.Request, content []byte) {
 				content[len(content)/2] ^= 1
 				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 				_, _ = w.Write(content)
 			},
-			"another digest, of unknown size": func(w http.ResponseWriter, content []byte) {
+			"another digest, of unknown size": func(w http.ResponseWriter, _ *http.Request, content []byte) {
 				content[0] ^= 1
 				w.(http.Flusher).Flush()
 				_, _ = w.Write(content)
 			},
-			"shorter": func(w http.ResponseWriter, content []byte) { _, _ = w.Write(content[:len(content)-1]) },
-			"standing still": func(w http.ResponseWriter, content []byte) {
+			"shorter": func(w http.ResponseWriter, _ *http.Request, content []byte) { _, _ = w.Write(content[:len(content)-1]) },
+			"standing still": func(w http.ResponseWriter, r *http.Request, content []byte) {
 				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 				_, _ = w.Write(content[:1000])
 				w.(http.Flusher).Flush()
-				time.Sleep(4 * time.Second) // longer than the client's patience, which is 2
+				<-r.Context().Done() // until the other side has had enough
 			},
 		} {
 			b.upstream.doWrong(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Path != blob || r.Header.Get("Authorization") == "" {
 					return false
 				}
-				send(w, b.upstream.fetch(r))
+				send(w, r, b.upstream.fetch(r))
 				return true
 			})
 			for _, part := range [][2]int64{{0, -1}, {10, 10}} {
@@ -319,7 +319,7 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 			}
 		}
 		out := f.Call(args)
-		err, _ := out[len(out)-1].Interface().(error)
+		err, _ := reflect.TypeAssert[error](out[len(out)-1])
 		wantFault(t, method.Name, err, fault.AccessDenied)
 		calls++
 	}

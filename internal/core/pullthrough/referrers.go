@@ -39,23 +39,21 @@ func (c *Cache) bringReferrers(ctx context.Context, caller identity.Caller, repo
 		}
 		return err
 	}
-	check, err := c.store.Checked(ctx, repository, subject.String())
-	if err == nil && c.now().Sub(check.At) < from.rule.TTL {
-		return nil
-	}
-	if err != nil && !errors.Is(err, registry.ErrNoRow) {
-		return fmt.Errorf("reading when the referrers of %s were checked: %w", subject, err)
-	}
 	var unknown error // what to say where the upstream was never asked
-	if err != nil {
+	switch check, err := c.store.Checked(ctx, repository, subject.String()); {
+	case errors.Is(err, registry.ErrNoRow):
 		unknown = fault.New(fault.ImageNotFound, "Requested image not found")
-	}
-	at, err := c.endpoint(from.rule)
-	if c.registry.MayImport(ctx, caller, repository) != nil || unknown == nil && (err != nil || !c.worthAsking(at.URL)) {
+	case err != nil:
+		return fmt.Errorf("reading when the referrers of %s were checked: %w", subject, err)
+	case c.now().Sub(check.At) < from.rule.TTL:
 		return nil
 	}
-	if err != nil {
-		return secretGone(err)
+	at, noSecret := c.endpoint(from.rule)
+	if c.registry.MayImport(ctx, caller, repository) != nil || unknown == nil && (noSecret != nil || !c.worthAsking(at.URL)) {
+		return nil
+	}
+	if noSecret != nil {
+		return secretGone(noSecret)
 	}
 	f := c.fly(repository+"@referrers:"+subject.String(), func(ctx context.Context) error {
 		return c.importReferrers(ctx, at, from, subject)

@@ -107,9 +107,7 @@ func (c *Client) send(ctx context.Context, at pullthrough.Endpoint, method, path
 	if err != nil {
 		return nil, unavailable(at, err)
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}

@@ -56,7 +56,7 @@ func TestBearer(t *testing.T) {
 		if q := r.URL.Query(); user != "me" || password != "secret" || q.Get("service") != "the service" || q.Get("scope") != "repository:library/alpine:pull" || q.Get("kept") != "yes" {
 			t.Errorf("token request %s as %q", r.URL, user)
 		}
-		fmt.Fprintf(w, `{"access_token":"token-%d","expires_in":300}`, tokens.Add(1))
+		_, _ = fmt.Fprintf(w, `{"access_token":"token-%d","expires_in":300}`, tokens.Add(1))
 	})
 	registry := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch auth := r.Header.Get("Authorization"); auth {
@@ -150,7 +150,7 @@ func TestWhereNothingIsAsked(t *testing.T) {
 		registry := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w) })
 		begin := time.Now()
 		_, _, err := newClient(t, time.Now).Layer(t.Context(), pullthrough.Endpoint{URL: registry}, "app", oci.FromBytes(nil))
-		wantFault(t, name, err, fault.UpstreamUnavailable)
+		_ = wantFault(t, name, err, fault.UpstreamUnavailable)
 		if took := time.Since(begin); took > 5*time.Second {
 			t.Errorf("%s: took %s: it was tried", name, took)
 		}
@@ -177,9 +177,9 @@ func TestTLSIsNotLeft(t *testing.T) {
 	c.Trust(registry.Certificate())
 	at := pullthrough.Endpoint{URL: registry.URL, Credentials: pullthrough.Credentials{Username: "me", Password: "secret"}}
 	_, err := c.Manifest(t.Context(), at, "app", oci.Reference{Tag: "v1"})
-	wantFault(t, "a token server without TLS", err, fault.UpstreamUnavailable)
+	_ = wantFault(t, "a token server without TLS", err, fault.UpstreamUnavailable)
 	_, _, err = c.Layer(t.Context(), at, "app", oci.FromBytes(nil))
-	wantFault(t, "a redirect out of TLS", err, fault.UpstreamUnavailable)
+	_ = wantFault(t, "a redirect out of TLS", err, fault.UpstreamUnavailable)
 	if n := plain.Load(); n != 0 {
 		t.Errorf("%d requests went without TLS", n)
 	}
@@ -231,7 +231,7 @@ func TestReferrersWithoutTheAPI(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":9}]}`, oci.MediaTypeOCIManifest, signature)
+		_, _ = fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":9}]}`, oci.MediaTypeOCIManifest, signature)
 	})
 	list, err := newClient(t, time.Now).Referrers(t.Context(), pullthrough.Endpoint{URL: registry}, "app", subject)
 	if err != nil || len(list) != 1 || list[0].Digest != signature {
