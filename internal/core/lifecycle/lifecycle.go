@@ -34,8 +34,8 @@ import (
 type Registry interface {
 	// ID gives the registry's account.
 	ID() string
-	// MayOnRepository answers nil when the caller may do something to a repository of that name.
-	MayOnRepository(ctx context.Context, caller identity.Caller, repository string, action policy.Action) error
+	// May answers nil when the caller may do something to a repository of that name.
+	May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// RepositoryNotFound words the fault for a repository that a registry does not have.
 	RepositoryNotFound(name, registryID string) error
 	// DeleteImagesIf deletes those of the images about which still says so in the deleting transaction.
@@ -100,7 +100,7 @@ func (s *Service) parse(text string) (Policy, error) {
 // PutPolicy stores a repository's policy in the place of what there was, and gives the stored text
 // (ecr:PutLifecyclePolicy).
 func (s *Service) PutPolicy(ctx context.Context, caller identity.Caller, repository, text string) (string, error) {
-	if err := s.Registry.MayOnRepository(ctx, caller, repository, policy.PutLifecyclePolicy); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.PutLifecyclePolicy, repository); err != nil {
 		return "", err
 	}
 	stored, err := s.Check(text)
@@ -119,7 +119,7 @@ func (s *Service) PutPolicy(ctx context.Context, caller identity.Caller, reposit
 
 // Policy gives a repository's policy (ecr:GetLifecyclePolicy), or fault.LifecyclePolicyNotFound.
 func (s *Service) Policy(ctx context.Context, caller identity.Caller, repository string) (registry.LifecyclePolicy, error) {
-	if err := s.Registry.MayOnRepository(ctx, caller, repository, policy.GetLifecyclePolicy); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.GetLifecyclePolicy, repository); err != nil {
 		return registry.LifecyclePolicy{}, err
 	}
 	q := s.Store.Read()
@@ -132,7 +132,7 @@ func (s *Service) Policy(ctx context.Context, caller identity.Caller, repository
 
 // DeletePolicy takes a repository's policy away and gives it (ecr:DeleteLifecyclePolicy).
 func (s *Service) DeletePolicy(ctx context.Context, caller identity.Caller, repository string) (registry.LifecyclePolicy, error) {
-	if err := s.Registry.MayOnRepository(ctx, caller, repository, policy.DeleteLifecyclePolicy); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.DeleteLifecyclePolicy, repository); err != nil {
 		return registry.LifecyclePolicy{}, err
 	}
 	var was registry.LifecyclePolicy

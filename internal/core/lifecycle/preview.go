@@ -34,7 +34,7 @@ const (
 // (ecr:StartLifecyclePolicyPreview). It gives the policy's text. A repository has one preview, its last: while that is not
 // done, the answer is fault.PreviewInProgress.
 func (s *Service) StartPreview(ctx context.Context, caller identity.Caller, repository string, text *string) (string, error) {
-	if err := s.Registry.MayOnRepository(ctx, caller, repository, policy.StartLifecyclePolicyPreview); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.StartLifecyclePolicyPreview, repository); err != nil {
 		return "", err
 	}
 	if text != nil {
@@ -88,7 +88,7 @@ type PreviewPage struct {
 // Preview gives the repository's last preview (ecr:GetLifecyclePolicyPreview), or fault.PreviewNotFound. Results
 // are there when it is complete.
 func (s *Service) Preview(ctx context.Context, caller identity.Caller, repository string, pq PreviewQuery) (PreviewPage, error) {
-	if err := s.Registry.MayOnRepository(ctx, caller, repository, policy.GetLifecyclePolicyPreview); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.GetLifecyclePolicyPreview, repository); err != nil {
 		return PreviewPage{}, err
 	}
 	repo, err := s.repository(ctx, s.Store.Read(), repository)

@@ -33,12 +33,6 @@ type LifecycleWrites interface {
 	DeleteLifecyclePolicy(ctx context.Context, repositoryID int64) error
 }
 
-// MayOnRepository answers nil when the caller may do something to a repository of that name, be it there or not:
-// for other parts, whose operations ask first as the registry's own do.
-func (r *Registry) MayOnRepository(_ context.Context, caller identity.Caller, repository string, action policy.Action) error {
-	return r.onRepository(caller, repository, action)
-}
-
 // DeleteImagesIf deletes images by digest with all their tags (ecr:BatchDeleteImage), but only those about which
 // still says, inside the deleting transaction, that they are to go. Each succeeds or fails by itself; what
 // still keeps has neither Gone nor Err. still sees the image with its tags, touches nothing but its
