@@ -75,8 +75,8 @@ func variations(t *testing.T, op, body string) []string {
 		t.Fatalf("the SDK has no %s", op)
 	}
 	input := method.Type.In(2).Elem()
-	for i := range input.NumField() {
-		if name := input.Field(i).Name; input.Field(i).IsExported() {
+	for field := range input.Fields() {
+		if name := field.Name; field.IsExported() {
 			name = strings.ToLower(name[:1]) + name[1:]
 			if _, there := members[name]; !there {
 				members[name] = nil
