@@ -13,15 +13,15 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// tagMany points n tags to one image: t00000, t00001 and so on.
+// tagMany sets n tags, t00000, t00001 and so on, a thousand to an image, which is the most that one has.
 func (s *server) tagMany(tb testing.TB, n int) []string {
 	tb.Helper()
-	manifest := s.makeManifest(tb, repo, "hello", "")
 	tags := make([]string, n)
 	for i := range tags {
 		tags[i] = fmt.Sprintf("t%05d", i)
 	}
 	for part := range slices.Chunk(tags, 1000) {
+		manifest := s.makeManifest(tb, repo, "hello "+part[0], "")
 		push := registry.Push{Repository: repo, Manifest: manifest, MediaType: oci.MediaTypeOCIManifest, Tags: part}
 		if _, err := s.registry.PutImage(tb.Context(), root, push); err != nil {
 			tb.Fatalf("PutImage with %d tags: %v", len(part), err)
