@@ -240,8 +240,6 @@ func (h *hostile) awsProtocol(t *testing.T) {
 	repo := []byte(`{"repositoryName":"` + badRepo + `"}`)
 	isException(t, "an unknown operation", h.aws(t, "MakeCoffee", repo), "", "UnknownOperationException")
 	isException(t, "an unknown service", h.awsAt(t, time.Now(), "DynamoDB_20120810.ListTables", repo), "", "UnknownOperationException")
-	isException(t, "an operation of a later version", h.aws(t, "StartReplicationBackfill", repo), "",
-		"UnsupportedOperationException", "UnsupportedCommandException", "UnknownOperationException")
 	isException(t, "an hour ago", h.awsAt(t, time.Now().Add(-time.Hour), "AmazonEC2ContainerRegistry_V20150921.ListImages", repo),
 		"", "InvalidSignatureException", "RequestExpired")
 	isException(t, "in an hour", h.awsAt(t, time.Now().Add(time.Hour), "AmazonEC2ContainerRegistry_V20150921.ListImages", repo),

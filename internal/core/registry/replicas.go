@@ -12,15 +12,6 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// MayReplicate answers nil when the caller may do an action of replication's on a repository or, where it is
-// empty, on the registry as a whole.
-func (r *Registry) MayReplicate(_ context.Context, caller identity.Caller, action policy.Action, repository string) error {
-	if repository == "" {
-		return r.authorize(caller, action, policy.AnyResource)
-	}
-	return r.onRepository(caller, repository, action)
-}
-
 // ReplicationImage finds an image to tell how its replication goes (ecr:DescribeImageReplicationStatus).
 func (r *Registry) ReplicationImage(ctx context.Context, caller identity.Caller, repository string, id ImageID) (Image, error) {
 	results, err := r.lookUp(ctx, caller, policy.DescribeImageReplicationStatus, repository, []ImageID{id}, withTags)

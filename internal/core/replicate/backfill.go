@@ -122,7 +122,7 @@ type BackfillQueries interface {
 // StartBackfill begins to send to a destination, which a rule must name, the images that are there and that the
 // rules select (ecr:StartReplicationBackfill).
 func (s *Service) StartBackfill(ctx context.Context, caller identity.Caller, d Destination) (Backfill, error) {
-	if err := s.Registry.MayReplicate(ctx, caller, policy.StartReplicationBackfill, ""); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.StartReplicationBackfill, ""); err != nil {
 		return Backfill{}, err
 	}
 	b := Backfill{ID: newID(), Destination: d, Status: Preparing, StartedAt: s.Now(), Total: -1}
@@ -161,7 +161,7 @@ func (c Configuration) names(d Destination) bool {
 // StopBackfill ends a backfill: what is being sent at this moment arrives, the rest is not sent
 // (ecr:StopReplicationBackfill).
 func (s *Service) StopBackfill(ctx context.Context, caller identity.Caller, id string) (Backfill, error) {
-	if err := s.Registry.MayReplicate(ctx, caller, policy.StopReplicationBackfill, ""); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.StopReplicationBackfill, ""); err != nil {
 		return Backfill{}, err
 	}
 	var b Backfill
@@ -203,7 +203,7 @@ func backfillError(err error, id string) error {
 
 // ListBackfills lists backfills, the newest first (ecr:ListReplicationBackfills).
 func (s *Service) ListBackfills(ctx context.Context, caller identity.Caller, limit int, token string) (registry.Page[Backfill], error) {
-	if err := s.Registry.MayReplicate(ctx, caller, policy.ListReplicationBackfills, ""); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.ListReplicationBackfills, ""); err != nil {
 		return registry.Page[Backfill]{}, err
 	}
 	const listing = "backfills"
@@ -219,7 +219,7 @@ func (s *Service) ListBackfills(ctx context.Context, caller identity.Caller, lim
 // status or, where it is empty, of both (ecr:DescribeReplicationBackfillResults).
 func (s *Service) BackfillResults(ctx context.Context, caller identity.Caller, id string, status Status, limit int, token string) (Backfill, registry.Page[Result], error) {
 	none := registry.Page[Result]{}
-	if err := s.Registry.MayReplicate(ctx, caller, policy.DescribeReplicationBackfillResults, ""); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.DescribeReplicationBackfillResults, ""); err != nil {
 		return Backfill{}, none, err
 	}
 	listing := "results/" + id + "/" + string(status)

@@ -63,7 +63,7 @@ func (c Configuration) destinationsOf(repository string) []Destination {
 
 // Configuration reads the rules (ecr:DescribeRegistry).
 func (s *Service) Configuration(ctx context.Context, caller identity.Caller) (Configuration, error) {
-	if err := s.Registry.MayReplicate(ctx, caller, policy.DescribeRegistry, ""); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.DescribeRegistry, ""); err != nil {
 		return Configuration{}, err
 	}
 	return readConfiguration(ctx, s.Database.Read())
@@ -78,7 +78,7 @@ func readConfiguration(ctx context.Context, q registry.SettingQueries) (Configur
 // PutConfiguration replaces the rules (ecr:PutReplicationConfiguration). They are about pushes from now on:
 // see StartBackfill for what is there already. Without rules nothing is replicated.
 func (s *Service) PutConfiguration(ctx context.Context, caller identity.Caller, c Configuration) error {
-	if err := s.Registry.MayReplicate(ctx, caller, policy.PutReplicationConfiguration, ""); err != nil {
+	if err := s.Registry.May(ctx, caller, policy.PutReplicationConfiguration, ""); err != nil {
 		return err
 	}
 	if err := s.check(c); err != nil {

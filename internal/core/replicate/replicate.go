@@ -36,9 +36,9 @@ func (d Destination) String() string { return d.Region + "/" + d.RegistryID }
 type Registry interface {
 	// ID gives its account.
 	ID() string
-	// MayReplicate answers nil when the caller may do an action on a repository or, where it is empty, on the
+	// May answers nil when the caller may do an action on a repository or, where it is empty, on the
 	// registry as a whole.
-	MayReplicate(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
+	May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// ReplicationImage finds one by id, for DescribeImageReplicationStatus.
 	ReplicationImage(ctx context.Context, caller identity.Caller, repository string, id registry.ImageID) (registry.Image, error)
 	// Layer gets one to read.

@@ -131,8 +131,9 @@ type shipment struct {
 func (p *shipment) run(ctx context.Context) error {
 	q := p.Database.Read()
 	repo, err := q.Repository(ctx, p.row.Repository)
+	var img registry.Image
 	if err == nil {
-		_, err = q.ImageIn(ctx, p.row.Repository, oci.Reference{Digest: p.row.Digest})
+		img, err = q.ImageIn(ctx, p.row.Repository, oci.Reference{Digest: p.row.Digest})
 	}
 	switch {
 	case errors.Is(err, registry.ErrNoRow):
@@ -143,6 +144,9 @@ func (p *shipment) run(ctx context.Context) error {
 	if p.row.Status != InProgress { // somebody only asked to look whether it is still there
 		p.idle = true
 		return nil
+	}
+	if img.Archived {
+		return &Refused{CodeArchived, "the image is archived; it is sent when it is restored"}
 	}
 	c, err := readConfiguration(ctx, q)
 	if err != nil {
