@@ -70,7 +70,8 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
 	s.auth = s.authenticator(tb, db)
-	s.caches = newCaches(tb, s.registry, db, now)
+	// A clock of its own: how often the cache looks at the time is no business of the registry's answers.
+	s.caches = newCaches(tb, s.registry, db, ticking(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)))
 	s.service = ecr.New(ecr.Config{
 		Registry: s.registry, PullThrough: s.caches, Tokens: s.auth, Links: s.auth, Redirect: redirect,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
