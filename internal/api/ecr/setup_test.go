@@ -87,7 +87,8 @@ func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool
 		Registry: s.registry, Database: db, Store: db.Replications(), Backfills: db.Backfills(), Region: region, Now: now,
 		Remotes: map[replicate.Destination]replicate.Remote{{Region: "eu-west-1", RegistryID: account}: nowhere{}},
 	})
-	s.caches = newCaches(tb, s.registry, db, now)
+	// A clock of its own: how often the cache looks at the time is no business of the registry's answers.
+	s.caches = newCaches(tb, s.registry, db, ticking(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)))
 	s.service = ecr.New(ecr.Config{
 		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Replication: s.replication, PullThrough: s.caches,
 		Tokens: s.auth, Links: s.auth, Redirect: redirect,

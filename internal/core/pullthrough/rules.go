@@ -53,7 +53,7 @@ var (
 // CreateRule adds a rule (ecr:CreatePullThroughCacheRule). Prefix, Upstream, Kind, UpstreamPrefix and
 // Credential are read of r; the rest follows.
 func (c *Cache) CreateRule(ctx context.Context, caller identity.Caller, r Rule) (Rule, error) {
-	if err := c.registry.MaySetUpstreams(ctx, caller, policy.CreatePullThroughCacheRule); err != nil {
+	if err := c.registry.May(ctx, caller, policy.CreatePullThroughCacheRule, ""); err != nil {
 		return Rule{}, err
 	}
 	var err error
@@ -107,7 +107,7 @@ func prefix(parameter, s string) (string, error) {
 // Rules lists rules in order of prefix (ecr:DescribePullThroughCacheRules): the named ones, each of which must
 // be there, or a page of all. A limit of 0 means registry.DefaultPage.
 func (c *Cache) Rules(ctx context.Context, caller identity.Caller, prefixes []string, limit int, token string) (registry.Page[Rule], error) {
-	if err := c.registry.MaySetUpstreams(ctx, caller, policy.DescribePullThroughCacheRules); err != nil {
+	if err := c.registry.May(ctx, caller, policy.DescribePullThroughCacheRules, ""); err != nil {
 		return registry.Page[Rule]{}, err
 	}
 	rules, err := c.store.Rules(ctx)
@@ -154,7 +154,7 @@ func page(rules []Rule, limit int, token string) (registry.Page[Rule], error) {
 
 // SetCredential names another secret for a rule (ecr:UpdatePullThroughCacheRule).
 func (c *Cache) SetCredential(ctx context.Context, caller identity.Caller, prefix, arn string) (Rule, error) {
-	if err := c.registry.MaySetUpstreams(ctx, caller, policy.UpdatePullThroughCacheRule); err != nil {
+	if err := c.registry.May(ctx, caller, policy.UpdatePullThroughCacheRule, ""); err != nil {
 		return Rule{}, err
 	}
 	if _, err := c.credentials(arn); err != nil {
@@ -166,7 +166,7 @@ func (c *Cache) SetCredential(ctx context.Context, caller identity.Caller, prefi
 // SetTTL sets for how long tags under a rule are served without asking the upstream
 // (ecr:UpdatePullThroughCacheRule). 0 asks on each pull.
 func (c *Cache) SetTTL(ctx context.Context, caller identity.Caller, prefix string, ttl time.Duration) (Rule, error) {
-	if err := c.registry.MaySetUpstreams(ctx, caller, policy.UpdatePullThroughCacheRule); err != nil {
+	if err := c.registry.May(ctx, caller, policy.UpdatePullThroughCacheRule, ""); err != nil {
 		return Rule{}, err
 	}
 	if ttl < 0 || ttl > MaxTTL {
@@ -190,7 +190,7 @@ func (c *Cache) changeRule(ctx context.Context, prefix string, change func(*Rule
 // DeleteRule removes a rule (ecr:DeletePullThroughCacheRule). What was stored under it stays and is served;
 // what was not is not fetched any more.
 func (c *Cache) DeleteRule(ctx context.Context, caller identity.Caller, prefix string) (Rule, error) {
-	if err := c.registry.MaySetUpstreams(ctx, caller, policy.DeletePullThroughCacheRule); err != nil {
+	if err := c.registry.May(ctx, caller, policy.DeletePullThroughCacheRule, ""); err != nil {
 		return Rule{}, err
 	}
 	r, err := c.store.DeleteRule(ctx, strings.TrimSuffix(prefix, "/"))
@@ -204,7 +204,7 @@ func (c *Cache) DeleteRule(ctx context.Context, caller identity.Caller, prefix s
 // ValidateRule asks a rule's upstream whether it is there and takes the credentials
 // (ecr:ValidatePullThroughCacheRule). An empty failure means that it does.
 func (c *Cache) ValidateRule(ctx context.Context, caller identity.Caller, prefix string) (r Rule, failure string, err error) {
-	if err := c.registry.MaySetUpstreams(ctx, caller, policy.ValidatePullThroughCacheRule); err != nil {
+	if err := c.registry.May(ctx, caller, policy.ValidatePullThroughCacheRule, ""); err != nil {
 		return Rule{}, "", err
 	}
 	rules, err := c.store.Rules(ctx)

@@ -11,12 +11,6 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// MaySetUpstreams answers nil when the caller may do this with pull-through cache rules, which are the registry's
-// and no single repository's.
-func (r *Registry) MaySetUpstreams(_ context.Context, caller identity.Caller, action policy.Action) error {
-	return r.authorize(caller, action, policy.AnyResource)
-}
-
 // MayImport answers nil when a pull by the caller may bring an image from an upstream registry into the
 // repository (ecr:BatchImportUpstreamImage; ecr:CreateRepository too where the repository is not there yet).
 func (r *Registry) MayImport(ctx context.Context, caller identity.Caller, repository string) error {
