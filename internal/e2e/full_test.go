@@ -133,6 +133,9 @@ func (f *fullDisk) fillDatabase() reply {
 	f.t.Helper()
 	manifest := f.c.must(f.t, http.StatusOK, http.MethodGet, "/v2/disk/full/manifests/before", nil).Body
 	for i := range 5000 {
+		if i%1000 == 999 {
+			manifest = append(manifest, '\n') // another image: one has at most 1,000 tags, and one of them is there
+		}
 		tag := fmt.Sprintf("tag-%s-%d", strings.Repeat("x", 100), i)
 		r, err := f.c.send(f.t.Context(), http.MethodPut, "/v2/disk/full/manifests/"+tag, bytes.NewReader(manifest),
 			"Content-Type", oci.MediaTypeOCIManifest)
