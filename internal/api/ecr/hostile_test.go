@@ -74,10 +74,9 @@ func variations(t *testing.T, op, body string) []string {
 	if !ok {
 		t.Fatalf("the SDK has no %s", op)
 	}
-	input := method.Type.In(2).Elem()
-	for field := range input.Fields() {
-		if name := field.Name; field.IsExported() {
-			name = strings.ToLower(name[:1]) + name[1:]
+	for field := range method.Type.In(2).Elem().Fields() {
+		if field.IsExported() {
+			name := strings.ToLower(field.Name[:1]) + field.Name[1:]
 			if _, there := members[name]; !there {
 				members[name] = nil
 			}
