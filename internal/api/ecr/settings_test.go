@@ -159,15 +159,15 @@ func TestScanningConfigurationsThatAreRefused(t *testing.T) {
 	s := newServer(t)
 	for body, want := range map[string]string{
 		`{"scanType":"ODD"}`: `InvalidParameterException`,
-		`{"rules":[{"scanFrequency":"CONTINUOUS_SCAN","repositoryFilters":[]}]}`:                                                                                                    `ValidationException`,
-		`{"scanType":"ENHANCED","rules":[{"scanFrequency":"MANUAL","repositoryFilters":[]}]}`:                                                                                       `ValidationException`,
-		`{"rules":[{"scanFrequency":"DAILY","repositoryFilters":[]}]}`:                                                                                                              `rules.1.member.scanFrequency`,
-		`{"rules":[{"repositoryFilters":[]}]}`:                                                                                                                                      `rules.1.member.scanFrequency`,
-		`{"rules":[{"scanFrequency":"MANUAL"}]}`:                                                                                                                                    `rules.1.member.repositoryFilters`,
-		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"a"}]}]}`:                                                                                               `repositoryFilters.1.member.filterType`,
-		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"a","filterType":"PREFIX"}]}]}`:                                                                         `repositoryFilters.1.member.filterType`,
-		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filterType":"WILDCARD"}]}]}`:                                                                                    `repositoryFilters.1.member.filter`,
-		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"A","filterType":"WILDCARD"}]}]}`:                                                                       `repositoryFilters.1.member.filter`,
+		`{"rules":[{"scanFrequency":"CONTINUOUS_SCAN","repositoryFilters":[]}]}`:                              `ValidationException`,
+		`{"scanType":"ENHANCED","rules":[{"scanFrequency":"MANUAL","repositoryFilters":[]}]}`:                 `ValidationException`,
+		`{"rules":[{"scanFrequency":"DAILY","repositoryFilters":[]}]}`:                                        `rules.1.member.scanFrequency`,
+		`{"rules":[{"repositoryFilters":[]}]}`:                                                                `rules.1.member.scanFrequency`,
+		`{"rules":[{"scanFrequency":"MANUAL"}]}`:                                                              `rules.1.member.repositoryFilters`,
+		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"a"}]}]}`:                         `repositoryFilters.1.member.filterType`,
+		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"a","filterType":"PREFIX"}]}]}`:   `repositoryFilters.1.member.filterType`,
+		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filterType":"WILDCARD"}]}]}`:              `repositoryFilters.1.member.filter`,
+		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"A","filterType":"WILDCARD"}]}]}`: `repositoryFilters.1.member.filter`,
 		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[` + strings.Repeat(`{"filter":"a","filterType":"WILDCARD"},`, 100) + `{"filter":"a","filterType":"WILDCARD"}]}]}`: `less than or equal to 100`,
 	} {
 		if got := s.post(t, s.rootKey, "PutRegistryScanningConfiguration", body); got.status != 400 || !strings.Contains(got.body, want) {
