@@ -159,6 +159,7 @@ func TestScanningConfigurationsThatAreRefused(t *testing.T) {
 	s := newServer(t)
 	for body, want := range map[string]string{
 		`{"scanType":"ODD"}`: `InvalidParameterException`,
+
 		`{"rules":[{"scanFrequency":"CONTINUOUS_SCAN","repositoryFilters":[]}]}`:                              `ValidationException`,
 		`{"scanType":"ENHANCED","rules":[{"scanFrequency":"MANUAL","repositoryFilters":[]}]}`:                 `ValidationException`,
 		`{"rules":[{"scanFrequency":"DAILY","repositoryFilters":[]}]}`:                                        `rules.1.member.scanFrequency`,

@@ -93,7 +93,7 @@ func (c *Cache) bring(ctx context.Context, caller identity.Caller, repository st
 	}
 	at, noSecret := c.endpoint(from.rule)
 	if missing == nil && (noSecret != nil || !c.worthAsking(at.URL)) {
-		return nil
+		return nil //nolint:nilerr // what is here will do
 	}
 	// Who may not import learns what is here and nothing else, in ECR's way.
 	if denied := c.registry.MayImport(ctx, caller, repository); denied != nil {

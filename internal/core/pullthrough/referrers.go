@@ -50,7 +50,7 @@ func (c *Cache) bringReferrers(ctx context.Context, caller identity.Caller, repo
 	}
 	at, noSecret := c.endpoint(from.rule)
 	if c.registry.MayImport(ctx, caller, repository) != nil || unknown == nil && (noSecret != nil || !c.worthAsking(at.URL)) {
-		return nil
+		return nil //nolint:nilerr // what is here will do
 	}
 	if noSecret != nil {
 		return secretGone(noSecret)
