@@ -157,9 +157,10 @@ func TestRegistryScanningConfiguration(t *testing.T) {
 func TestScanningConfigurationsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
+	tooMany := `{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[` +
+		strings.Repeat(`{"filter":"a","filterType":"WILDCARD"},`, 100) + `{"filter":"a","filterType":"WILDCARD"}]}]}`
 	for body, want := range map[string]string{
 		`{"scanType":"ODD"}`: `InvalidParameterException`,
-
 		`{"rules":[{"scanFrequency":"CONTINUOUS_SCAN","repositoryFilters":[]}]}`:                              `ValidationException`,
 		`{"scanType":"ENHANCED","rules":[{"scanFrequency":"MANUAL","repositoryFilters":[]}]}`:                 `ValidationException`,
 		`{"rules":[{"scanFrequency":"DAILY","repositoryFilters":[]}]}`:                                        `rules.1.member.scanFrequency`,
@@ -169,7 +170,7 @@ func TestScanningConfigurationsThatAreRefused(t *testing.T) {
 		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"a","filterType":"PREFIX"}]}]}`:   `repositoryFilters.1.member.filterType`,
 		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filterType":"WILDCARD"}]}]}`:              `repositoryFilters.1.member.filter`,
 		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[{"filter":"A","filterType":"WILDCARD"}]}]}`: `repositoryFilters.1.member.filter`,
-		`{"rules":[{"scanFrequency":"MANUAL","repositoryFilters":[` + strings.Repeat(`{"filter":"a","filterType":"WILDCARD"},`, 100) + `{"filter":"a","filterType":"WILDCARD"}]}]}`: `less than or equal to 100`,
+		tooMany: `less than or equal to 100`,
 	} {
 		if got := s.post(t, s.rootKey, "PutRegistryScanningConfiguration", body); got.status != 400 || !strings.Contains(got.body, want) {
 			t.Errorf("PutRegistryScanningConfiguration(%.120s): %d %s, want 400 with %s", body, got.status, got.body, want)
