@@ -11,12 +11,15 @@ import (
 // lookAgain is how often a job looks for what other replicas, or a crash, have left it.
 const lookAgain = 5 * time.Second
 
+// gatherEvents lets the pushes of a moment share the transactions that hand on their events.
+const gatherEvents = 50 * time.Millisecond
+
 // jobs lists the background work.
 func (a *App) jobs() []jobs.Job {
 	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.handlers(), Now: a.deps.Now}
 	return slices.Concat(
 		[]jobs.Job{
-			{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Do: dispatcher.Once},
+			{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Gather: gatherEvents, Do: dispatcher.Once},
 			{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
 			{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
 			{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},

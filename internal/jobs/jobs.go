@@ -21,6 +21,9 @@ type Job struct {
 	Every time.Duration
 	// Wake, where it is set, ends the wait: somebody has put something there to do.
 	Wake <-chan struct{}
+	// Gather is how long to wait once more after Wake, so that what comes in at about the same time is done
+	// together.
+	Gather time.Duration
 	// Do does a bounded piece of the work and tells whether there is more. Its context ends when the server
 	// stops; it then returns soon, with everything in a state from which another run goes on.
 	Do func(ctx context.Context) (more bool, err error)
@@ -42,12 +45,23 @@ func Run(ctx context.Context, logger *slog.Logger, jobs []Job) {
 func (j Job) run(ctx context.Context, logger *slog.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	wake := j.Wake
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-j.Wake: // never, where it is nil
+		case <-wake: // never, where it is nil
+			if j.Gather > 0 {
+				wake = nil // once is enough
+				timer.Reset(j.Gather)
+				continue
+			}
 		case <-timer.C:
+		}
+		wake = j.Wake
+		select {
+		case <-wake: // what it rang for is done now
+		default:
 		}
 		timer.Reset(j.once(ctx, logger))
 	}
