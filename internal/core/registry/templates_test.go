@@ -113,8 +113,9 @@ func TestTemplateChanges(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, b *bench) {
 				want := b.template(fullTemplate("team"))
-				c.change.Prefix = "team"
-				got, err := b.UpdateTemplate(t.Context(), root, c.change)
+				change := c.change // each database has its own
+				change.Prefix = "team"
+				got, err := b.UpdateTemplate(t.Context(), root, change)
 				if c.fault != "" {
 					wantFault(t, name, err, c.fault)
 				} else {
