@@ -71,7 +71,7 @@ func TestWhatIsPushedHereStays(t *testing.T) {
 		second := b.upstream.image("v2")
 		b.pull(here, tagged("v1"))
 		manifest := b.pull(here, tagged("v2")).Manifest
-		if _, err := b.registry.PutImage(t.Context(), root, registry.Push{Repository: here, Manifest: manifest, Tags: []string{"v1", "mine"}}); err != nil {
+		if _, err := b.PutImage(t.Context(), root, registry.Push{Repository: here, Manifest: manifest, Tags: []string{"v1", "mine"}}); err != nil {
 			t.Fatalf("retagging: %v", err)
 		}
 		b.upstream.image("mine")

@@ -81,8 +81,15 @@ func (c *Cache) LayersAvailable(ctx context.Context, caller identity.Caller, rep
 
 // PutImage is registry.PutImage. A push may count on layers of the repository's images that are upstream still, since
 // StatLayer said that they are there: they are fetched first. What is pushed here is then whole, and needs no upstream.
+// So are the manifests of an index's images.
 func (c *Cache) PutImage(ctx context.Context, caller identity.Caller, p registry.Push) (registry.Pushed, error) {
 	pushed, missing := c.registry.PutImage(ctx, caller, p)
+	if errors.Is(missing, fault.ReferencedImagesNotFound) {
+		if err := c.bringImages(ctx, caller, p); err != nil {
+			return registry.Pushed{}, orMissing(err, missing)
+		}
+		pushed, missing = c.registry.PutImage(ctx, caller, p)
+	}
 	if !errors.Is(missing, fault.ReferencedLayersNotFound) {
 		return pushed, missing
 	}
@@ -112,6 +119,23 @@ func (c *Cache) PutImage(ctx context.Context, caller identity.Caller, p registry
 		}
 	}
 	return c.registry.PutImage(ctx, caller, p)
+}
+
+// bringImages fetches the manifests of the images of an index on its way in.
+func (c *Cache) bringImages(ctx context.Context, caller identity.Caller, p registry.Push) error {
+	m, err := oci.ParseManifest(p.MediaType, p.Manifest)
+	if err != nil {
+		return err
+	}
+	for _, child := range m.Children {
+		if !oci.IsManifestType(child.MediaType) {
+			continue
+		}
+		if err := c.bring(ctx, caller, p.Repository, oci.Reference{Digest: child.Digest}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // upstreamLayer describes a layer that is upstream still, or gives the error missing.

@@ -174,7 +174,10 @@ func (c *Cache) importImage(ctx context.Context, at Endpoint, from origin, ref o
 		return err
 	}
 	kept := found.Digest
-	err = c.keep(ctx, from, found, ref.Tag)
+	err = c.keep(ctx, from, found, ref.Tag, stored.Digest)
+	if errors.Is(err, registry.ErrConflict) {
+		return nil // somebody pointed the tag elsewhere meanwhile, and it is theirs now
+	}
 	if errors.Is(err, fault.TagImmutable) {
 		kept, err = stored.Digest, nil // the repository says that its tags stay, so the stored one does
 	}
@@ -230,13 +233,14 @@ func (c *Cache) fetchManifest(ctx context.Context, at Endpoint, from origin, ref
 	return found, nil
 }
 
-// keep stores a manifest under a tag, or under none, in a repository that is made when it is needed.
-func (c *Cache) keep(ctx context.Context, from origin, found Found, tag string) error {
+// keep stores a manifest under a tag, or under none, in a repository that is made when it is needed. It answers
+// registry.ErrConflict, and stores nothing, when the tag is not where it was any more.
+func (c *Cache) keep(ctx context.Context, from origin, found Found, tag string, was oci.Digest) error {
 	push := registry.Push{
 		Repository: from.repository, Manifest: found.Body, MediaType: found.MediaType, Digest: found.Digest, Source: event.PullThrough,
 	}
 	if tag != "" {
-		push.Tags = []string{tag}
+		push.Tags, push.TagsFrom = []string{tag}, &was
 	}
 	_, err := c.registry.PutImage(ctx, c.self, push)
 	if errors.Is(err, fault.RepositoryNotFound) {

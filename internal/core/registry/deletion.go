@@ -95,8 +95,12 @@ func (d deletion) all(ctx context.Context, ids []ImageID) ([]Deleted, error) {
 		if err == nil {
 			err = d.untag(ctx, img, r.ID.Tag)
 		}
-		if err != nil {
+		if _, isFault := fault.Of(err); err != nil && !isFault {
 			return nil, err
+		}
+		if err != nil { // the call names the tag twice
+			results[i].Err = err
+			continue
 		}
 		results[i] = Deleted{ID: r.ID, Gone: []ImageID{{Tag: r.ID.Tag, Digest: img.Digest.String()}}}
 	}

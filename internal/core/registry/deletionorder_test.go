@@ -41,3 +41,25 @@ func TestATagAndTheIndexThatHoldsItsImage(t *testing.T) {
 		}
 	})
 }
+
+// TestATagTwiceInACall names the only tag of an image that an index holds twice: the second time it is gone, and says so
+// by itself.
+func TestATagTwiceInACall(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		child := b.pushNew("child", "child")
+		b.push(repo, b.index(b.manifestOf(child)))
+		ids := []registry.ImageID{{Tag: "child"}, {Tag: "child", Digest: child.Digest.String()}}
+		results, err := b.DeleteImages(t.Context(), root, repo, ids)
+		if err != nil || len(results) != len(ids) {
+			t.Fatalf("DeleteImages: %+v, %v", results, err)
+		}
+		if results[0].Err != nil || len(results[0].Gone) != 1 {
+			t.Errorf("the first: %+v", results[0])
+		}
+		wantFault(t, "the second", results[1].Err, fault.ImageNotFound)
+		if _, err := b.StatImage(t.Context(), root, repo, oci.Reference{Digest: child.Digest}); err != nil {
+			t.Errorf("the index's image: %v", err)
+		}
+	})
+}

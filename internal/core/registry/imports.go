@@ -52,7 +52,7 @@ func arrivesInPieces(source event.Source) bool { return source == event.PullThro
 
 // expected describes what a manifest that arrives in pieces refers to. Its size is what its descriptors say; an
 // index's is that of the largest of its images that are there, and grows as others come.
-func (r *Registry) expected(ctx context.Context, tx Tx, repo Repository, m oci.Manifest) (References, int64, error) {
+func (r *Registry) expected(ctx context.Context, q Queries, repo Repository, m oci.Manifest) (References, int64, error) {
 	refs, size := References{}, int64(0)
 	images, layers := splitChildren(m)
 	for _, l := range append(m.Blobs(), layers...) {
@@ -62,7 +62,7 @@ func (r *Registry) expected(ctx context.Context, tx Tx, repo Repository, m oci.M
 	for _, c := range images {
 		refs.Children = append(refs.Children, c.Digest)
 	}
-	there, err := tx.ImagesByDigest(ctx, repo.ID, refs.Children)
+	there, err := q.ImagesByDigest(ctx, repo.ID, refs.Children)
 	if err != nil {
 		return References{}, 0, fmt.Errorf("looking for images: %w", err)
 	}

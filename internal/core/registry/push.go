@@ -122,6 +122,12 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	known := err == nil
 	switch {
 	case known:
+		// It may have come from an upstream registry, which sends the parts later: here they must be there now.
+		if !arrivesInPieces(p.Source) {
+			if _, _, err := r.require(ctx, tx, repo, m); err != nil {
+				return Pushed{}, err
+			}
+		}
 		img = old
 		img.Manifest = p.Manifest // ImageIn reads none; the bytes are the same
 	case errors.Is(err, ErrNoRow):
@@ -193,24 +199,24 @@ func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img 
 
 // require checks that all that a manifest refers to is in the repository, and tells what it is and how large
 // together: of an index's images the largest counts.
-func (r *Registry) require(ctx context.Context, tx Tx, repo Repository, m oci.Manifest) (References, int64, error) {
+func (r *Registry) require(ctx context.Context, q Queries, repo Repository, m oci.Manifest) (References, int64, error) {
 	refs, size := References{}, int64(0)
 	for _, b := range m.Blobs() {
 		refs.Blobs = append(refs.Blobs, b.Digest)
 		size += b.Size
 	}
-	if err := r.requireLayers(ctx, tx, repo, m.Blobs()); err != nil {
+	if err := r.requireLayers(ctx, q, repo, m.Blobs()); err != nil {
 		return References{}, 0, err
 	}
 	images, layers := splitChildren(m)
 	for _, c := range images {
 		refs.Children = append(refs.Children, c.Digest)
 	}
-	largest, err := r.requireImages(ctx, tx, repo, images)
+	largest, err := r.requireImages(ctx, q, repo, images)
 	if err != nil {
 		return References{}, 0, err
 	}
-	if err := r.requireLayers(ctx, tx, repo, layers); err != nil {
+	if err := r.requireLayers(ctx, q, repo, layers); err != nil {
 		return References{}, 0, err
 	}
 	for _, l := range layers {
@@ -234,12 +240,12 @@ func splitChildren(m oci.Manifest) (images, layers []oci.Descriptor) {
 }
 
 // requireLayers checks that the repository has each blob, in the size that the manifest says.
-func (r *Registry) requireLayers(ctx context.Context, tx Tx, repo Repository, blobs []oci.Descriptor) error {
+func (r *Registry) requireLayers(ctx context.Context, q Queries, repo Repository, blobs []oci.Descriptor) error {
 	digests := make([]oci.Digest, len(blobs))
 	for i, b := range blobs {
 		digests[i] = b.Digest
 	}
-	layers, err := tx.Layers(ctx, repo.ID, digests)
+	layers, err := q.Layers(ctx, repo.ID, digests)
 	if err != nil {
 		return fmt.Errorf("looking for layers: %w", err)
 	}
@@ -283,7 +289,7 @@ func someOf(ds []oci.Digest) string {
 
 // requireImages checks that the repository has each child of an index, in the size that the index says,
 // and gives the size of the largest image among them.
-func (r *Registry) requireImages(ctx context.Context, tx Tx, repo Repository, children []oci.Descriptor) (largest int64, err error) {
+func (r *Registry) requireImages(ctx context.Context, q Queries, repo Repository, children []oci.Descriptor) (largest int64, err error) {
 	if len(children) == 0 {
 		return 0, nil
 	}
@@ -291,7 +297,7 @@ func (r *Registry) requireImages(ctx context.Context, tx Tx, repo Repository, ch
 	for i, c := range children {
 		digests[i] = c.Digest
 	}
-	rows, err := tx.ImagesByDigest(ctx, repo.ID, digests)
+	rows, err := q.ImagesByDigest(ctx, repo.ID, digests)
 	if err != nil {
 		return 0, fmt.Errorf("looking for images: %w", err)
 	}

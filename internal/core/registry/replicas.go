@@ -42,12 +42,8 @@ func (r *Registry) PrepareReplica(ctx context.Context, caller identity.Caller, r
 	if err != nil {
 		return Missing{}, err
 	}
-	_, err = q.ImageIn(ctx, repository, oci.Reference{Digest: d})
-	if err == nil {
-		return Missing{}, nil
-	}
-	if !errors.Is(err, ErrNoRow) {
-		return Missing{}, fmt.Errorf("looking for image %s: %w", d, err)
+	if whole, err := r.whole(ctx, q, repo, d); err != nil || whole {
+		return Missing{}, err
 	}
 	rows, err := q.Layers(ctx, repo.ID, layers)
 	if err != nil {
@@ -72,6 +68,40 @@ func (r *Registry) PrepareReplica(ctx context.Context, caller identity.Caller, r
 		}
 	}
 	return missing, nil
+}
+
+// whole tells whether the repository has the image with all that it is made of, images of indexes and their layers too.
+// What came from an upstream registry may lack some.
+func (r *Registry) whole(ctx context.Context, q Queries, repo Repository, digest oci.Digest) (bool, error) {
+	seen := map[oci.Digest]bool{}
+	for next := []oci.Digest{digest}; len(next) > 0; {
+		d := next[0]
+		next = next[1:]
+		if seen[d] {
+			continue
+		}
+		seen[d] = true
+		img, err := q.ManifestIn(ctx, repo.Name, oci.Reference{Digest: d})
+		if errors.Is(err, ErrNoRow) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("looking for image %s: %w", d, err)
+		}
+		m, err := oci.ParseManifest(img.MediaType, img.Manifest)
+		if err != nil {
+			return false, fmt.Errorf("reading image %s: %w", d, err)
+		}
+		refs, _, err := r.require(ctx, q, repo, m)
+		if _, lacks := fault.Of(err); lacks {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		next = append(next, refs.Children...)
+	}
+	return true, nil
 }
 
 // PutReplica stores an image that another registry sends (ecr:ReplicateImage): PutImage, but that tags which the

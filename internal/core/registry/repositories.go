@@ -54,9 +54,10 @@ func (r *Registry) CreateRepository(ctx context.Context, caller identity.Caller,
 	if err != nil {
 		return Repository{}, err
 	}
-	repo := Repository{Name: n.Name, CreatedAt: r.now(), Mutability: n.Mutability, Exclusions: n.Exclusions, ScanOnPush: n.ScanOnPush}
-	err = r.change(ctx, func(tx Tx) (err error) {
-		repo, err = r.insertRepository(ctx, tx, caller, repo, tags)
+	wanted := Repository{Name: n.Name, CreatedAt: r.now(), Mutability: n.Mutability, Exclusions: n.Exclusions, ScanOnPush: n.ScanOnPush}
+	var repo Repository
+	err = r.change(ctx, func(tx Tx) (err error) { // which may run more than once
+		repo, err = r.insertRepository(ctx, tx, caller, wanted, tags)
 		return err
 	})
 	return repo, err

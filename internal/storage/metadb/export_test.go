@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -108,4 +110,22 @@ func OpenPostgresWith(ctx context.Context, url string, p Patience) (*DB, error) 
 		return nil, err
 	}
 	return newDB(e, e.stats), nil
+}
+
+// MigrateTo makes a new database's tables as a version of them was, on "sqlite" or "postgres".
+func MigrateTo(ctx context.Context, db *sql.DB, engine string, version int64) error {
+	files, err := fs.Sub(migrations, "migrations/"+engine)
+	if err != nil {
+		return err
+	}
+	d := goose.DialectSQLite3
+	if engine == "postgres" {
+		d = goose.DialectPostgres
+	}
+	p, err := goose.NewProvider(d, db, files, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	_, err = p.UpTo(ctx, version)
+	return err
 }

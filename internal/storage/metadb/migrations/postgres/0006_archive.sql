@@ -25,7 +25,8 @@ BEGIN
     IF TG_OP <> 'DELETE' THEN
         UPDATE images SET tagged = TRUE WHERE id = NEW.image_id AND NOT tagged;
     END IF;
-    IF TG_OP <> 'INSERT' THEN
+    -- The first of many tags that go in one statement finds them all gone; for the others there is nothing to do.
+    IF TG_OP <> 'INSERT' AND EXISTS (SELECT 1 FROM images WHERE id = OLD.image_id AND tagged) THEN
         UPDATE images SET tagged = FALSE WHERE id = OLD.image_id
             AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.repository_id = OLD.repository_id AND t.image_id = OLD.image_id);
     END IF;
