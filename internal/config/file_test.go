@@ -139,3 +139,21 @@ secrets:
 		}
 	}
 }
+
+// TestErrorsHaveNoSecrets makes mistakes beside and within secrets: what is said of them goes to logs.
+func TestErrorsHaveNoSecrets(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"an unknown member beside one": "destinations:\n  - region: a\n    secret-access-key: s3cret\n    regoin: b\n",
+		"a list for one":               "secrets:\n  hub:\n    username: a\n    access-token: [s3cret]\n",
+		"one that is not closed":       "secrets:\n  hub:\n    username: a\n    access-token: \"s3cret\n",
+		"one that is there twice":      "destinations:\n  - region: a\n    secret-access-key: x\n    secret-access-key: s3cret\n",
+		"one in the URL":               "destinations:\n  - {region: a, url: \"https://me:s3cret@x\", access-key-id: k, secret-access-key: s}\n",
+		"one in what is no URL":        "destinations:\n  - {region: a, url: \"ftp://me:s3cret@x\", access-key-id: k, secret-access-key: s}\n",
+	} {
+		_, err := config.Load(config.Sources{Environment: environment(), Flags: map[string]string{"config": write(t, text)}})
+		if err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -48,10 +48,14 @@ type Secret struct {
 	AccessTokenFile string `yaml:"access-token-file"`
 }
 
-// readInto decodes a section strictly into a field.
+// readInto decodes a section strictly into a field. Its errors do not show the lines around a mistake, as the decoder's
+// own do: there are secrets in them.
 func readInto(field func(*Config) any) func(*Config, ast.Node) error {
 	return func(c *Config, node ast.Node) error {
-		return yaml.NodeToValue(node, field(c), yaml.Strict())
+		if err := yaml.NodeToValue(node, field(c), yaml.Strict()); err != nil {
+			return errors.New(yaml.FormatError(err, false, false))
+		}
+		return nil
 	}
 }
 
@@ -69,6 +73,8 @@ func (c *Config) completeSections() error {
 			problems = append(problems, fmt.Errorf("%s%q is not a region", at, d.Region))
 		case d.Account != "" && !accountPattern.MatchString(d.Account):
 			problems = append(problems, fmt.Errorf("%s%q is not an account id of 12 digits", at, d.Account))
+		case err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != ""):
+			problems = append(problems, errors.New(at+"the url must have neither a user nor a query"))
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 			problems = append(problems, fmt.Errorf("%s%q is not a URL such as https://registry.example.com", at, d.URL))
 		case d.AccessKeyID == "":

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
@@ -52,7 +53,11 @@ func (c *Cache) fetch(at Endpoint, from origin, d oci.Digest) *fetch {
 	f := &fetch{repository: from.repository, digest: d, known: make(chan struct{}), more: make(chan struct{}), size: -1, readers: 1}
 	c.layers.flying[key] = f
 	c.work.Go(func() {
-		size, err := c.run(f, at, from)
+		size := int64(0)
+		err := guarded(func() (err error) {
+			size, err = c.run(f, at, from)
+			return err
+		})
 		if err != nil {
 			c.log.LogAttrs(c.life, slog.LevelWarn, "a layer did not come from upstream", slog.String("repository", from.repository),
 				slog.String("upstream", from.rule.Upstream), slog.String("digest", d.String()), slog.Any("error", err))
@@ -204,7 +209,7 @@ func (c *Cache) follow(ctx context.Context, f *fetch, offset, length int64) (io.
 	}
 	f.mu.Unlock()
 	if along {
-		return &follower{ctx: ctx, fetch: f}, nil
+		return &follower{ctx: ctx, fetch: f, stored: c.registry.Layer, self: c.self}, nil
 	}
 	if err := f.wait(ctx); err != nil {
 		return nil, err
@@ -231,21 +236,53 @@ func (f *fetch) wait(ctx context.Context) error {
 	}
 }
 
-// follower reads a fetch's spool from the start, as far as it has come.
+// follower reads a fetch's spool from the start, as far as it has come, and goes on in the stored layer once there is
+// one: a client that is slow, or wants to be, is not to keep a second copy of it.
 type follower struct {
 	ctx   context.Context //nolint:containedctx // of the request that reads; a Reader has no other place for it
 	fetch *fetch
 	at    int64
 	left  bool
+
+	stored func(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (registry.Content, error)
+	self   identity.Caller
+	rest   io.ReadCloser // of the stored layer; nil before
+	tried  bool
+}
+
+// settle changes over to the stored layer. Where that does not open, the spool is as good.
+func (r *follower) settle() {
+	r.tried = true
+	content, err := r.stored(r.ctx, r.self, r.fetch.repository, r.fetch.digest)
+	if err != nil {
+		return
+	}
+	if rest, err := content.Open(r.ctx, r.at, -1); err == nil {
+		r.rest = rest
+		r.leave()
+	}
+}
+
+func (r *follower) leave() {
+	if !r.left {
+		r.left = true
+		r.fetch.leave()
+	}
 }
 
 // Read waits for bytes that are not there yet.
 func (r *follower) Read(p []byte) (int, error) {
 	for {
+		if r.rest != nil {
+			return r.rest.Read(p)
+		}
 		s := r.fetch.look()
 		switch {
 		case s.err != nil:
 			return 0, s.err
+		case s.done && !r.tried && r.at < s.size:
+			r.settle()
+			continue
 		case r.at < s.ready:
 			n, err := r.fetch.spool.ReadAt(p[:min(int64(len(p)), s.ready-r.at)], r.at)
 			r.at += int64(n)
@@ -266,9 +303,9 @@ func (r *follower) Read(p []byte) (int, error) {
 
 // Close leaves.
 func (r *follower) Close() error {
-	if !r.left {
-		r.left = true
-		r.fetch.leave()
+	r.leave()
+	if r.rest != nil {
+		return r.rest.Close()
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package pullthrough
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -36,7 +38,7 @@ func (c *Cache) fly(name string, get func(ctx context.Context) error) *flight {
 		defer cancel()
 		select {
 		case c.manifests.slots <- struct{}{}:
-			f.err = get(ctx)
+			f.err = guarded(func() error { return get(ctx) })
 			<-c.manifests.slots
 		case <-ctx.Done():
 			f.err = fault.Wrap(fault.UpstreamUnavailable, ctx.Err(), "The upstream registry is asked for too many images at the same time")
@@ -57,4 +59,15 @@ func (f *flight) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// guarded makes an error of a panic. What an upstream sends is read in goroutines of the cache's own, where a panic would end
+// the server and not a request.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
 }

@@ -175,11 +175,11 @@ func (c *Cache) importImage(ctx context.Context, at Endpoint, from origin, ref o
 	}
 	kept := found.Digest
 	err = c.keep(ctx, from, found, ref.Tag, stored.Digest)
-	if errors.Is(err, registry.ErrConflict) {
-		return nil // somebody pointed the tag elsewhere meanwhile, and it is theirs now
-	}
-	if errors.Is(err, fault.TagImmutable) {
+	switch {
+	case errors.Is(err, fault.TagImmutable):
 		kept, err = stored.Digest, nil // the repository says that its tags stay, so the stored one does
+	case errors.Is(err, registry.ErrConflict):
+		return nil // somebody set or removed the tag while the upstream answered, and it is the repository's
 	}
 	if err != nil || ref.Tag == "" {
 		return err
@@ -227,14 +227,17 @@ func (c *Cache) fetchManifest(ctx context.Context, at Endpoint, from origin, ref
 		want = oci.FromBytes(found.Body)
 	}
 	if !want.Matches(found.Body) {
-		return Found{}, fault.New(fault.UpstreamUnavailable, "The upstream registry %s sent a manifest for %s that is not %s", at.URL, ref, want)
+		return Found{}, fault.Wrap(fault.UpstreamUnavailable, errUnusable, "The upstream registry %s sent a manifest for %s that is not %s", at.URL, ref, want)
 	}
 	found.Digest = want
 	return found, nil
 }
 
-// keep stores a manifest under a tag, or under none, in a repository that is made when it is needed. It answers
-// registry.ErrConflict, and stores nothing, when the tag is not where it was any more.
+// errUnusable is behind the fault of a manifest that came and is none.
+var errUnusable = errors.New("it cannot be stored")
+
+// keep stores a manifest in a repository that is made when it is needed: under no tag, or under one that must name was
+// still, or nothing where was is empty. Otherwise it answers registry.ErrConflict.
 func (c *Cache) keep(ctx context.Context, from origin, found Found, tag string, was oci.Digest) error {
 	push := registry.Push{
 		Repository: from.repository, Manifest: found.Body, MediaType: found.MediaType, Digest: found.Digest, Source: event.PullThrough,
@@ -251,7 +254,7 @@ func (c *Cache) keep(ctx context.Context, from origin, found Found, tag string, 
 	}
 	for _, code := range []fault.Code{fault.ManifestInvalid, fault.ManifestNotJSON, fault.ManifestTooLarge, fault.ManifestTypeUnsupported} {
 		if errors.Is(err, code) {
-			return fault.Wrap(fault.UpstreamUnavailable, err, "The upstream registry %s sent a manifest that cannot be stored: %v", from.rule.Upstream, err)
+			return fault.Wrap(fault.UpstreamUnavailable, errUnusable, "The upstream registry %s sent a manifest that cannot be stored: %v", from.rule.Upstream, err)
 		}
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -75,7 +76,13 @@ func (c *Cache) importReferrers(ctx context.Context, at Endpoint, from origin, s
 	}
 	for _, d := range list[:min(len(list), maxReferrers)] {
 		ref := oci.Reference{Digest: d.Digest}
-		if err := c.importImage(ctx, at, from, ref); err != nil && !absent(err) {
+		err := c.importImage(ctx, at, from, ref)
+		if errors.Is(err, errUnusable) { // who pushed it there is not to hide all others here
+			c.log.LogAttrs(ctx, slog.LevelWarn, "a referrer did not come from upstream", slog.String("repository", from.repository),
+				slog.String("upstream", from.rule.Upstream), slog.String("digest", d.Digest.String()), slog.Any("error", err))
+			continue
+		}
+		if err != nil && !absent(err) {
 			return err
 		}
 	}

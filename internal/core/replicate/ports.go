@@ -76,6 +76,8 @@ type Settlement struct {
 	SubFailures []string // failure codes of an index's images
 	Attempts    int
 	DueAt       time.Time // of InProgress: when to try again
+	// Incomplete is an image that is InProgress because parts of it are not here yet. Backfills do not wait for it.
+	Incomplete bool
 	Now         time.Time
 }
 

@@ -23,6 +23,7 @@ const (
 	CodeTagImmutable = "ImageTagAlreadyExists"
 	CodeImageGone    = "ImageNotFound"
 	CodeArchived     = "ImageArchived"
+	CodeIncomplete   = "ImageIncomplete" // of a backfill's: parts of the image are not here
 )
 
 const (
@@ -31,6 +32,8 @@ const (
 	// Retries of one image, and of a destination that does not answer.
 	firstRetry, lastRetry = time.Second, 10 * time.Minute
 	firstRest, lastRest   = time.Second, time.Minute
+	// lastLook is how seldom an image is looked at in the end whose parts do not come.
+	lastLook = time.Hour
 	// maxDepth bounds how deep indexes in indexes, or referrers of referrers, are followed.
 	maxDepth = 16
 )
@@ -82,6 +85,10 @@ func (s *Service) renew(ctx context.Context, row Row) {
 // errGone says that there is no image to send any more.
 var errGone = errors.New("the image is gone")
 
+// errIncomplete says that a part of the image is not here: of those in a copy of an upstream registry's repository only
+// what somebody pulled is.
+var errIncomplete = errors.New("it is not here, and is waited for")
+
 // settle records what came of an attempt.
 func (s *Service) settle(ctx context.Context, sent *shipment, err error) error {
 	now, row := s.Now(), sent.row
@@ -98,13 +105,17 @@ func (s *Service) settle(ctx context.Context, sent *shipment, err error) error {
 		o.Status, o.FailureCode, o.SubFailures = Failed, refused.Code, sent.subFailures
 	case sent.stopped: // another goes on at once
 		o.Status, o.Attempts, o.DueAt = InProgress, row.Attempts, now
+	case errors.Is(err, errIncomplete):
+		o.Status, o.Attempts, o.DueAt = InProgress, row.Attempts+1, now.Add(event.Backoff(row.Attempts, firstRetry, lastLook))
+		o.Incomplete, o.FailureCode = true, CodeIncomplete
 	default:
 		o.Status, o.Attempts, o.DueAt = InProgress, row.Attempts+1, now.Add(event.Backoff(row.Attempts, firstRetry, lastRetry))
 	}
 	if sent.asked && !sent.stopped {
 		s.rests.note(row.Destination, sent.away, now)
 	}
-	if err != nil && s.Report != nil && !sent.stopped {
+	said := o.Incomplete && row.Attempts > 0 // once is enough: it is how such images are
+	if err != nil && s.Report != nil && !sent.stopped && !said {
 		s.Report(ctx, row, err)
 	}
 	if err := s.Store.Settle(ctx, row, o); err != nil {
@@ -156,6 +167,7 @@ func (p *shipment) run(ctx context.Context) error {
 		return &Refused{CodeNoRule, "no rule of the replication configuration names the destination any more"}
 	}
 	if p.remote = p.Remotes[p.row.Destination]; p.remote == nil {
+		p.asked, p.away = true, true // its images wait together
 		return fmt.Errorf("the configuration file does not name the destination %s any more", p.row.Destination)
 	}
 	if err := p.image(ctx, p.row.Digest, 0); err != nil {
@@ -170,6 +182,9 @@ func (p *shipment) image(ctx context.Context, d oci.Digest, depth int) error {
 		return &Refused{CodeTooDeep, "the image is an index of indexes too many"}
 	}
 	img, err := p.Database.Read().ManifestIn(ctx, p.row.Repository, oci.Reference{Digest: d})
+	if depth > 0 && errors.Is(err, registry.ErrNoRow) {
+		return fmt.Errorf("image %s: %w", d, errIncomplete)
+	}
 	if err != nil {
 		return fmt.Errorf("reading image %s: %w", d, err)
 	}
@@ -183,7 +198,9 @@ func (p *shipment) image(ctx context.Context, d oci.Digest, depth int) error {
 		return err
 	}
 	if lack.Image {
-		if err := p.parts(ctx, m, images, lack.Layers, depth); err != nil {
+		// What a destination says that it lacks is no reason to send it anything else.
+		lacking := slices.DeleteFunc(layers, func(l oci.Digest) bool { return !slices.Contains(lack.Layers, l) })
+		if err := p.parts(ctx, m, images, lacking, depth); err != nil {
 			return err
 		}
 	}
@@ -205,7 +222,8 @@ func parts(m oci.Manifest) (images, layers []oci.Digest) {
 			layers = append(layers, c.Digest)
 		}
 	}
-	return images, layers
+	slices.Sort(layers)
+	return images, slices.Compact(layers)
 }
 
 // parts sends what an image needs to be there first.
@@ -238,6 +256,9 @@ func (p *shipment) parts(ctx context.Context, m oci.Manifest, images, layers []o
 func (p *shipment) layer(ctx context.Context, d oci.Digest) error {
 	caller := identity.Service(p.Registry.ID(), "replication")
 	content, err := p.Registry.Layer(ctx, caller, p.row.Repository, d)
+	if errors.Is(err, fault.LayerNotFound) {
+		return fmt.Errorf("layer %s: %w", d, errIncomplete)
+	}
 	if err != nil {
 		return fmt.Errorf("reading layer %s: %w", d, err)
 	}

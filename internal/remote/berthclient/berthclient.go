@@ -35,7 +35,7 @@ const (
 	ecrPrefix   = "AmazonEC2ContainerRegistry_V20150921."
 
 	maxAnswer = 4 << 20
-	// answerWithin is how long a call that carries no layer may take.
+	// answerWithin is how long a call that carries no layer may take, and an answer once it has begun.
 	answerWithin = time.Minute
 	// stalled is how long a layer's bytes may stand still before the transfer is given up.
 	stalled = 2 * time.Minute
@@ -58,6 +58,8 @@ type Client struct {
 	http   *http.Client
 	signer *v4.Signer
 
+	answerWithin time.Duration
+
 	mu      sync.Mutex
 	token   string // base64, for Basic
 	expires time.Time
@@ -78,7 +80,7 @@ func New(c Config) *Client {
 	}
 	// A redirect would carry a signed request, or a layer, to somebody else.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{Config: c, signer: v4.NewSigner(), http: &http.Client{Transport: transport, CheckRedirect: stay}}
+	return &Client{Config: c, signer: v4.NewSigner(), answerWithin: answerWithin, http: &http.Client{Transport: transport, CheckRedirect: stay}}
 }
 
 // Close gives up idle connections.
@@ -126,14 +128,14 @@ func (c *Client) PutImage(ctx context.Context, img replicate.Image) ([]string, e
 		return nil, err
 	}
 	if out.ImageDigest != img.Digest {
-		return nil, fmt.Errorf("%s answers with the digest %q for %s", c.URL, out.ImageDigest, img.Digest)
+		return nil, fmt.Errorf("%s answers with the digest %q for %s", c.URL, short(out.ImageDigest.String()), img.Digest)
 	}
 	return out.DroppedTags, nil
 }
 
 // call makes one signed call of the AWS API.
 func (c *Client) call(ctx context.Context, target string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, c.answerWithin)
 	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -164,11 +166,14 @@ func (c *Client) call(ctx context.Context, target string, in, out any) error {
 }
 
 func (c *Client) do(req *http.Request) (status int, answer []byte, err error) {
-	res, err := c.http.Do(req)
+	ctx, cancel := context.WithCancel(req.Context())
+	defer cancel()
+	res, err := c.http.Do(req.WithContext(ctx))
 	if err != nil {
 		return 0, nil, err
 	}
 	defer res.Body.Close()
+	defer time.AfterFunc(c.answerWithin, cancel).Stop()
 	answer, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	return res.StatusCode, answer, err
 }
@@ -183,7 +188,7 @@ func refusal(status int, answer []byte) error {
 	if json.Unmarshal(answer, &e) != nil || e.Type == "" {
 		return fmt.Errorf("status %d, and no answer as a Berth gives", status)
 	}
-	err := &replicate.Refused{Code: strings.TrimSuffix(e.Type, "Exception"), Message: e.Message}
+	err := &replicate.Refused{Code: short(strings.TrimSuffix(e.Type, "Exception")), Message: short(e.Message)}
 	switch err.Code {
 	case "AccessDenied", "InvalidParameter", "LimitExceeded", "UnknownOperation", "UnsupportedOperation", "RequestEntityTooLarge", "Serialization":
 		return err
@@ -240,7 +245,16 @@ func message(answer []byte) string {
 	if json.Unmarshal(answer, &e) != nil || len(e.Errors) == 0 {
 		return "no answer as a registry gives"
 	}
-	return e.Errors[0].Code + ": " + e.Errors[0].Message
+	return short(e.Errors[0].Code + ": " + e.Errors[0].Message)
+}
+
+// short cuts words that are to stand in an error to what a sentence may have.
+func short(words string) string {
+	const most = 500
+	if len(words) <= most {
+		return words
+	}
+	return strings.ToValidUTF8(words[:most], "") + "…"
 }
 
 // watch ends a transfer whose bytes stand still.

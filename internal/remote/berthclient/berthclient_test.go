@@ -123,3 +123,42 @@ func TestLayersAndTheToken(t *testing.T) {
 		t.Error("500 is refused for good")
 	}
 }
+
+// TestAnswersThatNeverEnd has a destination take a layer and then answer without end: a sender is busy with it meanwhile.
+func TestAnswersThatNeverEnd(t *testing.T) {
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" {
+			_, _ = io.WriteString(w, `{"authorizationData":[{"authorizationToken":"QVdTOng=","expiresAt":9999999999.5}]}`)
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusInternalServerError)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	c.AnswerWithin(200 * time.Millisecond)
+	ended := make(chan error, 1)
+	go func() { ended <- c.PutLayer(t.Context(), "app", digest, 5, strings.NewReader("hello")) }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("an answer without end is none")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is waited for without end")
+	}
+}
+
+// TestLongWords keeps what a destination says out of logs and rows where it is no sentence any more.
+func TestLongWords(t *testing.T) {
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"__type":"`+strings.Repeat("x", 1<<20)+`","message":"`+strings.Repeat("y", 1<<20)+`"}`)
+	})
+	_, err := c.Prepare(t.Context(), "app", digest, nil)
+	if err == nil || len(err.Error()) > 2000 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+}

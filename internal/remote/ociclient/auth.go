@@ -118,9 +118,19 @@ func (c *Client) roundTrip(at pullthrough.Endpoint, req *http.Request) (*http.Re
 	req.Header.Set("User-Agent", "berth")
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, fault.Wrap(fault.UpstreamUnavailable, err, "The upstream registry %s cannot be reached", at.URL)
+		return nil, fault.Wrap(fault.UpstreamUnavailable, withoutQuery(err), "The upstream registry %s cannot be reached", at.URL)
 	}
 	return res, nil
+}
+
+// withoutQuery cuts what a log should not have from an error: where a registry sent us on, the query is a signature
+// that opens a bucket.
+func withoutQuery(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		place, _, _ := strings.Cut(e.URL, "?")
+		return &url.Error{Op: e.Op, URL: place, Err: e.Err}
+	}
+	return err
 }
 
 // accessKey is what AWS access key ids look like, and Berth's.

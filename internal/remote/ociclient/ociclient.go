@@ -7,8 +7,8 @@
 // how long a layer takes.
 //
 // Where a registry sends its clients on (a bucket, a token server) is the registry's to say, so an upstream is
-// trusted as far as the network goes, with these exceptions: nothing is asked at link-local addresses, where
-// clouds keep a machine's credentials, credentials stay with the host they are for and its token server, and
+// trusted as far as the network goes, with these exceptions: nothing is asked at addresses where clouds keep a
+// machine's credentials, link-local ones above all, credentials stay with the host they are for and its token server, and
 // what began over TLS goes on over TLS.
 package ociclient
 
@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,8 @@ const (
 	// longestPause is how long a layer's bytes may stand still.
 	longestPause = time.Minute
 	maxRedirects = 5
+	// maxHeader bounds an answer's header, which may stand in errors. Signed URLs are a few KiB.
+	maxHeader = 128 << 10
 )
 
 // accepted are the manifests that can be stored.
@@ -65,14 +68,15 @@ func New(c Config) *Client {
 	if c.Pause == 0 {
 		c.Pause = longestPause
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: refuseLinkLocal}
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: refuseMetadata}
 	return &Client{
 		now: c.Now, pause: c.Pause,
 		http: &http.Client{
 			Transport: &http.Transport{
 				Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
 				ResponseHeaderTimeout: headerTimeout, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 16, ForceAttemptHTTP2: true,
-				DisableCompression: true, // a digest is of the bytes as they are
+				DisableCompression:     true, // a digest is of the bytes as they are
+				MaxResponseHeaderBytes: maxHeader,
 			},
 			CheckRedirect: follow,
 		},
@@ -82,22 +86,35 @@ func New(c Config) *Client {
 // Close gives up connections that nobody uses.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// refuseLinkLocal looks at the address that a name came to, whoever named it.
-func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
+// metadata are where clouds keep a machine's credentials, other than link-local: Amazon's services at IPv6, Azure's
+// WireServer, Alibaba's metadata.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("168.63.129.16/32"), netip.MustParsePrefix("100.100.100.200/32"),
+}
+
+// refuseMetadata looks at the address that a name came to, whoever named it.
+func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
-	if err == nil && at.Addr().Unmap().IsLinkLocalUnicast() {
-		return fmt.Errorf("%s is link-local, where no registry is", address)
+	if err != nil {
+		return fmt.Errorf("%s is no address: %w", address, err)
+	}
+	ip := at.Addr().Unmap().WithZone("")
+	if ip.IsLinkLocalUnicast() || slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+		return fmt.Errorf("%s is where machines have their credentials from, and no registry is", address)
 	}
 	return nil
 }
 
-// follow keeps a redirect from leaving TLS. Go's client itself keeps the Authorization from other hosts.
+// follow keeps a redirect from leaving TLS, and the Authorization from other hosts: Go's client itself lets it go on to
+// subdomains and to other ports.
 func follow(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > maxRedirects:
 		return fmt.Errorf("more than %d redirects", maxRedirects)
 	case via[0].URL.Scheme == "https" && req.URL.Scheme != "https":
 		return errors.New("a redirect from https to " + req.URL.Scheme)
+	case req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme:
+		req.Header.Del("Authorization")
 	}
 	return nil
 }
@@ -195,17 +212,20 @@ func (c *Client) LayerSize(ctx context.Context, at pullthrough.Endpoint, reposit
 // Layer implements pullthrough.Upstream.
 func (c *Client) Layer(ctx context.Context, at pullthrough.Endpoint, repository string, d oci.Digest) (io.ReadCloser, int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	watch := time.AfterFunc(c.pause, cancel) // of what comes before the layer too: a challenge, a token
 	res, err := c.do(ctx, at, http.MethodGet, "/v2/"+repository+"/blobs/"+d.String(), pullScope(repository), nil)
 	if err != nil {
+		watch.Stop()
 		cancel()
 		return nil, 0, err
 	}
 	if res.StatusCode != http.StatusOK {
+		defer watch.Stop()
 		defer cancel()
 		defer drain(res)
 		return nil, 0, c.refused(at, res, fault.LayerNotFound)
 	}
-	return &layer{body: res.Body, cancel: cancel, pause: c.pause, watch: time.AfterFunc(c.pause, cancel)}, res.ContentLength, nil
+	return &layer{body: res.Body, cancel: cancel, pause: c.pause, watch: watch}, res.ContentLength, nil
 }
 
 // layer is a body whose bytes keep coming, or which ends with an error.
@@ -276,11 +296,11 @@ func (c *Client) refused(at pullthrough.Endpoint, res *http.Response, notThere f
 	case status == http.StatusNotFound && notThere != fault.UpstreamUnavailable:
 		return fault.New(notThere, "The upstream registry %s does not have it", at.URL)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return fault.New(fault.UpstreamDenied, "The upstream registry %s denies access: it answered %s", at.URL, res.Status)
+		return fault.New(fault.UpstreamDenied, "The upstream registry %s denies access: it answered %d %s", at.URL, status, http.StatusText(status))
 	case status == http.StatusTooManyRequests:
 		return fault.New(fault.UpstreamBusy, "The upstream registry %s has had too many requests", at.URL).With(fault.Wait{For: wait})
 	default:
-		f := fault.New(fault.UpstreamUnavailable, "The upstream registry %s answered %s", at.URL, res.Status)
+		f := fault.New(fault.UpstreamUnavailable, "The upstream registry %s answered %d %s", at.URL, status, http.StatusText(status))
 		if asked {
 			return f.With(fault.Wait{For: wait})
 		}

@@ -134,6 +134,14 @@ func TestWhereNothingIsAsked(t *testing.T) {
 			w.Header().Set("Location", "http://[::ffff:169.254.169.254]/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		},
+		"Amazon's, as IPv6": func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://[fd00:ec2::254]/latest/meta-data/")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		},
+		"Azure's": func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://168.63.129.16/machine/")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		},
 		"a token server there": func(w http.ResponseWriter) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="http://169.254.169.254/token"`)
 			w.WriteHeader(http.StatusUnauthorized)

@@ -122,8 +122,9 @@ func (s replications) Extend(ctx context.Context, id int64, until time.Time) err
 
 // Settle implements replicate.Store.
 func (s replications) Settle(ctx context.Context, r replicate.Row, o replicate.Settlement) error {
-	tags := "[]"
+	tags, code := "[]", o.FailureCode
 	if o.Status == replicate.InProgress {
+		code = ""
 		var err error
 		if tags, err = jsonText(slices.Concat([]string{}, r.Tags)); err != nil {
 			return err
@@ -133,7 +134,7 @@ func (s replications) Settle(ctx context.Context, r replicate.Row, o replicate.S
 		n, err := t.s.exec(ctx, `
 			UPDATE replications SET claimed_until = 0, status = $1, failure_code = $2, tags = $3, attempts = $4, due_at = $5
 			WHERE id = $6 AND version = $7`,
-			string(o.Status), o.FailureCode, tags, o.Attempts, micros(o.DueAt), r.ID, r.Version)
+			string(o.Status), code, tags, o.Attempts, micros(o.DueAt), r.ID, r.Version)
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,12 @@ func (s replications) Settle(ctx context.Context, r replicate.Row, o replicate.S
 			_, err := t.s.exec(ctx, `UPDATE replications SET claimed_until = 0, due_at = $1 WHERE id = $2`, micros(o.Now), r.ID)
 			return err
 		}
-		if o.Status == replicate.InProgress {
+		switch {
+		case o.Incomplete:
+			failed := o
+			failed.Status = replicate.Failed
+			return t.settleBackfills(ctx, r, failed)
+		case o.Status == replicate.InProgress:
 			return nil
 		}
 		return t.settleBackfills(ctx, r, o)
