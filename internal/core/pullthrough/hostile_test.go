@@ -25,6 +25,15 @@ func TestAPushWhileTheTagIsFetched(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		mine := digestOf(t, b.upstream.image("mine"))
 		manifest := b.pull(here, tagged("mine")).Manifest
+		m, err := oci.ParseManifest("", manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range m.Blobs() { // a push needs them here
+			if _, err := b.read(t.Context(), l.Digest, 0, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
 		b.upstream.image("old")
 		b.pull(here, tagged("old"))
 		b.upstream.image("old") // a newer one, which is to be fetched
