@@ -19,7 +19,7 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 		if err := metadb.MigrateTo(t.Context(), o.raw, engine, 1); err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range strings.Split(oldContent(), ";\n") {
+		for text := range strings.SplitSeq(oldContent(), ";\n") {
 			if engine == "sqlite" {
 				text = strings.NewReplacer("OVERRIDING SYSTEM VALUE", "", "BYTEA", "BLOB").Replace(text)
 			}
