@@ -78,7 +78,7 @@ type Settlement struct {
 	DueAt       time.Time // of InProgress: when to try again
 	// Incomplete is an image that is InProgress because parts of it are not here yet. Backfills do not wait for it.
 	Incomplete bool
-	Now         time.Time
+	Now        time.Time
 }
 
 // Remote is a destination. An error that is no [Refused] may pass: the attempt is made again.
