@@ -31,8 +31,9 @@ func (a *App) jobs() []jobs.Job {
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
 	return map[string]event.Handler{
-		"lifecycle":   a.lifecycle,
-		"signing":     a.signer,
-		"replication": a.replication,
+		"lifecycle":    a.lifecycle,
+		"signing":      a.signer,
+		"replication":  a.replication,
+		"pull-through": a.caches,
 	}
 }

@@ -68,7 +68,7 @@ func TestASlowReaderKeepsNoSpool(t *testing.T) {
 		if _, err := io.ReadFull(slow, all[20:]); err != nil || oci.FromBytes(all) != layer {
 			t.Errorf("the slow reader has something else: %v", err)
 		}
-		if n, err := slow.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // as it comes
+		if n, err := slow.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 			t.Errorf("after the end: %d bytes, %v", n, err)
 		}
 	})

@@ -82,6 +82,8 @@ type Store interface {
 	Checked(ctx context.Context, repository, name string) (Check, error)
 	// SetChecked remembers it. A repository that is not there is no error.
 	SetChecked(ctx context.Context, repository, name string, c Check) error
+	// ForgetChecks removes those of names that are neither a tag nor an image of the repository any more.
+	ForgetChecks(ctx context.Context, repositoryID int64, names []string) error
 }
 
 // Spool keeps the bytes of a layer while they arrive, for all who read along. It is written by one and read by

@@ -47,7 +47,7 @@ func TestSlowBeforeALayer(t *testing.T) {
 			_, _ = io.WriteString(w, " ")
 			_ = http.NewResponseController(w).Flush()
 			select {
-			case <-time.After(10 * time.Millisecond): //nolint:forbidigo // the pace of what is tested
+			case <-time.After(10 * time.Millisecond):
 			case <-r.Context().Done():
 			}
 		}

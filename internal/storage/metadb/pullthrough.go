@@ -102,3 +102,22 @@ func (p pullThrough) SetChecked(ctx context.Context, repository, name string, c 
 		return err
 	})
 }
+
+// ForgetChecks implements pullthrough.Store. Most repositories are no copies, so it looks before it writes.
+func (p pullThrough) ForgetChecks(ctx context.Context, repositoryID int64, names []string) error {
+	gone, err := jsonText(names)
+	if err != nil {
+		return err
+	}
+	const checks = `FROM pull_through_checks WHERE repository_id = $1 AND name IN (SELECT value FROM texts($2))`
+	there, err := exists(ctx, p.db.read.s, `SELECT 1 `+checks+` LIMIT 1`, repositoryID, gone)
+	if err != nil || !there {
+		return err
+	}
+	return p.db.engine.update(ctx, func(t tx) error {
+		_, err := t.s.exec(ctx, `DELETE `+checks+`
+			AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.repository_id = $1 AND tags.name = pull_through_checks.name)
+			AND NOT EXISTS (SELECT 1 FROM images WHERE images.repository_id = $1 AND images.digest = pull_through_checks.name)`, repositoryID, gone)
+		return err
+	})
+}
