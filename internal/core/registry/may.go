@@ -19,9 +19,6 @@ func (r *Registry) May(_ context.Context, caller identity.Caller, action policy.
 	return r.onRepository(caller, repository, action)
 }
 
-// MatchWildcard matches the whole of s, letter by letter but for *, which stands for any run of characters.
-func MatchWildcard(pattern, s string) bool { return matchWildcard(pattern, s) }
-
 // tagsStayed holds a push to its condition (Push.TagsFrom), in the transaction that moves the tags.
 func (r *Registry) tagsStayed(ctx context.Context, tx Tx, repo Repository, p Push) error {
 	if p.TagsFrom == nil {

@@ -58,7 +58,7 @@ func checkMutability(m Mutability, exclusions []string) error {
 
 // TagMovable tells whether a tag that is set may be pointed to another image.
 func (r Repository) TagMovable(tag string) bool {
-	excluded := slices.ContainsFunc(r.Exclusions, func(filter string) bool { return matchWildcard(filter, tag) })
+	excluded := slices.ContainsFunc(r.Exclusions, func(filter string) bool { return MatchWildcard(filter, tag) })
 	switch r.Mutability {
 	case Immutable:
 		return false
@@ -71,8 +71,8 @@ func (r Repository) TagMovable(tag string) bool {
 	}
 }
 
-// matchWildcard matches the whole of s, letter by letter but for *, which stands for any run of characters.
-func matchWildcard(pattern, s string) bool {
+// MatchWildcard matches the whole of s, letter by letter but for *, which stands for any run of characters.
+func MatchWildcard(pattern, s string) bool {
 	parts := strings.Split(pattern, "*")
 	if len(parts) == 1 {
 		return pattern == s

@@ -122,7 +122,7 @@ func (s Scanning) Of(repo Repository) RepositoryScanning {
 func matchingFilters(filters []string, repository string) []string {
 	var matching []string
 	for _, f := range filters {
-		if !strings.Contains(f, "*") && strings.Contains(repository, f) || matchWildcard(f, repository) {
+		if !strings.Contains(f, "*") && strings.Contains(repository, f) || MatchWildcard(f, repository) {
 			matching = append(matching, f)
 		}
 	}
