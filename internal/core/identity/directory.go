@@ -162,6 +162,21 @@ func (d *Directory) TokenKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
+// TokenKey is a secret that all replicas share. What is sealed or signed under it names it by its id.
+type TokenKey struct {
+	ID     uint32
+	Secret []byte // 32 bytes
+}
+
+// TokenKeys are the secrets that tokens, links and sessions may hang on, the one for new ones first.
+func (d *Directory) TokenKeys(ctx context.Context) ([]TokenKey, error) {
+	secret, err := d.TokenKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []TokenKey{{Secret: secret}}, nil
+}
+
 func (d *Directory) remember(key AccessKey, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
