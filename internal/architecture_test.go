@@ -29,6 +29,7 @@ var house = rules{
 		{"internal/core/event", words},
 		{"internal/core/identity", words},
 		{"internal/core/policy", words},
+		{"internal/core/access", slices.Concat(words, people)},
 		{"internal/core/registry", slices.Concat(words, people)},
 		{"internal/core", slices.Concat(words, people, []string{"internal/core/registry"})}, // never each other
 		{"internal/api", []string{

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/config"
+	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
@@ -50,6 +51,7 @@ type App struct {
 	database  *metadb.DB
 	blobs     blob.Store
 	registry  *registry.Registry
+	access    *access.Service
 	lifecycle *lifecycle.Service
 	master    identity.MasterKey
 	signer    *signing.Signer
@@ -130,8 +132,12 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if err := a.checkBlobs(ctx); err != nil {
 		return nil, err
 	}
+	a.access = access.New(access.Config{
+		Store: a.database.Access(), Directory: directory, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+	})
 	a.registry = registry.New(registry.Config{
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+		Access:        a.access,
 		Notify:        a.outbox.Ring,
 		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/berth"
 	"github.com/hoopstat-haus/berth/internal/api/distribution"
 	"github.com/hoopstat-haus/berth/internal/api/ecr"
+	"github.com/hoopstat-haus/berth/internal/api/iam"
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/api/ops"
 	"github.com/hoopstat-haus/berth/internal/api/sts"
@@ -74,7 +75,8 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 				Tokens: auth, Links: auth, Redirect: a.redirects(),
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
-			sts.Service(),
+			sts.New(a.access),
+			iam.New(a.access),
 			berth.New(a.registry, a.signer, a.caches),
 		},
 	})

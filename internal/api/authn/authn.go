@@ -15,7 +15,9 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -61,7 +63,23 @@ func (a *Authenticator) SigV4(r *http.Request, body []byte, service string) (ide
 	if err := a.verifier.Verify(r, q, key.Secret, body); err != nil {
 		return identity.Caller{}, err
 	}
-	return key.Principal, nil
+	return from(r, key.Principal), nil
+}
+
+// from adds where the request came from.
+func from(r *http.Request, c identity.Caller) identity.Caller {
+	c.Origin = Origin(r)
+	return c
+}
+
+// Origin tells where a request came from and how. What a proxy in front says of it has been put in its place before
+// (middleware).
+func Origin(r *http.Request) identity.Origin {
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		address = r.RemoteAddr
+	}
+	return identity.Origin{Address: address, Secure: r.TLS != nil || r.URL != nil && r.URL.Scheme == "https", UserAgent: r.UserAgent()}
 }
 
 // Screen refuses an AWS request for what can be known without its body: no credentials, an unknown key, a
@@ -83,15 +101,27 @@ func (a *Authenticator) claim(r *http.Request, service string) (*sigv4.Request, 
 	if err := q.CheckService(service); err != nil {
 		return nil, identity.AccessKey{}, err
 	}
-	key, err := a.directory.AccessKey(r.Context(), q.AccessKeyID)
+	key, err := a.key(r.Context(), q)
 	if err != nil {
 		return nil, identity.AccessKey{}, err
 	}
-	if q.SessionToken != "" {
-		return nil, identity.AccessKey{}, fault.New(fault.AccessKeyUnknown,
-			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", key.ID)
-	}
 	return q, key, nil
+}
+
+// key finds the access key that a request names: a temporary one by its session token.
+func (a *Authenticator) key(ctx context.Context, q *sigv4.Request) (identity.AccessKey, error) {
+	if q.SessionToken == "" {
+		return a.directory.AccessKey(ctx, q.AccessKeyID)
+	}
+	key, err := a.directory.SessionKey(ctx, q.AccessKeyID, q.SessionToken)
+	if !errors.Is(err, fault.AccessKeyUnknown) {
+		return key, err
+	}
+	if _, lasting := a.directory.AccessKey(ctx, q.AccessKeyID); lasting == nil {
+		return identity.AccessKey{}, fault.New(fault.AccessKeyUnknown,
+			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", q.AccessKeyID)
+	}
+	return identity.AccessKey{}, err
 }
 
 // derived gives the keys for tokens and links, deriving them when they are first needed.

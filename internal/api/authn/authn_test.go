@@ -152,7 +152,7 @@ func TestTokenStandsForItsCaller(t *testing.T) {
 		}},
 	} {
 		got, err := h.b.Basic(r)
-		if diff := cmp.Diff(h.root.Principal, got); diff != "" || err != nil {
+		if diff := cmp.Diff(h.root.Principal, got, anywhere()); diff != "" || err != nil {
 			t.Errorf("Basic, %s: error %v, caller (-want +got):\n%s", name, err, diff)
 		}
 	}
@@ -268,7 +268,7 @@ func TestSigV4(t *testing.T) {
 	body := []byte("{}")
 	good := aws.Credentials{AccessKeyID: h.root.ID, SecretAccessKey: h.root.Secret}
 	got, err := h.a.SigV4(sign(t, body, good, "ecr", h.now()), body, "ecr")
-	if diff := cmp.Diff(h.root.Principal, got); diff != "" || err != nil {
+	if diff := cmp.Diff(h.root.Principal, got, anywhere()); diff != "" || err != nil {
 		t.Fatalf("SigV4: error %v, caller (-want +got):\n%s", err, diff)
 	}
 
@@ -406,4 +406,13 @@ func BenchmarkSigV4(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func (m *memory) PrincipalARN(context.Context, string) (string, error) {
+	return "", identity.ErrNotFound
+}
+
+// anywhere takes callers for equal wherever their requests came from.
+func anywhere() cmp.Option {
+	return cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Origin" }, cmp.Ignore())
 }

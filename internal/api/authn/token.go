@@ -22,8 +22,10 @@ const (
 	// tokenPrefix lets people, and scanners for leaked secrets, recognise a token.
 	tokenPrefix  = "berth_"
 	tokenVersion = 1
-	// maxTokenBytes bounds what is decoded; our tokens have about 90.
-	maxTokenBytes = 4096
+	// sessionTokenVersion is a token for a session, which it carries with it: there is no other record of that.
+	sessionTokenVersion = 2
+	// maxTokenBytes bounds what is decoded; our tokens have about 90, and those of sessions up to identity.MaxSession more.
+	maxTokenBytes = 8192
 )
 
 // IssueToken makes the password of an authorization token that stands for the caller. It holds no colon and
@@ -39,8 +41,22 @@ func (a *Authenticator) IssueToken(ctx context.Context, caller identity.Caller) 
 	// Whole seconds are what the token carries, so they are what the client is told.
 	expires = a.now().Add(TokenLifetime).UTC().Truncate(time.Second)
 	plain := []byte{tokenVersion}
+	var session []byte
+	if caller.Session != nil {
+		plain[0] = sessionTokenVersion
+		if session, err = a.directory.SealSession(ctx, caller); err != nil {
+			return "", time.Time{}, err
+		}
+		if end := caller.Session.Expires.UTC().Truncate(time.Second); end.Before(expires) {
+			expires = end
+		}
+	}
 	plain = binary.BigEndian.AppendUint64(plain, uint64(expires.Unix()))
+	if session != nil {
+		plain = append(plain, byte(len(caller.AccessKeyID)))
+	}
 	plain = append(plain, caller.AccessKeyID...)
+	plain = append(plain, session...)
 	sealed := k.tokens.Seal(nil, nil, plain, []byte(tokenPrefix))
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
 }
@@ -53,7 +69,11 @@ func (a *Authenticator) Basic(r *http.Request) (identity.Caller, error) {
 	if err != nil {
 		return identity.Caller{}, err
 	}
-	return a.token(r.Context(), password)
+	caller, err := a.token(r.Context(), password)
+	if err != nil {
+		return identity.Caller{}, err
+	}
+	return from(r, caller), nil
 }
 
 // basicPassword reads the password from the Authorization header.
@@ -99,18 +119,23 @@ func (a *Authenticator) token(ctx context.Context, password string) (identity.Ca
 	if err != nil {
 		return identity.Caller{}, err
 	}
-	keyID, expires, ok := k.openToken(password)
+	t, ok := k.openToken(password)
 	if !ok {
 		return identity.Caller{}, fault.New(fault.TokenInvalid,
 			"Your authorization token is not one that this registry issued. Reauthenticate and try again.")
 	}
-	if !a.now().Before(expires) {
+	if !a.now().Before(t.expires) {
 		return identity.Caller{}, fault.New(fault.TokenExpired, "Your authorization token has expired. Reauthenticate and try again.")
 	}
-	key, err := a.directory.AccessKey(ctx, keyID)
+	var key identity.AccessKey
+	if t.session != nil {
+		key, err = a.directory.SealedSession(ctx, t.keyID, t.session)
+	} else {
+		key, err = a.directory.AccessKey(ctx, t.keyID)
+	}
 	if errors.Is(err, fault.AccessKeyUnknown) {
 		return identity.Caller{}, fault.New(fault.AccessKeyUnknown,
-			"The access key %s, which your authorization token was issued to, is not active any more. Reauthenticate with another and try again.", keyID)
+			"The access key %s, which your authorization token was issued to, is not active any more. Reauthenticate with another and try again.", t.keyID)
 	}
 	if err != nil {
 		return identity.Caller{}, err
@@ -118,21 +143,42 @@ func (a *Authenticator) token(ctx context.Context, password string) (identity.Ca
 	return key.Principal, nil
 }
 
+// token is what a token carries.
+type token struct {
+	keyID   string
+	expires time.Time
+	session []byte // sealed; nil for a key that lasts
+}
+
 // openToken reads what a token carries, if it is one of ours.
-func (k *keys) openToken(password string) (keyID string, expires time.Time, ok bool) {
+func (k *keys) openToken(password string) (token, bool) {
 	encoded, ok := strings.CutPrefix(password, tokenPrefix)
 	if !ok {
-		return "", time.Time{}, false
+		return token{}, false
 	}
 	var space [256]byte
 	// Strict: a token has one spelling.
 	sealed, err := base64.RawURLEncoding.Strict().AppendDecode(space[:0], []byte(encoded))
 	if err != nil {
-		return "", time.Time{}, false
+		return token{}, false
 	}
 	plain, err := k.tokens.Open(nil, nil, sealed, []byte(tokenPrefix))
-	if err != nil || len(plain) <= 9 || plain[0] != tokenVersion {
-		return "", time.Time{}, false
+	if err != nil || len(plain) <= 9 {
+		return token{}, false
 	}
-	return string(plain[9:]), time.Unix(int64(binary.BigEndian.Uint64(plain[1:9])), 0), true
+	t := token{expires: time.Unix(int64(binary.BigEndian.Uint64(plain[1:9])), 0)}
+	rest := plain[9:]
+	switch plain[0] {
+	case tokenVersion:
+		t.keyID = string(rest)
+		return t, true
+	case sessionTokenVersion:
+		n := int(rest[0])
+		if len(rest) <= 1+n {
+			return token{}, false
+		}
+		t.keyID, t.session = string(rest[1:1+n]), rest[1+n:]
+		return t, true
+	}
+	return token{}, false
 }

@@ -38,6 +38,14 @@ type Directory struct {
 	mu       sync.RWMutex
 	keys     map[string]cachedKey // guarded by mu
 	tokenKey []byte               // guarded by mu; nil until it was needed
+	arns     map[string]cachedARN // of principals, by unique id; guarded by mu
+
+	sessions sync.Map // token key id -> *sessionKeys
+}
+
+type cachedARN struct {
+	arn   string
+	until time.Time
 }
 
 type cachedKey struct {
@@ -63,6 +71,7 @@ func NewDirectory(cfg Config) *Directory {
 		now:     cfg.Now,
 		rand:    cfg.Rand,
 		keys:    map[string]cachedKey{},
+		arns:    map[string]cachedARN{},
 	}
 	if d.rand == nil {
 		d.rand = rand.Reader
@@ -92,7 +101,7 @@ func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool
 		// Somebody switched them off on purpose: making another would undo that.
 		return AccessKey{}, false, fault.New(fault.AccessKeyUnknown, "the account %s has root access keys, and none of them is active", d.account)
 	}
-	key, err = d.newRootKey()
+	key, err = d.newKey(Caller{Account: d.account, ARN: rootARN(d.account), UserID: d.account, Root: true})
 	if err != nil {
 		return AccessKey{}, false, err
 	}
@@ -192,6 +201,46 @@ func (d *Directory) forget(id string) {
 	delete(d.keys, id)
 }
 
+// Forget drops what is remembered of keys and principals, after somebody changed them here.
+func (d *Directory) Forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.keys)
+	clear(d.arns)
+}
+
+// principalARN gives the ARN of the user or role with a unique id, or answers ErrNotFound.
+func (d *Directory) principalARN(ctx context.Context, id string) (string, error) {
+	now := d.now()
+	d.mu.RLock()
+	cached, ok := d.arns[id]
+	d.mu.RUnlock()
+	if ok && now.Before(cached.until) {
+		return cached.arn, nil
+	}
+	arn, err := d.store.PrincipalARN(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.arns) >= maxCachedKeys {
+		clear(d.arns)
+	}
+	d.arns[id] = cachedARN{arn: arn, until: now.Add(keyCacheFor)}
+	return arn, nil
+}
+
+// NewKey makes an access key for a user, and its sealed form. It stores nothing.
+func (d *Directory) NewKey(user Caller) (AccessKey, SealedKey, error) {
+	key, err := d.newKey(user)
+	if err != nil {
+		return AccessKey{}, SealedKey{}, err
+	}
+	sealed, err := d.seal(key)
+	return key, sealed, err
+}
+
 func (d *Directory) open(s SealedKey) (AccessKey, error) {
 	secret, err := d.master.Open(accessKeyName(s.ID), s.SealedSecret)
 	if err != nil {
@@ -213,11 +262,22 @@ func (d *Directory) open(s SealedKey) (AccessKey, error) {
 }
 
 func (d *Directory) insert(ctx context.Context, key AccessKey) error {
+	sealed, err := d.seal(key)
+	if err != nil {
+		return err
+	}
+	if err := d.store.InsertAccessKey(ctx, sealed); err != nil {
+		return fmt.Errorf("storing access key %s: %w", key.ID, err)
+	}
+	return nil
+}
+
+func (d *Directory) seal(key AccessKey) (SealedKey, error) {
 	sealed, err := d.master.Seal(accessKeyName(key.ID), []byte(key.Secret))
 	if err != nil {
-		return fmt.Errorf("sealing access key %s: %w", key.ID, err)
+		return SealedKey{}, fmt.Errorf("sealing access key %s: %w", key.ID, err)
 	}
-	err = d.store.InsertAccessKey(ctx, SealedKey{
+	return SealedKey{
 		ID:           key.ID,
 		SealedSecret: sealed,
 		PrincipalARN: key.Principal.ARN,
@@ -225,31 +285,21 @@ func (d *Directory) insert(ctx context.Context, key AccessKey) error {
 		Root:         key.Principal.Root,
 		CreatedAt:    key.CreatedAt,
 		Active:       key.Active,
-	})
-	if err != nil {
-		return fmt.Errorf("storing access key %s: %w", key.ID, err)
-	}
-	return nil
+	}, nil
 }
 
-// newRootKey makes a key that looks like AWS's: an id of AKIA and 16 characters of base32, and a secret of
+// newKey makes a key that looks like AWS's: an id of AKIA and 16 characters of base32, and a secret of
 // 40 characters.
-func (d *Directory) newRootKey() (AccessKey, error) {
+func (d *Directory) newKey(principal Caller) (AccessKey, error) {
 	var random [10 + 30]byte
 	if _, err := io.ReadFull(d.rand, random[:]); err != nil {
 		return AccessKey{}, fmt.Errorf("making an access key: %w", err)
 	}
-	id := "AKIA" + base32.StdEncoding.EncodeToString(random[:10])
+	principal.AccessKeyID = "AKIA" + base32.StdEncoding.EncodeToString(random[:10])
 	return AccessKey{
-		ID:     id,
-		Secret: base64.RawStdEncoding.EncodeToString(random[10:]),
-		Principal: Caller{
-			Account:     d.account,
-			ARN:         rootARN(d.account),
-			UserID:      d.account,
-			AccessKeyID: id,
-			Root:        true,
-		},
+		ID:        principal.AccessKeyID,
+		Secret:    base64.RawStdEncoding.EncodeToString(random[10:]),
+		Principal: principal,
 		CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 		Active:    true,
 	}, nil

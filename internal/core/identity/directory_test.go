@@ -307,3 +307,7 @@ func TestAnotherAccountsRegistryIsRefused(t *testing.T) {
 		t.Errorf("EnsureRoot as another account: %v, want an error that names the account it has", err)
 	}
 }
+
+func (m *memory) PrincipalARN(context.Context, string) (string, error) {
+	return "", identity.ErrNotFound
+}

@@ -84,3 +84,13 @@ type Match struct {
 	Statement int    // the first is 1
 	Sid       string // may be empty
 }
+
+// Request is what somebody asks to do, with the resource's side of it. The asker's own policies join it where principals
+// are kept.
+type Request struct {
+	Action    Action
+	Resource  string    // an ARN, or AnyResource
+	Account   string    // that the resource belongs to
+	Resources []*Policy // the resource's policies
+	Context   Context   // the keys that are about the request and its resource; nil: none
+}
