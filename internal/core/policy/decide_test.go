@@ -163,3 +163,52 @@ func inWords(d policy.Decision) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// TestConditions goes through testdata/conditions.txt: after each condition block come what a request has, as in
+// [TestDecide], and whether it meets the conditions. Each is tried in an Allow and in a Deny, which seldom differ.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/conditions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var q policy.Question
+	tried := 0
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case line == "" || line[0] == '#':
+			continue
+		case line[0] == '"':
+			q = policy.Question{Asker: askers["eve"], Account: ours, Resource: policy.RepositoryARN("r", ours, "app")}
+			block := `","Resource":"*","Condition":{` + line + `}}`
+			addPolicy(t, &q, "identity/c", `[{"Effect":"Allow","Action":"ecr:PutImage`+block+`,{"Effect":"Deny","Action":"ecr:ListImages`+block+`]`)
+			continue
+		}
+		has, want, _ := strings.Cut(line, "->")
+		q.Context = contextOf(strings.Fields(has))
+		q.Action = policy.PutImage
+		allow := policy.Decide(q)
+		q.Action = policy.ListImages
+		deny := policy.Decide(q)
+		got := "unmet"
+		switch met := deny.Outcome == policy.ExplicitDeny; {
+		case met && allow.Outcome == policy.Allowed:
+			got = "met"
+		case met:
+			got = "met in Deny"
+		case allow.Outcome == policy.Allowed:
+			got = "met in Allow"
+		}
+		if len(allow.MissingKeys) > 0 {
+			got += " missing=" + strings.Join(allow.MissingKeys, ",")
+		}
+		if got != strings.TrimSpace(want) {
+			t.Errorf("%s: got %s", line, got)
+		}
+		tried++
+	}
+	if tried < 100 {
+		t.Errorf("tried %d", tried)
+	}
+}
