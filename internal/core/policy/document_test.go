@@ -36,7 +36,7 @@ func TestParseDocument(t *testing.T) {
     {"Sid": "new statement", "Effect": "Allow",
      "Principal": {"AWS": ["111122223333", "arn:aws:iam::111122223333:role/build/ci"], "Service": "lambda.amazonaws.com"},
      "Action": ["ecr:BatchGetImage", "ecr:Get*"],
-     "Condition": {"StringLike": {"aws:sourceArn": "arn:aws:lambda:*"}, "ForAnyValue:NumericLessThanIfExists": {"k": [1.50, true, "x"]}}},
+     "Condition": {"StringLike": {"aws:sourceArn": "arn:aws:lambda:*"}, "ForAnyValue:NumericLessThanIfExists": {"k": [1.50, "7"]}, "Bool": {"b": [true, "FALSE"]}}},
     {"Sid": "new statement", "Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "NotAction": "*", "NotResource": "arn:aws:ecr:us-east-1:111122223333:repository/*"}
   ]
 }`
@@ -53,7 +53,8 @@ func TestParseDocument(t *testing.T) {
 			Actions: []string{"ecr:BatchGetImage", "ecr:Get*"},
 			Conditions: []policy.Condition{
 				{Operator: "StringLike", Key: "aws:sourceArn", Values: []string{"arn:aws:lambda:*"}},
-				{Operator: "ForAnyValue:NumericLessThanIfExists", Key: "k", Values: []string{"1.50", "true", "x"}},
+				{Operator: "ForAnyValue:NumericLessThanIfExists", Key: "k", Values: []string{"1.50", "7"}},
+				{Operator: "Bool", Key: "b", Values: []string{"true", "FALSE"}},
 			},
 		},
 		{
@@ -179,7 +180,8 @@ func TestDeniesOutright(t *testing.T) {
 		{[]string{`Action="*"`, `Principal={"AWS":"444455556666"}`}, ci, false},
 		{[]string{`Action="*"`, `Principal={"AWS":"arn:aws:iam::111122223333:role/build/ci"}`}, session, true},
 		{[]string{`Action="*"`, `Principal={"Service":"lambda.amazonaws.com"}`}, ci, false},
-		{[]string{`Action="*"`, `Principal=`, `NotPrincipal={"AWS":"arn:aws:iam::111122223333:role/build/ci"}`}, session, false},
+		{[]string{`Action="*"`, `Principal=`, `NotPrincipal={"AWS":"arn:aws:iam::111122223333:role/build/ci"}`}, session, true}, // IAM wants both
+		{[]string{`Action="*"`, `Principal=`, `NotPrincipal={"AWS":["arn:aws:iam::111122223333:role/build/ci","arn:aws:sts::111122223333:assumed-role/ci/run-17"]}`}, session, false},
 		{[]string{`Action="*"`, `Principal=`, `NotPrincipal={"AWS":"arn:aws:iam::111122223333:role/build/ci"}`}, root, true},
 	} {
 		text := statement(c.members...)

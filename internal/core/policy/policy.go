@@ -89,9 +89,3 @@ const AnyResource = "*"
 func RepositoryARN(region, account, name string) string {
 	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", region, account, name)
 }
-
-// Denied words a refusal as AWS does, naming principal, action, resource and reason.
-func Denied(principal string, action Action, resource string) string {
-	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-		principal, action, resource, action)
-}

@@ -9,6 +9,9 @@ const (
 	ResourceBased       Kind = "resource-based policy"
 	PermissionsBoundary Kind = "permissions boundary"
 	SessionPolicy       Kind = "session policy"
+	// RoleTrust is the resource-based policy of a role. What lets somebody take a role on is asked of it first: see
+	// [Decide].
+	RoleTrust Kind = "role trust policy"
 )
 
 // Policy is a document made ready to decide by. It is immutable, and shared by many goroutines.
