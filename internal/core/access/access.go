@@ -83,8 +83,7 @@ func denied(caller identity.Caller, r policy.Request, d policy.Decision) error {
 	if caller.Anonymous() {
 		who = "anonymous"
 	}
-	_ = d
-	return fault.New(fault.AccessDenied, "%s", policy.Denied(who, r.Action, r.Resource))
+	return fault.New(fault.AccessDenied, "%s", d.Denied(who, r.Action, r.Resource))
 }
 
 // authorize is Authorize for the operations of this room, about its own entities.
