@@ -98,7 +98,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			aws.ServeHTTP(w, r)
 		}
 	})
-	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now}), nil
+	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies}), nil
 }
 
 func (a *App) redirects() bool { return a.cfg.Delivery == config.Redirect }
