@@ -64,7 +64,7 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 // handler puts the faces together. Paths under /v2 go to the registry face as they came: an http.ServeMux
 // would clean them by redirecting.
 func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
-	auth := named{authn.New(authn.Config{Directory: directory, Now: a.deps.Now})}
+	auth := named{authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now}))}
 	aws, err := awswire.New(awswire.Config{
 		Authenticator: auth,
 		Logger:        a.deps.Logger,
@@ -132,11 +132,11 @@ func (a *App) checks() []ops.Check {
 
 // named is the authenticator that also tells the access log who signed an AWS request; the distribution face
 // tells it whose token it was.
-type named struct{ *authn.Authenticator }
+type named struct{ *authn.Guard }
 
 // SigV4 recognises the signer of an AWS request.
 func (n named) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
-	c, err := n.Authenticator.SigV4(r, body, service)
+	c, err := n.Guard.SigV4(r, body, service)
 	if err == nil {
 		middleware.NotePrincipal(r.Context(), c.ARN)
 	}
