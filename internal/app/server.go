@@ -75,7 +75,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
 			sts.Service(),
-			berth.New(a.registry, a.signer, a.caches),
+			berth.New(a.registry, a.signer, a.caches, directory),
 		},
 	})
 	if err != nil {

@@ -20,8 +20,7 @@ const (
 	TokenUser = "AWS"
 
 	// tokenPrefix lets people, and scanners for leaked secrets, recognise a token.
-	tokenPrefix  = "berth_"
-	tokenVersion = 1
+	tokenPrefix = "berth_"
 	// maxTokenBytes bounds what is decoded; our tokens have about 90.
 	maxTokenBytes = 4096
 )
@@ -32,17 +31,18 @@ func (a *Authenticator) IssueToken(ctx context.Context, caller identity.Caller) 
 	if caller.AccessKeyID == "" {
 		return "", time.Time{}, fault.New(fault.AccessDenied, "An authorization token is issued to the holder of an access key.")
 	}
-	k, err := a.derived(ctx)
+	k, err := a.newest(ctx)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	// Whole seconds are what the token carries, so they are what the client is told.
 	expires = a.now().Add(TokenLifetime).UTC().Truncate(time.Second)
-	plain := []byte{tokenVersion}
+	plain := []byte{k.version()}
 	plain = binary.BigEndian.AppendUint64(plain, uint64(expires.Unix()))
 	plain = append(plain, caller.AccessKeyID...)
-	sealed := k.tokens.Seal(nil, nil, plain, []byte(tokenPrefix))
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
+	prefix := k.tokenPrefix()
+	sealed := k.tokens.Seal(nil, nil, plain, []byte(prefix))
+	return prefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
 }
 
 // Basic establishes the caller of a registry request from its Authorization header. The faults are
@@ -95,11 +95,16 @@ func basicPassword(r *http.Request) (string, error) {
 
 // token checks an authorization token and finds whom it stands for.
 func (a *Authenticator) token(ctx context.Context, password string) (identity.Caller, error) {
-	k, err := a.derived(ctx)
-	if err != nil {
-		return identity.Caller{}, err
+	id, encoded, ok := splitToken(password)
+	var keyID string
+	var expires time.Time
+	if ok {
+		k, err := a.named(ctx, id)
+		if err != nil {
+			return identity.Caller{}, err
+		}
+		keyID, expires, ok = k.openToken(encoded)
 	}
-	keyID, expires, ok := k.openToken(password)
 	if !ok {
 		return identity.Caller{}, fault.New(fault.TokenInvalid,
 			"Your authorization token is not one that this registry issued. Reauthenticate and try again.")
@@ -118,10 +123,26 @@ func (a *Authenticator) token(ctx context.Context, password string) (identity.Ca
 	return key.Principal, nil
 }
 
-// openToken reads what a token carries, if it is one of ours.
-func (k *keys) openToken(password string) (keyID string, expires time.Time, ok bool) {
-	encoded, ok := strings.CutPrefix(password, tokenPrefix)
+// splitToken parts what a token names its key by from what is sealed under that key.
+//
+//	berth_<sealed>       version 1, under key 0
+//	berth_<id>.<sealed>  version 2, under any other
+func splitToken(password string) (id uint32, encoded string, ok bool) {
+	rest, ok := strings.CutPrefix(password, tokenPrefix)
 	if !ok {
+		return 0, "", false
+	}
+	text, encoded, named := strings.Cut(rest, ".")
+	if !named {
+		return 0, rest, true
+	}
+	id, ok = parseKeyID(text)
+	return id, encoded, ok
+}
+
+// openToken reads what a token carries, if it is one of ours. No key opens nothing.
+func (k *keys) openToken(encoded string) (keyID string, expires time.Time, ok bool) {
+	if k == nil {
 		return "", time.Time{}, false
 	}
 	var space [256]byte
@@ -130,8 +151,8 @@ func (k *keys) openToken(password string) (keyID string, expires time.Time, ok b
 	if err != nil {
 		return "", time.Time{}, false
 	}
-	plain, err := k.tokens.Open(nil, nil, sealed, []byte(tokenPrefix))
-	if err != nil || len(plain) <= 9 || plain[0] != tokenVersion {
+	plain, err := k.tokens.Open(nil, nil, sealed, []byte(k.tokenPrefix()))
+	if err != nil || len(plain) <= 9 || plain[0] != k.version() {
 		return "", time.Time{}, false
 	}
 	return string(plain[9:]), time.Unix(int64(binary.BigEndian.Uint64(plain[1:9])), 0), true
