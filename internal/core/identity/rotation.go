@@ -213,13 +213,11 @@ func (d *Directory) sealedUses(ctx context.Context) ([]SealedUse, error) {
 	var uses []SealedUse
 	for header, n := range counts {
 		id, err := sealedUnder([]byte(header))
-		use := SealedUse{KeyID: id.String(), Rows: n}
 		if err != nil {
-			use.KeyID = "unreadable" // no such row was ever written by Berth
-		} else {
-			_, use.Known = state.find(id)
+			continue // not sealed: the layers' id rests with the secrets and is none
 		}
-		uses = append(uses, use)
+		_, known := state.find(id)
+		uses = append(uses, SealedUse{KeyID: id.String(), Rows: n, Known: known})
 	}
 	slices.SortFunc(uses, func(a, b SealedUse) int { return strings.Compare(a.KeyID, b.KeyID) })
 	return uses, nil
