@@ -20,7 +20,7 @@ const (
 	// resealBatch bounds a transaction.
 	resealBatch = 100
 	// maxAttempts bounds how often a change is tried again that another one was quicker than.
-	maxAttempts = 10
+	maxAttempts = 50
 )
 
 // errNoVault is what a Directory that was made for looking up alone answers.
