@@ -77,7 +77,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
-			berth.New(a.registry, a.signer, a.caches),
+			berth.New(a.registry, a.signer, a.caches, directory),
 		},
 	})
 	if err != nil {

@@ -187,6 +187,8 @@ func TestBadSettings(t *testing.T) {
 		{"BERTH_BLOB_DELIVERY=redirect", "BERTH_BLOB_DELIVERY: redirect needs a bucket"},
 		{"BERTH_BLOB_DELIVERY=pigeon", `BERTH_BLOB_DELIVERY: "pigeon" is not one of redirect, proxy`},
 		{"BERTH_MASTER_KEY=hunter2", "BERTH_MASTER_KEY: the master key is 64 hexadecimal digits"},
+		{"BERTH_MASTER_KEY=" + strings.Repeat("ab", 32) + ",hunter2", "BERTH_MASTER_KEY: the master key is 64 hexadecimal digits"},
+		{"BERTH_MASTER_KEY=" + strings.Repeat("ab", 32) + ",", "BERTH_MASTER_KEY: the master key is 64 hexadecimal digits"},
 		{"BERTH_MASTER_KEY_FILE=/k BERTH_MASTER_KEY=" + strings.Repeat("ab", 32), "BERTH_MASTER_KEY_FILE: has no effect beside BERTH_MASTER_KEY"},
 		{"BERTH_LOG_FORMAT=xml", `BERTH_LOG_FORMAT: "xml" is not one of text, json`},
 		{"BERTH_LOG_LEVEL=info+1", `BERTH_LOG_LEVEL: "info+1" is not a log level`},

@@ -167,12 +167,12 @@ func runOptions() []Option {
 		},
 		{
 			Name: "master-key-file", Computed: "master.key in the data directory, made at the first start",
-			Usage: "file with the key that secrets in the database are sealed under",
+			Usage: "file with the key that secrets in the database are sealed under, and below it older ones",
 			set:   path(func(c *Config) *string { return &c.MasterKeyFile }),
 		},
 		{
 			Name: "master-key", Computed: "from master-key-file", Secret: true, NoFile: true,
-			Usage: "the master key itself: 64 hexadecimal digits",
+			Usage: "the master key itself: 64 hexadecimal digits; older ones follow after commas",
 			set:   text(func(c *Config) *string { return &c.MasterKey }),
 		},
 		{

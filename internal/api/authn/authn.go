@@ -5,18 +5,13 @@
 // have issued; it is self-contained, so that every replica can check it. A download link carries a
 // signature of our own over its path and its end ([Authenticator.VerifyLink]), and stands for nobody.
 //
-// Tokens and links hang on the secret that all replicas share, [identity.Directory.TokenKey]. A token dies
-// with the access key it was issued to: the key is looked up each time.
+// Tokens and links hang on the secrets that all replicas share, [identity.Directory.TokenKeys], and name theirs. A token
+// dies with the access key it was issued to: the key is looked up each time.
 package authn
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -39,13 +34,7 @@ type Authenticator struct {
 	directory *identity.Directory
 	now       func() time.Time
 	verifier  sigv4.Verifier
-	keys      atomic.Pointer[keys] // nil until the first token or link
-}
-
-// keys are what is derived from the shared secret, one for each use.
-type keys struct {
-	tokens cipher.AEAD // AES-256-GCM with random nonces
-	links  []byte      // for HMAC-SHA256
+	keys      atomic.Pointer[map[uint32]*keys] // by id; nil until the first token or link
 }
 
 // New makes an Authenticator.
@@ -122,34 +111,4 @@ func (a *Authenticator) key(ctx context.Context, q *sigv4.Request) (identity.Acc
 			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", q.AccessKeyID)
 	}
 	return identity.AccessKey{}, err
-}
-
-// derived gives the keys for tokens and links, deriving them when they are first needed.
-func (a *Authenticator) derived(ctx context.Context) (*keys, error) {
-	if k := a.keys.Load(); k != nil {
-		return k, nil
-	}
-	secret, err := a.directory.TokenKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	derive := func(use string) ([]byte, error) { return hkdf.Key(sha256.New, secret, nil, use, 32) }
-	tokenKey, err := derive("berth authorization token v1")
-	if err != nil {
-		return nil, fmt.Errorf("deriving the key for tokens: %w", err)
-	}
-	block, err := aes.NewCipher(tokenKey)
-	if err != nil {
-		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
-	}
-	k := &keys{}
-	if k.tokens, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
-	}
-	if k.links, err = derive("berth download link v1"); err != nil {
-		return nil, fmt.Errorf("deriving the key for links: %w", err)
-	}
-	// Another request may have done the same meanwhile; its keys are these.
-	a.keys.Store(k)
-	return k, nil
 }

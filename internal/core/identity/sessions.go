@@ -9,6 +9,7 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
@@ -172,6 +173,7 @@ func (d *Directory) openSession(ctx context.Context, id string, sealed []byte) (
 type sessionKeys struct {
 	seal    cipher.AEAD
 	secrets []byte // for HMAC-SHA256
+	from    []byte // the token key's secret
 }
 
 func deriveSessionKeys(key TokenKey) (*sessionKeys, error) {
@@ -184,7 +186,7 @@ func deriveSessionKeys(key TokenKey) (*sessionKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
 	}
-	k := &sessionKeys{}
+	k := &sessionKeys{from: key.Secret}
 	if k.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
 		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
 	}
@@ -203,24 +205,21 @@ func (k *sessionKeys) secretOf(id string) string {
 
 // sessionKeys finds the derived keys of the token key with that id, or answers ErrNotFound.
 func (d *Directory) sessionKeys(ctx context.Context, id uint32) (*sessionKeys, error) {
-	if k, ok := d.sessions.Load(id); ok {
-		return k.(*sessionKeys), nil
-	}
-	all, err := d.TokenKeys(ctx)
+	key, ok, err := d.TokenKey(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range all {
-		if key.ID != id {
-			continue
-		}
-		k, err := deriveSessionKeys(key)
-		if err == nil {
-			d.sessions.Store(id, k)
-		}
-		return k, err
+	if !ok {
+		return nil, ErrNotFound
 	}
-	return nil, ErrNotFound
+	if k, ok := d.sessions.Load(id); ok && subtle.ConstantTimeCompare(k.(*sessionKeys).from, key.Secret) == 1 {
+		return k.(*sessionKeys), nil
+	}
+	k, err := deriveSessionKeys(key)
+	if err == nil {
+		d.sessions.Store(id, k)
+	}
+	return k, err
 }
 
 func (d *Directory) newestTokenKey(ctx context.Context) (TokenKey, error) {
