@@ -139,6 +139,12 @@ var answers = map[fault.Code]answer{
 	fault.SignatureMismatch: {http.StatusForbidden, denied},
 	fault.SignatureExpired:  {http.StatusForbidden, denied},
 
+	// Web identity tokens are STS's alone.
+	fault.IdentityTokenInvalid:        {http.StatusUnauthorized, unauthorized},
+	fault.IdentityTokenExpired:        {http.StatusForbidden, denied}, // see TokenExpired
+	fault.IdentityTokenRejected:       {http.StatusForbidden, denied},
+	fault.IdentityProviderUnavailable: {http.StatusBadGateway, unavailable},
+
 	fault.OperationUnknown:     {http.StatusNotFound, unsupported},
 	fault.OperationUnsupported: {http.StatusMethodNotAllowed, unsupported},
 	fault.SettingUnsupported:   {http.StatusBadRequest, unsupported},

@@ -72,6 +72,12 @@ func outcomes() map[fault.Code]outcome {
 		fault.UploadPartTooSmall:  refused("LayerPartTooSmallException"),
 		fault.UploadEmpty:         refused("EmptyUploadException"),
 
+		// Web identity tokens are STS's alone.
+		fault.IdentityTokenInvalid:        invalid,
+		fault.IdentityTokenExpired:        invalid,
+		fault.IdentityTokenRejected:       invalid,
+		fault.IdentityProviderUnavailable: invalid,
+
 		fault.SettingUnsupported: invalid,
 		fault.LimitExceeded:      refused("LimitExceededException"),
 	}

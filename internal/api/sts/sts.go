@@ -64,6 +64,15 @@ func exception(err error) (awswire.Exception, bool) {
 	case fault.LimitExceeded:
 		return awswire.Exception{Code: "LimitExceeded", Status: http.StatusConflict, Message: f.Message}, true
 
+	case fault.IdentityTokenInvalid:
+		return awswire.Exception{Code: "InvalidIdentityToken", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.IdentityTokenExpired:
+		return awswire.Exception{Code: "ExpiredTokenException", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.IdentityTokenRejected:
+		return awswire.Exception{Code: "IDPRejectedClaim", Status: http.StatusForbidden, Message: f.Message}, true
+	case fault.IdentityProviderUnavailable:
+		return awswire.Exception{Code: "IDPCommunicationError", Status: http.StatusBadRequest, Message: f.Message}, true
+
 	case fault.RepositoryNameInvalid, fault.DigestInvalid, fault.TagInvalid, fault.PageTokenInvalid,
 		fault.RepositoryNotFound, fault.RepositoryExists, fault.RepositoryNotEmpty, fault.ResourceTagInvalid, fault.TooManyResourceTags,
 		fault.ImageNotFound, fault.TagDoesNotMatchDigest, fault.ImageIDMissing, fault.ImageReferenced, fault.TagImmutable,

@@ -163,6 +163,14 @@ const (
 	TokenInvalid Code = "token invalid"
 	// TokenExpired: an authorization token past its end.
 	TokenExpired Code = "token expired"
+	// IdentityTokenInvalid: a web identity token that is malformed, not its issuer's, or for somebody else.
+	IdentityTokenInvalid Code = "web identity token invalid"
+	// IdentityTokenExpired: a web identity token past its end.
+	IdentityTokenExpired Code = "web identity token expired"
+	// IdentityTokenRejected: a web identity token whose claims ask for what cannot be given.
+	IdentityTokenRejected Code = "web identity token rejected"
+	// IdentityProviderUnavailable: an identity provider does not answer as it should, and its keys are not known.
+	IdentityProviderUnavailable Code = "identity provider unavailable"
 
 	// OperationUnknown: the API has no operation of that name.
 	OperationUnknown Code = "operation unknown"
@@ -199,6 +207,7 @@ func All() []Code {
 		UpstreamDenied, UpstreamBusy, UpstreamUnavailable, BackfillInProgress, BackfillStatus, BackfillNotFound,
 		AccessDenied, CredentialsMissing, CredentialsMalformed, AccessKeyUnknown, SignatureMismatch, SignatureExpired,
 		TokenInvalid, TokenExpired,
+		IdentityTokenInvalid, IdentityTokenExpired, IdentityTokenRejected, IdentityProviderUnavailable,
 		OperationUnknown, OperationUnsupported, SettingUnsupported, RequestMalformed, RequestTooLarge,
 		LimitExceeded, StorageFull, Unavailable,
 	}

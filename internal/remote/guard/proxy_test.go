@@ -1,0 +1,46 @@
+package guard
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"testing"
+)
+
+// TestProxies has a proxy on this machine, as many are: it may be used for what is outside, and for no address inside.
+func TestProxies(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = append(asked, r.URL.Host) }))
+	defer proxy.Close()
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rt, ok := Transport(Private, nil).(*transport)
+	if !ok {
+		t.Fatal("another kind of transport")
+	}
+	rt.proxy, rt.proxied.Proxy = http.ProxyURL(at), http.ProxyURL(at)
+	for target, want := range map[string]bool{
+		"http://issuer.example": true, "http://10.0.0.1": false, "http://169.254.169.254": false, "http://[::1]:8080": false,
+	} {
+		asked = nil
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+		req.RequestURI = ""
+		res, err := rt.RoundTrip(req)
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		if (err == nil) != want || (len(asked) == 1) != want {
+			t.Errorf("%s through a proxy: %v; the proxy was asked for %q", target, err, asked)
+		}
+	}
+	if err := Refusal(Private).Control("tcp", "no address", nil); err == nil {
+		t.Error("what is no address was allowed")
+	}
+	if err := Refusal(func(netip.Addr) error { return nil }).Control("tcp", "127.0.0.1:80", nil); err != nil {
+		t.Error(err)
+	}
+}
