@@ -1,4 +1,4 @@
-package guard
+package guard_test
 
 import (
 	"net/http"
@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"testing"
+
+	"github.com/hoopstat-haus/berth/internal/remote/guard"
 )
 
 // TestProxies has a proxy on this machine, as many are: it may be used for what is outside, and for no address inside.
@@ -18,11 +20,7 @@ func TestProxies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt, ok := Transport(Private, nil).(*transport)
-	if !ok {
-		t.Fatal("another kind of transport")
-	}
-	rt.proxy, rt.proxied.Proxy = http.ProxyURL(at), http.ProxyURL(at)
+	rt := guard.Through(http.ProxyURL(at), guard.Private)
 	for target, want := range map[string]bool{
 		"http://issuer.example": true, "http://10.0.0.1": false, "http://169.254.169.254": false, "http://[::1]:8080": false,
 	} {
@@ -37,10 +35,10 @@ func TestProxies(t *testing.T) {
 			t.Errorf("%s through a proxy: %v; the proxy was asked for %q", target, err, asked)
 		}
 	}
-	if err := Refusal(Private).Control("tcp", "no address", nil); err == nil {
+	if err := guard.Refusal(guard.Private).Control("tcp", "no address", nil); err == nil {
 		t.Error("what is no address was allowed")
 	}
-	if err := Refusal(func(netip.Addr) error { return nil }).Control("tcp", "127.0.0.1:80", nil); err != nil {
+	if err := guard.Refusal(func(netip.Addr) error { return nil }).Control("tcp", "127.0.0.1:80", nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -98,6 +98,13 @@ func TestRotation(t *testing.T) {
 	expect("one of a minute later", i.signed(rsaKey(), "20"), 1, fault.IdentityTokenInvalid, "has no key of the token's kid")
 	expect("the good one all the while", i.signed(rsaKey2(), "new"), 0, "", "")
 
+	// Who was tried with the keys before a fetch gets those after it, also within the minute.
+	for generation, want := range []int{1, 1, 1, 0} {
+		if got, err := v.Newer(t.Context(), i.trusted(), generation); got != want || err != nil {
+			t.Errorf("newer than generation %d are %d keys, %v; want %d", generation, got, err, want)
+		}
+	}
+
 	c.step(oidc.MissPause)
 	i.publish(map[string]crypto.PrivateKey{"new": rsaKey()})
 	expect("a kid that has another key now", i.signed(rsaKey(), "new"), 1, "", "")
