@@ -203,9 +203,7 @@ func (v *Verifier) checkSignature(ctx context.Context, s *source, jws *jose.JSON
 	}
 	newer, err := s.again(ctx, generation)
 	switch {
-	case ctx.Err() != nil:
-		return nil, err
-	case err != nil && !tried:
+	case err != nil && (!tried || ctx.Err() != nil):
 		return nil, err
 	case err == nil && newer != nil:
 		if payload, tried = verify(jws, newer); payload != nil {

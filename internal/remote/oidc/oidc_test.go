@@ -155,6 +155,7 @@ func TestSessionTags(t *testing.T) {
 		token := i.token(claims)
 		_, err := v.Verify(t.Context(), i.trusted(), token)
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			wantFault(t, err, fault.IdentityTokenRejected, "The token's claims are rejected: ", token)
 		})
 	}
