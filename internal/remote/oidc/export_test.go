@@ -9,8 +9,11 @@ import (
 // Refuse replaces what counts as a private address: no test has a public one.
 func (v *Verifier) Refuse(private guard.Refusal) { v.private = private }
 
-// Decimal is tested by itself.
-var Decimal = decimal
+// Decimal and ParseKeys are tested by themselves.
+var (
+	Decimal   = decimal
+	ParseKeys = parseKeys
+)
 
 // The times that the documentation promises.
 const (

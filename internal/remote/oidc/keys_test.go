@@ -242,3 +242,44 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// TestPanic has a fetch panic, as a library might over what a stranger's server sends. The process goes on.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	calm := false
+	c := newClock()
+	v := newVerifier(t, c, func(c *oidc.Config) {
+		c.AllowPrivate = func(string) bool {
+			if !calm {
+				panic("what came cannot be read")
+			}
+			return true
+		}
+	})
+	_, err := v.Verify(t.Context(), i.trusted(), i.token(nil))
+	wantFault(t, err, fault.IdentityProviderUnavailable, "cannot be read", "")
+	calm = true
+	c.step(oidc.EmptyPause)
+	if _, err := v.Verify(t.Context(), i.trusted(), i.token(nil)); err != nil {
+		t.Errorf("the next time: %v", err)
+	}
+}
+
+// FuzzKeys has strangers' key sets: what comes of them fits an algorithm, and nothing ends the process.
+func FuzzKeys(f *testing.F) {
+	f.Add([]byte(`{"keys":[]}`))
+	f.Add(must(json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: rsaKey().Public(), KeyID: "a"}, {Key: ecKey().Public()}}})))
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA","x5c":["AA"]},{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`))
+	f.Fuzz(func(t *testing.T, set []byte) {
+		keys, err := oidc.ParseKeys(set)
+		if (err == nil) != (len(keys) > 0) {
+			t.Errorf("%d keys, and %v", len(keys), err)
+		}
+		for _, k := range keys {
+			if !k.IsPublic() || !k.Valid() {
+				t.Errorf("a key that is not good: %+v", k)
+			}
+		}
+	})
+}
