@@ -136,9 +136,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if err := a.checkBlobs(ctx); err != nil {
 		return nil, err
 	}
-	a.access = access.New(access.Config{
-		Store: a.database.Access(), Directory: directory, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-	})
+	if err := a.openAccess(directory); err != nil {
+		return nil, err
+	}
 	a.registry = registry.New(registry.Config{
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Access:        a.access,
