@@ -192,45 +192,61 @@ func (g *glob) match(d *deciding, s string) verdict {
 	case byPrefix:
 		return verdictOf(strings.HasPrefix(s, g.text))
 	case byParts:
-		text, ok := d.expand(g.parts)
-		if !ok {
+		if begin := g.parts[0].text; indexWildcard(begin) < 0 && !strings.HasPrefix(s, begin) {
+			return no
+		}
+		text, lacking := d.expand(g.parts)
+		switch {
+		case !match(text, s, anyRun, anyChar):
+			return no
+		case lacking != nil:
+			d.lacks(lacking)
 			return unknown
 		}
-		return verdictOf(match(text, s, anyRun, anyChar))
+		return yes
 	case byMatching:
 	}
 	return verdictOf(match(g.text, s, anyRun, anyChar))
 }
 
-// expand puts the variables' values in their places. It fails if one has none, or several, and no fallback.
-func (d *deciding) expand(parts []part) (string, bool) {
-	var text strings.Builder
+// expand puts the variables' values in their places. It answers the first variable that has none and no fallback, or
+// several; in its place it puts what matches anything, so that what does not match now, does not whatever it might be. The
+// text is good until expand is called again.
+func (d *deciding) expand(parts []part) (text []byte, lacking *variable) {
+	d.text = d.text[:0]
 	for _, p := range parts {
 		if p.v == nil {
-			text.WriteString(p.text)
+			d.text = append(d.text, p.text...)
 			continue
 		}
 		values := d.lookup(p.v.key)
 		switch {
 		case len(values) == 0 && p.v.fallback != nil:
-			text.WriteString(*p.v.fallback)
-		case len(values) == 0:
-			d.missed(p.v.spelled)
-			return "", false
-		case len(values) > 1 || !utf8.ValidString(values[0]):
-			return "", false
+			d.text = append(d.text, *p.v.fallback...)
+		case len(values) == 1 && utf8.ValidString(values[0]):
+			d.text = append(d.text, values[0]...)
 		default:
-			text.WriteString(values[0])
+			d.text = append(d.text, anyRun)
+			if lacking == nil {
+				lacking = p.v
+			}
 		}
 	}
-	return text.String(), true
+	return d.text, lacking
+}
+
+// lacks notes a variable, if it has no value at all.
+func (d *deciding) lacks(v *variable) {
+	if len(d.lookup(v.key)) == 0 {
+		d.missed(v.spelled)
+	}
 }
 
 // Matches matches the whole of s, letter by letter but for the pattern's *, which stands for any run of
 // characters, and ?, which stands for any one.
 func Matches(pattern, s string) bool { return match(pattern, s, '*', '?') }
 
-func match(pattern, s string, run, char byte) bool {
+func match[P string | []byte](pattern P, s string, run, char byte) bool {
 	// Where the last * was, and how much of s it has swallowed so far.
 	star, swallowed := -1, 0
 	p, i := 0, 0
