@@ -284,35 +284,59 @@ func width(s string) int {
 }
 
 // arnPattern is a pattern for ARNs, which goes part by part: a wildcard stands for no colon, except in the last.
-type arnPattern [arnParts]glob
+type arnPattern struct {
+	head  string // the parts before the first with wildcards or variables, with their colons
+	from  int    // that first part
+	parts [arnParts]glob
+}
 
 // newARNPattern makes a pattern of fields, adding * for those that are left out, as IAM does with resources.
 func newARNPattern(fields [][]part) *arnPattern {
 	var p arnPattern
-	for i := range p {
-		p[i] = glob{how: byNothing}
+	for i := range p.parts {
+		p.parts[i] = glob{how: byNothing}
 		if i < len(fields) {
-			p[i] = newGlob(fields[i])
+			p.parts[i] = newGlob(fields[i])
 		}
+	}
+	for p.from < arnParts-1 && p.parts[p.from].how == byEquality {
+		p.head += p.parts[p.from].text + ":"
+		p.from++
 	}
 	return &p
 }
 
-// match matches an ARN in its parts. Variables are asked for only if all else fits.
-func (p *arnPattern) match(d *deciding, parts *[arnParts]string) verdict {
-	for i := arnParts - 1; i >= 0; i-- {
-		if g := &p[i]; g.how != byParts && g.match(d, parts[i]) == no {
+// match matches an ARN, as a whole and in its parts. Variables are asked for only if all else fits.
+func (p *arnPattern) match(d *deciding, whole string, parts *[arnParts]string) verdict {
+	if !strings.HasPrefix(whole, p.head) {
+		return no
+	}
+	variables := false
+	for i := arnParts - 1; i >= p.from; i-- {
+		switch g := &p.parts[i]; {
+		case g.how == byNothing:
+		case g.how == byParts:
+			variables = true
+		case g.match(d, parts[i]) == no:
 			return no
 		}
 	}
-	for i := range p {
-		if g := &p[i]; g.how == byParts {
-			if v := g.match(d, parts[i]); v != yes {
-				return v
+	if !variables {
+		return yes
+	}
+	all := yes
+	for i := p.from; i < arnParts; i++ {
+		if g := &p.parts[i]; g.how == byParts {
+			switch g.match(d, parts[i]) {
+			case no:
+				return no
+			case unknown:
+				all = unknown
+			case yes:
 			}
 		}
 	}
-	return yes
+	return all
 }
 
 const arnParts = 6

@@ -144,7 +144,7 @@ func arnLike(want string, variables bool) (comparison, error) {
 		case len(fields) < arnParts:
 			return whole.match(d, got)
 		}
-		return pattern.match(d, &parts)
+		return pattern.match(d, got, &parts)
 	}, nil
 }
 
