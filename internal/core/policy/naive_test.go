@@ -231,6 +231,9 @@ func (r request) arnLike(d policy.Document, pattern, got string, complete bool) 
 	if !strings.HasPrefix(got, "arn:") || strings.Count(got, ":") < 5 {
 		return isNot
 	}
+	if !strings.HasPrefix(pattern, "arn:") && d.Version != policy.Version2012 {
+		return cannotTell // no ARN, and no variable either: such a document is refused
+	}
 	all := r.substitute(d, symbols(pattern, true))
 	fields := [][]symbol{nil}
 	for _, s := range all {
