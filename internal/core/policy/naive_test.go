@@ -273,7 +273,7 @@ func (r request) met(d policy.Document, deny bool, c policy.Condition) bool {
 	op, any := strings.CutPrefix(op, "ForAnyValue:")
 	got := r.values[strings.ToLower(c.Key)]
 	if op == "Null" {
-		return slices.ContainsFunc(c.Values, func(v string) bool { return (strings.EqualFold(v, "true")) == (len(got) == 0) })
+		return slices.ContainsFunc(c.Values, func(v string) bool { return strings.EqualFold(v, "true") == (len(got) == 0) })
 	}
 	op, ifExists := strings.CutSuffix(op, "IfExists")
 	positive := strings.Replace(op, "Not", "", 1)
