@@ -32,6 +32,7 @@ type deciding struct {
 	// What decisions need as a rule.
 	someGrants [8]grant
 	someKeys   [6]keyValues
+	someText   [64]byte
 }
 
 // grant is a statement that allows.
@@ -51,7 +52,7 @@ type keyValues struct {
 func newDeciding(q *Question) *deciding {
 	d := &deciding{q: q, action: strings.ToLower(string(q.Action))}
 	d.resource, d.isARN = splitARN(q.Resource)
-	d.allows, d.known = d.someGrants[:0], d.someKeys[:0]
+	d.allows, d.known, d.text = d.someGrants[:0], d.someKeys[:0], d.someText[:0]
 	return d
 }
 

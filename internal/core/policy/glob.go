@@ -138,8 +138,8 @@ func splitParts(parts []part, n int) [][]part {
 // glob is a pattern made ready.
 type glob struct {
 	how   how
-	text  string
-	parts []part // of a pattern with variables
+	text  string // of a pattern with variables: what it begins with
+	parts []part // of a pattern with variables: the rest
 }
 
 type how uint8
@@ -156,7 +156,9 @@ func newGlob(parts []part) glob {
 	switch {
 	case len(parts) == 0:
 		return glob{how: byEquality}
-	case len(parts) > 1 || parts[0].v != nil:
+	case parts[0].v == nil && len(parts) > 1 && indexWildcard(parts[0].text) < 0:
+		return glob{how: byParts, text: parts[0].text, parts: parts[1:]}
+	case parts[0].v != nil || len(parts) > 1:
 		return glob{how: byParts, parts: parts}
 	}
 	text := parts[0].text
@@ -192,12 +194,13 @@ func (g *glob) match(d *deciding, s string) verdict {
 	case byPrefix:
 		return verdictOf(strings.HasPrefix(s, g.text))
 	case byParts:
-		if begin := g.parts[0].text; indexWildcard(begin) < 0 && !strings.HasPrefix(s, begin) {
+		rest, fits := strings.CutPrefix(s, g.text)
+		if !fits {
 			return no
 		}
 		text, lacking := d.expand(g.parts)
 		switch {
-		case !match(text, s, anyRun, anyChar):
+		case !match(text, rest, anyRun, anyChar):
 			return no
 		case lacking != nil:
 			d.lacks(lacking)
