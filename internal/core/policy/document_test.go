@@ -197,6 +197,27 @@ func TestWhatKindsDemand(t *testing.T) {
 	}
 }
 
+func TestStatementIDs(t *testing.T) {
+	t.Parallel()
+	for sids, want := range map[[2]string]string{
+		{"a", "b"}:   "",
+		{"", ""}:     "",
+		{"a", "a"}:   "must be unique",
+		{"a b", "b"}: "must be alpha-numeric",
+	} {
+		d, err := policy.ParseDocument(`{"Statement":[{"Sid":"` + sids[0] + `","Effect":"Allow","Action":"*","Resource":"*"},{"Sid":"` + sids[1] + `","Effect":"Allow","Action":"*","Resource":"*"}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.OfIdentity(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q in an identity's policy: %v, want %q", sids, err, want)
+		}
+		if err := d.OfTrust(); want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q in a trust policy: %v, want %q", sids, err, want)
+		}
+	}
+}
+
 func TestDocumentsThatAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
