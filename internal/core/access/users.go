@@ -11,8 +11,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// maxUsers is how many users an account has, as IAM's quotas have it.
-const maxUsers = 5000
+// MaxUsers is how many users an account has, as IAM's quotas have it.
+const MaxUsers = 5000
 
 // nameOf is how lists of principals are ordered and continued.
 func nameOf(p Principal) string { return p.Name }
@@ -53,7 +53,7 @@ func (s *Service) CreateUser(ctx context.Context, caller identity.Caller, n NewU
 		if err := boundaryExists(ctx, tx, n.Boundary); err != nil {
 			return err
 		}
-		if err := insertPrincipal(ctx, tx, p, maxUsers); err != nil {
+		if err := insertPrincipal(ctx, tx, p, MaxUsers); err != nil {
 			return err
 		}
 		return tx.SetTags(ctx, p.ID, n.Tags)
