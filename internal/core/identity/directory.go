@@ -39,6 +39,7 @@ type Directory struct {
 	keys     map[string]cachedKey // guarded by mu
 	tokenKey []byte               // guarded by mu; nil until it was needed
 	arns     map[string]cachedARN // of principals, by unique id; guarded by mu
+	era      uint64               // counts the calls of Forget; guarded by mu
 
 	sessions sync.Map // token key id -> *sessionKeys
 }
@@ -120,6 +121,7 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.keys[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.key, nil
@@ -136,7 +138,7 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	if err != nil {
 		return AccessKey{}, err
 	}
-	d.remember(key, now)
+	d.remember(key, now, era)
 	return key, nil
 }
 
@@ -186,9 +188,13 @@ func (d *Directory) TokenKeys(ctx context.Context) ([]TokenKey, error) {
 	return []TokenKey{{Secret: secret}}, nil
 }
 
-func (d *Directory) remember(key AccessKey, now time.Time) {
+// remember keeps a key, unless somebody changed one since it was read.
+func (d *Directory) remember(key AccessKey, now time.Time, era uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if era != d.era {
+		return
+	}
 	if len(d.keys) >= maxCachedKeys {
 		clear(d.keys)
 	}
@@ -205,6 +211,7 @@ func (d *Directory) forget(id string) {
 func (d *Directory) Forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.era++
 	clear(d.keys)
 	clear(d.arns)
 }
@@ -214,6 +221,7 @@ func (d *Directory) principalARN(ctx context.Context, id string) (string, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.arns[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.arn, nil
@@ -224,6 +232,9 @@ func (d *Directory) principalARN(ctx context.Context, id string) (string, error)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if era != d.era {
+		return arn, nil
+	}
 	if len(d.arns) >= maxCachedKeys {
 		clear(d.arns)
 	}
