@@ -49,8 +49,11 @@ func userAttempts() map[string]attempt {
 			_, err := s.CreateUser(ctx, c, access.NewUser{Name: name})
 			return err
 		},
-		"User":       func(ctx ctx, s svc, c who, name string) error { _, _, err := s.User(ctx, c, name); return err },
-		"Users":      func(ctx ctx, s svc, c who, _ string) error { _, _, err := s.Users(ctx, c, "", access.Page{}); return err },
+		"User": func(ctx ctx, s svc, c who, name string) error { _, _, err := s.User(ctx, c, name); return err },
+		"Users": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.Users(ctx, c, "", access.Page{})
+			return err
+		},
 		"UpdateUser": func(ctx ctx, s svc, c who, name string) error { return s.UpdateUser(ctx, c, name, "other", "") },
 		"DeleteUser": func(ctx ctx, s svc, c who, name string) error { return s.DeleteUser(ctx, c, name) },
 		"TagUser": func(ctx ctx, s svc, c who, name string) error {
@@ -76,7 +79,10 @@ func groupAttempts() map[string]attempt {
 			_, _, _, err := s.Group(ctx, c, name, access.Page{})
 			return err
 		},
-		"Groups": func(ctx ctx, s svc, c who, _ string) error { _, _, err := s.Groups(ctx, c, "", access.Page{}); return err },
+		"Groups": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.Groups(ctx, c, "", access.Page{})
+			return err
+		},
 		"GroupsOfUser": func(ctx ctx, s svc, c who, name string) error {
 			_, _, err := s.GroupsOfUser(ctx, c, name, access.Page{})
 			return err
