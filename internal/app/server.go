@@ -64,7 +64,7 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 // handler puts the faces together. Paths under /v2 go to the registry face as they came: an http.ServeMux
 // would clean them by redirecting.
 func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
-	auth := named{authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now}))}
+	auth := named{authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now, Used: a.access.Used}))}
 	aws, err := awswire.New(awswire.Config{
 		Authenticator: auth,
 		Logger:        a.deps.Logger,

@@ -26,6 +26,9 @@ import (
 type Config struct {
 	Directory *identity.Directory
 	Now       func() time.Time
+	// Used is told of every credential that held: which service it was for, and which region it was scoped to, where it was.
+	// It must not wait. Nil: nobody wants to know.
+	Used func(caller identity.Caller, service, region string)
 }
 
 // Authenticator checks credentials, and issues the two kinds that Berth issues itself. It is safe for
@@ -33,13 +36,18 @@ type Config struct {
 type Authenticator struct {
 	directory *identity.Directory
 	now       func() time.Time
+	used      func(caller identity.Caller, service, region string)
 	verifier  sigv4.Verifier
 	keys      atomic.Pointer[map[uint32]*keys] // by id; nil until the first token or link
 }
 
 // New makes an Authenticator.
 func New(cfg Config) *Authenticator {
-	return &Authenticator{directory: cfg.Directory, now: cfg.Now}
+	a := &Authenticator{directory: cfg.Directory, now: cfg.Now, used: cfg.Used}
+	if a.used == nil {
+		a.used = func(identity.Caller, string, string) {}
+	}
+	return a
 }
 
 // SigV4 verifies an AWS request's signature over body, the bytes as they came on the wire, for the given
@@ -52,6 +60,7 @@ func (a *Authenticator) SigV4(r *http.Request, body []byte, service string) (ide
 	if err := a.verifier.Verify(r, q, key.Secret, body); err != nil {
 		return identity.Caller{}, err
 	}
+	a.used(key.Principal, service, q.Region)
 	return from(r, key.Principal), nil
 }
 

@@ -73,6 +73,7 @@ func (a *Authenticator) Basic(r *http.Request) (identity.Caller, error) {
 	if err != nil {
 		return identity.Caller{}, err
 	}
+	a.used(caller, "ecr", "")
 	return from(r, caller), nil
 }
 

@@ -37,6 +37,7 @@ type Directory struct {
 	mu   sync.RWMutex
 	keys map[string]cachedKey // guarded by mu
 	arns map[string]cachedARN // of principals, by unique id; guarded by mu
+	era  uint64               // counts the calls of Forget; guarded by mu
 
 	tokens     atomic.Pointer[tokenKeys] // nil until they were needed
 	tokenMu    sync.Mutex                // held while they are read
@@ -142,6 +143,7 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.keys[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.key, nil
@@ -158,13 +160,17 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	if err != nil {
 		return AccessKey{}, err
 	}
-	d.remember(key, now)
+	d.remember(key, now, era)
 	return key, nil
 }
 
-func (d *Directory) remember(key AccessKey, now time.Time) {
+// remember keeps a key, unless somebody changed one since it was read.
+func (d *Directory) remember(key AccessKey, now time.Time, era uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if era != d.era {
+		return
+	}
 	if len(d.keys) >= maxCachedKeys {
 		clear(d.keys)
 	}
@@ -181,6 +187,7 @@ func (d *Directory) forget(id string) {
 func (d *Directory) Forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.era++
 	clear(d.keys)
 	clear(d.arns)
 }
@@ -190,6 +197,7 @@ func (d *Directory) principalARN(ctx context.Context, id string) (string, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.arns[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.arn, nil
@@ -200,6 +208,9 @@ func (d *Directory) principalARN(ctx context.Context, id string) (string, error)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if era != d.era {
+		return arn, nil
+	}
 	if len(d.arns) >= maxCachedKeys {
 		clear(d.arns)
 	}

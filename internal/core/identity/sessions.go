@@ -161,10 +161,12 @@ func (d *Directory) openSession(ctx context.Context, id string, sealed []byte) (
 	principal := Caller{Account: d.account, ARN: body.ARN, UserID: body.UserID, AccessKeyID: id, Session: &body.Session}
 	if principal.UserID == d.account {
 		principal.Root = true
-	} else if _, err := d.principalARN(ctx, principal.PrincipalID()); errors.Is(err, ErrNotFound) {
+	} else if arn, err := d.principalARN(ctx, principal.PrincipalID()); errors.Is(err, ErrNotFound) {
 		return AccessKey{}, unknown // deleted since
 	} else if err != nil {
 		return AccessKey{}, err
+	} else if body.Session.RoleARN == "" {
+		principal.ARN = arn // a user may have another name by now
 	}
 	return AccessKey{ID: id, Secret: keys.secretOf(id), Principal: principal, CreatedAt: body.Session.IssuedAt, Active: true}, nil
 }
