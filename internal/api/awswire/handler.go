@@ -47,7 +47,10 @@ type exchange struct {
 // ServeHTTP answers requests to the AWS endpoint, which is the root path, and explains itself to others.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: h.requestID(r)}
-	w.Header().Set("X-Amzn-Requestid", x.id)
+	header := w.Header()
+	header.Set("X-Amzn-Requestid", x.id)
+	// Answers carry secret keys, session tokens and passwords, and are one caller's alone: nothing on the way keeps them.
+	header.Set("Cache-Control", "no-store")
 	var err error
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case target != "":
