@@ -52,6 +52,8 @@ func (p *program) report(err error) int {
 	}
 	if hinted, ok := errors.AsType[hintedError](err); ok {
 		p.hint(hinted.hint)
+	} else {
+		p.hint(p.usualHint(err))
 	}
 	return exitFailed
 }

@@ -1,0 +1,71 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// AnyRegion is what signatures name where nothing says a region: a Berth takes any.
+const AnyRegion = "us-east-1"
+
+// ErrNoCredentials says that the default chain of AWS credentials has come to its end.
+var ErrNoCredentials = errors.New("there are no AWS credentials")
+
+// AWS reads the AWS configuration: environment, profiles, and what they lead to.
+func AWS(ctx context.Context) (aws.Config, error) {
+	loaded, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	if loaded.Region == "" {
+		loaded.Region = AnyRegion
+	}
+	return loaded, nil
+}
+
+// Credentials finds AWS credentials. Its error is ErrNoCredentials if nobody has set any.
+func Credentials(ctx context.Context, c aws.Config) (aws.Credentials, error) {
+	credentials, err := c.Credentials.Retrieve(ctx)
+	switch {
+	case err == nil:
+		return credentials, nil
+	case strings.Contains(err.Error(), "no EC2 IMDS role found"):
+		// The chain ends at the machine's own role, and that the machine has none is all it says.
+		return aws.Credentials{}, ErrNoCredentials
+	default:
+		return aws.Credentials{}, fmt.Errorf("finding AWS credentials: %w", Plain(err))
+	}
+}
+
+// Plain gives the server's own words for an error of the SDK, which wraps them in several others.
+func Plain(err error) error {
+	refused, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return err
+	}
+	plain := &Error{Code: refused.ErrorCode(), Message: refused.ErrorMessage()}
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		plain.Status = response.HTTPStatusCode()
+	}
+	return plain
+}
+
+// Denied gives the server's sentence when err is its answer that the caller may not do this.
+func Denied(err error) (sentence string, denied bool) {
+	refused, ok := errors.AsType[*Error](err)
+	if !ok {
+		return "", false
+	}
+	switch refused.Code {
+	case "AccessDenied", "AccessDeniedException":
+		return refused.Message, true
+	}
+	return "", false
+}
