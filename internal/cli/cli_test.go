@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 //	berthenv DIR          set what `berth env --data DIR` prints
 //	push DIR REPO TAG N   push an image, another one for each N, with what that data directory says
 //	logsin DIR FILE       log in to the server with that data directory with a credential helper's answer
+//	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -64,7 +65,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn,
+			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto,
 		},
 	})
 }

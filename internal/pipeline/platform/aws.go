@@ -69,3 +69,9 @@ func Denied(err error) (sentence string, denied bool) {
 	}
 	return "", false
 }
+
+// Refused tells whether err is the server's answer with this code.
+func Refused(err error, code string) bool {
+	refused, ok := errors.AsType[*Error](err)
+	return ok && refused.Code == code
+}
