@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"regexp"
+	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 )
@@ -26,9 +27,12 @@ var deniedSentence = regexp.MustCompile(`^User: (\S+) is not authorized to perfo
 func (p *program) simulateHint(sentence string) string {
 	who, action, resource := "ARN", "ACTION", "ARN"
 	if m := deniedSentence.FindStringSubmatch(sentence); m != nil {
-		who, action, resource = quote(m[1]), quote(m[2]), `'*'`
-		if m[3] != "" {
+		who, action = quote(m[1]), quote(m[2])
+		switch {
+		case strings.HasPrefix(m[3], "arn:"):
 			resource = quote(m[3])
+		case m[3] == "" || m[3] == "*":
+			resource = quote("*")
 		}
 	}
 	return "what decided this is said by: " + p.name + " policy simulate --principal " + who + " --action " + action + " --resource " + resource

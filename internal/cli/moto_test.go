@@ -2,9 +2,16 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -46,4 +53,54 @@ func moto(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
 	ts.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	ts.Setenv("AWS_REGION", "us-east-1")
+}
+
+// answers runs a server that speaks the query protocol with answers from files, until the script ends.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: answers DIR")
+	}
+	dir := ts.MkAbs(args[0])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		asked := ""
+		for _, name := range slices.Sorted(maps.Keys(r.PostForm)) {
+			asked += name + "=" + r.PostForm.Get(name) + "\n"
+		}
+		text, err := os.ReadFile(filepath.Join(dir, filepath.Base(r.PostForm.Get("Action"))+".xml"))
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "asked"), []byte(asked), 0o600)); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/xml")
+		if bytes.Contains(text, []byte("<ErrorResponse")) {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_, _ = w.Write(text)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("AWS_ENDPOINT_URL", server.URL)
+	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	ts.Setenv("AWS_REGION", "eu-west-1")
+}
+
+// proxy runs a proxy that refuses all, until the script ends.
+func proxy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: proxy FILE")
+	}
+	file := ts.MkAbs(args[0])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := os.WriteFile(file, []byte(r.Method+" "+r.Host+"\n"), 0o600); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		http.Error(w, "this proxy leads nowhere", http.StatusForbidden)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("HTTPS_PROXY", server.URL)
 }

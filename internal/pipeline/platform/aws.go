@@ -44,10 +44,14 @@ func Credentials(ctx context.Context, c aws.Config) (aws.Credentials, error) {
 	}
 }
 
-// Plain gives the server's own words for an error of the SDK, which wraps them in several others.
+// Plain gives the server's own words, or the network's, for an error of the SDK, which wraps them in several
+// others.
 func Plain(err error) error {
 	refused, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
+		if unsent, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok && unsent.Err != nil {
+			return unsent.Err
+		}
 		return err
 	}
 	plain := &Error{Code: refused.ErrorCode(), Message: refused.ErrorMessage()}

@@ -29,9 +29,6 @@ func NewPeople(ctx context.Context, url string) (*People, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := Credentials(ctx, config); err != nil {
-		return nil, err
-	}
 	endpoint := func(configured *string) *string {
 		switch url {
 		case "":
@@ -47,6 +44,9 @@ func NewPeople(ctx context.Context, url string) (*People, error) {
 	p.sts = sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = endpoint(o.BaseEndpoint) })
 	if url != Amazon && p.iam.Options().BaseEndpoint == nil {
 		return nil, ErrNoEndpoint
+	}
+	if _, err := Credentials(ctx, config); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
