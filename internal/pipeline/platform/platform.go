@@ -1,5 +1,5 @@
 // Package platform is a client of the operations that only a Berth answers: what its registry can do and
-// Amazon's API has no words for (docs/api/berth.md).
+// Amazon's API has no words for (docs/api/berth.md). People is a client of IAM, Berth's or Amazon's.
 //
 // It finds the server and signs requests as every AWS client does, by AWS_ENDPOINT_URL, the shared
 // configuration files and the default chain of credentials, so that whoever can use the AWS CLI against a
