@@ -22,7 +22,7 @@ func moto(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: moto")
 	}
-	cmd := exec.Command("moto_server", "-H", "127.0.0.1", "-p", "0") //nolint:noctx // Defer ends it
+	cmd := exec.Command("moto_server", "-H", "127.0.0.1", "-p", "0")
 	cmd.Env = append(os.Environ(), "MOTO_ACCOUNT_ID=123456789012", "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
 	out, err := cmd.StderrPipe()
 	ts.Check(err)

@@ -39,11 +39,14 @@ func TestCredentialHelper(t *testing.T) {
 		t.Errorf("the file of tokens: %v, %v; want mode 0600", info, err)
 	}
 
-	// By its own name, since docker's configuration names it. So does a client that is not docker.
+	// By its own name, since docker's configuration names it. So do clients that are not docker.
 	sh.env = slices.DeleteFunc(sh.env, func(v string) bool { return strings.HasPrefix(v, "AWS_ENDPOINT_URL") })
 	sh.run("docker", "pull", "--quiet", image)
 	if _, err := exec.LookPath("crane"); err == nil {
 		contains(t, "crane ls", sh.run("crane", "ls", s.Host+"/team/app"), "v1")
+	}
+	if _, err := exec.LookPath("skopeo"); err == nil {
+		contains(t, "skopeo list-tags", sh.run("skopeo", "list-tags", "--tls-verify=false", "docker://"+s.Host+"/team/app"), `"v1"`)
 	}
 
 	// docker login hands the helper a login to store, and docker logout one to forget.

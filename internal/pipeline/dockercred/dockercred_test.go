@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -327,5 +328,31 @@ func TestRefused(t *testing.T) {
 	}
 	if sentence, ok := platform.Denied(err); !ok || sentence != "User: u is not authorized" {
 		t.Errorf("Denied(%v) = %q, %t", err, sentence, ok)
+	}
+}
+
+// TestAtOnce has many helpers keep and forget tokens in one file: each gets a login, and the file stays whole.
+func TestAtOnce(t *testing.T) {
+	alone(t)
+	r, c := newRegistry(t), config(t)
+	t.Setenv("AWS_ENDPOINT_URL", r.URL)
+	var all sync.WaitGroup
+	for n := range 16 {
+		all.Go(func() {
+			h := dockercred.New(c)
+			if login, err := h.Get(t.Context(), r.host); err != nil || !strings.HasPrefix(login.Secret, "password-") {
+				t.Errorf("Get = %v, %v", login, err)
+			}
+			if n%4 == 0 {
+				if err := h.Erase(r.host); err != nil {
+					t.Errorf("Erase: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	text, err := os.ReadFile(c.Cache)
+	if err != nil || !json.Valid(text) {
+		t.Errorf("the file is %q, %v; want JSON", text, err)
 	}
 }
