@@ -25,7 +25,8 @@ func TestLoadClient(t *testing.T) {
 			map[string]string{
 				"HOME": "/home/ada", "XDG_CACHE_HOME": "/var/cache/ada", "DOCKER_CONFIG": "/etc/docker", "BERTH_CREDENTIAL_SERVERS": "a.example, b.example:5000,,",
 			},
-			config.Client{TokenCache: "/var/cache/ada/berth/tokens.json", DockerConfig: "/etc/docker/config.json", Servers: []string{"a.example", "b.example:5000"}}, "",
+			config.Client{TokenCache: "/var/cache/ada/berth/tokens.json", DockerConfig: "/etc/docker/config.json", Servers: []string{"a.example", "b.example:5000"}},
+			"",
 		},
 		"no cache":             {map[string]string{"HOME": "/home/ada", "BERTH_TOKEN_CACHE": "off"}, config.Client{DockerConfig: usual.DockerConfig}, ""},
 		"a file of its own":    {map[string]string{"BERTH_TOKEN_CACHE": "/run/ada/tokens"}, config.Client{TokenCache: "/run/ada/tokens"}, ""},

@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -21,6 +23,9 @@ var ErrNoCredentials = errors.New("there are no AWS credentials")
 // AWS reads the AWS configuration: environment, profiles, and what they lead to.
 func AWS(ctx context.Context) (aws.Config, error) {
 	loaded, err := config.LoadDefaultConfig(ctx)
+	if err == nil && loaded.BaseEndpoint != nil {
+		loaded, err = config.LoadDefaultConfig(ctx, rolesFrom(sts.NewFromConfig(loaded))...)
+	}
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
@@ -28,6 +33,27 @@ func AWS(ctx context.Context) (aws.Config, error) {
 		loaded.Region = AnyRegion
 	}
 	return loaded, nil
+}
+
+// rolesFrom has the chain of credentials take roles from this STS. Left alone, the SDK makes the chain before it
+// reads AWS_ENDPOINT_URL: it would show the web identity token of a Berth's role to Amazon.
+func rolesFrom(at *sts.Client) []func(*config.LoadOptions) error {
+	return []func(*config.LoadOptions) error{
+		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) {
+			o.Client = sts.New(at.Options(), inSomeRegion) // such requests are not signed
+		}),
+		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
+			if signing, ok := o.Client.(*sts.Client); ok { // with the credentials that the role is taken by
+				o.Client = sts.New(signing.Options(), inSomeRegion, func(o *sts.Options) { o.BaseEndpoint = at.Options().BaseEndpoint })
+			}
+		}),
+	}
+}
+
+func inSomeRegion(o *sts.Options) {
+	if o.Region == "" {
+		o.Region = AnyRegion
+	}
 }
 
 // Credentials finds AWS credentials. Its error is ErrNoCredentials if nobody has set any.
