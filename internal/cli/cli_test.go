@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 //	berthenv DIR          set what `berth env --data DIR` prints
 //	push DIR REPO TAG N   push an image, another one for each N, with what that data directory says
 //	logsin DIR FILE       log in to the server with that data directory with a credential helper's answer
-//	answers DIR           run a server that answers Action=X with DIR/X.xml, and writes what is asked to DIR/asked
+//	answers DIR           run a server that answers Action=X with DIR/X.xml, and writes what is asked to DIR/asked.X
 //	proxy FILE            run a proxy that writes to FILE whom it should connect to, and does not
 //	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone

@@ -70,8 +70,9 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 		for _, name := range slices.Sorted(maps.Keys(r.PostForm)) {
 			asked += name + "=" + r.PostForm.Get(name) + "\n"
 		}
-		text, err := os.ReadFile(filepath.Join(dir, filepath.Base(r.PostForm.Get("Action"))+".xml"))
-		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "asked"), []byte(asked), 0o600)); err != nil {
+		action := filepath.Base(r.PostForm.Get("Action"))
+		text, err := os.ReadFile(filepath.Join(dir, action+".xml"))
+		if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "asked."+action), []byte(asked), 0o600)); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,13 +47,10 @@ func (p *program) policySimulateCommand() *cobra.Command {
 	return cmd
 }
 
-// policyFile is a policy that a simulation tries.
-type policyFile struct{ name, text string }
-
-// simulation reads the flags, but for names that the server has to complete.
-func simulation(cmd *cobra.Command) (s platform.Simulation, files []policyFile, err error) {
+// simulation reads the flags, but for names that the server has to complete. Files are where the policies are from.
+func simulation(cmd *cobra.Command) (s platform.Simulation, files []string, err error) {
 	flags := cmd.Flags()
-	var contexts, names []string
+	var contexts []string
 	for _, f := range []struct {
 		name string
 		into *[]string
@@ -64,7 +59,7 @@ func simulation(cmd *cobra.Command) (s platform.Simulation, files []policyFile, 
 		{"action", &s.Actions, flags.GetStringSlice},
 		{"resource", &s.Resources, flags.GetStringSlice},
 		{"context", &contexts, flags.GetStringArray},
-		{"policy", &names, flags.GetStringArray},
+		{"policy", &files, flags.GetStringArray},
 	} {
 		if *f.into, err = f.get(f.name); err != nil {
 			return s, nil, err
@@ -76,7 +71,7 @@ func simulation(cmd *cobra.Command) (s platform.Simulation, files []policyFile, 
 	switch {
 	case len(s.Actions) == 0:
 		return s, nil, usageError{errors.New("no action is named"), "give --action, such as ecr:PutImage"}
-	case s.Principal == "" && len(names) == 0:
+	case s.Principal == "" && len(files) == 0:
 		return s, nil, usageError{errors.New("neither a principal nor a policy is named"), "give --principal or --policy"}
 	}
 	if s.Context, err = contextEntries(contexts); err != nil {
@@ -85,12 +80,11 @@ func simulation(cmd *cobra.Command) (s platform.Simulation, files []policyFile, 
 	if len(s.Resources) == 0 {
 		s.Resources = []string{"*"}
 	}
-	for _, name := range names {
+	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return s, nil, fmt.Errorf("--policy: %w", err)
 		}
-		files = append(files, policyFile{name, string(text)})
 		s.Policies = append(s.Policies, string(text))
 	}
 	return s, files, nil
@@ -188,45 +182,16 @@ type statement struct {
 	Column int    `json:"column,omitempty"`
 }
 
-func newDecision(a platform.Decision, files []policyFile) decision {
+func newDecision(a platform.Decision, files []string) decision {
 	d := decision{Action: a.Action, Resource: a.Resource, Decision: a.Decision, Statements: []statement{}, Missing: a.Missing, Bounded: a.Bounded}
 	for _, s := range a.Statements {
-		one := statement{Policy: s.Policy, Type: s.Type, Line: s.Line, Column: s.Column}
-		if number, ok := strings.CutPrefix(s.Policy, "PolicyInputList."); ok {
-			if n, err := strconv.Atoi(number); err == nil && n >= 1 && n <= len(files) {
-				one.Policy, one.Sid = files[n-1].name, sidAt(files[n-1].text, s.Line, s.Column)
-			}
+		one := statement{Policy: s.Policy, Type: s.Type, Sid: s.Sid, Line: s.Line, Column: s.Column}
+		if n, ok := platform.Given(s.Policy); ok && n < len(files) {
+			one.Policy = files[n]
 		}
 		d.Statements = append(d.Statements, one)
 	}
 	return d
-}
-
-// sidAt finds the name of the statement that begins at a place in a policy, if it has one.
-func sidAt(text string, line, column int) string {
-	for ; line > 1; line-- {
-		_, rest, ok := strings.Cut(text, "\n")
-		if !ok {
-			return ""
-		}
-		text = rest
-	}
-	begin := max(0, column-1)
-	if begin > len(text) {
-		return ""
-	}
-	text = text[begin:]
-	brace := strings.IndexByte(text, '{')
-	if brace < 0 {
-		return ""
-	}
-	var s struct {
-		Sid string `json:"Sid"`
-	}
-	if err := json.NewDecoder(strings.NewReader(text[brace:])).Decode(&s); err != nil {
-		return ""
-	}
-	return s.Sid
 }
 
 func writeDecisions(w io.Writer, list []decision) error {

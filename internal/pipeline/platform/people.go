@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -71,6 +72,9 @@ type User struct {
 }
 
 func toUser(u *types.User) User {
+	if u == nil {
+		return User{}
+	}
 	user := User{
 		Name: aws.ToString(u.UserName), Path: aws.ToString(u.Path), ID: aws.ToString(u.UserId), ARN: aws.ToString(u.Arn),
 		Created: aws.ToTime(u.CreateDate),
@@ -144,6 +148,9 @@ func (p *People) CreateKey(ctx context.Context, user string) (AccessKey, error) 
 		return AccessKey{}, Plain(err)
 	}
 	k := out.AccessKey
+	if k == nil {
+		return AccessKey{}, errors.New("the answer has no key")
+	}
 	return AccessKey{
 		User: aws.ToString(k.UserName), ID: aws.ToString(k.AccessKeyId), Secret: aws.ToString(k.SecretAccessKey),
 		Active: k.Status == types.StatusTypeActive, Created: aws.ToTime(k.CreateDate),

@@ -42,7 +42,8 @@ type Decision struct {
 // Statement is where in which policy something was said. Lines and columns count from 1; 0 is not known.
 type Statement struct {
 	Policy string // its name, or PolicyInputList.N for the Nth of Simulation.Policies
-	Type   string // IAM Policy, AWS managed …, as the server calls it; may be empty
+	Type   string // IAM's name of where the policy is from: user, role, aws-managed …
+	Sid    string // its name, if it has one and the policy may be read
 	Line   int
 	Column int
 }
@@ -70,6 +71,7 @@ func (p *People) Simulate(ctx context.Context, s Simulation) ([]Decision, error)
 	for _, r := range results {
 		decisions = append(decisions, toDecisions(r)...)
 	}
+	p.nameStatements(ctx, s, decisions)
 	return decisions, nil
 }
 
@@ -169,7 +171,7 @@ func (p *People) PrincipalARN(ctx context.Context, named string) (string, error)
 // without a path, which most are.
 func (p *People) roleARN(ctx context.Context, partition, account, name string) (string, error) {
 	out, err := p.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
-	if err == nil {
+	if err == nil && out.Role != nil {
 		return aws.ToString(out.Role.Arn), nil
 	}
 	return guessed(err, "arn:"+partition+":iam::"+account+":role/"+name)
@@ -177,7 +179,7 @@ func (p *People) roleARN(ctx context.Context, partition, account, name string) (
 
 func (p *People) userARN(ctx context.Context, partition, account, name string) (string, error) {
 	out, err := p.iam.GetUser(ctx, &iam.GetUserInput{UserName: &name})
-	if err == nil {
+	if err == nil && out.User != nil {
 		return aws.ToString(out.User.Arn), nil
 	}
 	return guessed(err, "arn:"+partition+":iam::"+account+":user/"+name)
@@ -185,6 +187,9 @@ func (p *People) userARN(ctx context.Context, partition, account, name string) (
 
 func guessed(err error, arn string) (string, error) {
 	err = Plain(err)
+	if err == nil {
+		return arn, nil // an answer without the principal
+	}
 	if _, denied := Denied(err); denied {
 		return arn, nil
 	}
