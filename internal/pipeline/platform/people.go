@@ -15,11 +15,12 @@ import (
 // Amazon is the URL that stands for Amazon's own services.
 const Amazon = "aws"
 
-// People is a client of IAM and STS, Berth's or Amazon's.
+// People is a client of IAM and STS, Berth's or Amazon's. It is for one goroutine.
 type People struct {
 	iam    *iam.Client
 	sts    *sts.Client
 	config aws.Config
+	me     Identity // zero until it was asked for
 }
 
 // NewPeople makes a client from the AWS configuration. The URL is a Berth's, or Amazon, or empty for the
@@ -57,11 +58,15 @@ type Identity struct{ Account, ARN, ID string }
 
 // WhoAmI asks who the credentials' principal is.
 func (p *People) WhoAmI(ctx context.Context) (Identity, error) {
+	if p.me != (Identity{}) {
+		return p.me, nil
+	}
 	out, err := p.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return Identity{}, Plain(err)
 	}
-	return Identity{aws.ToString(out.Account), aws.ToString(out.Arn), aws.ToString(out.UserId)}, nil
+	p.me = Identity{aws.ToString(out.Account), aws.ToString(out.Arn), aws.ToString(out.UserId)}
+	return p.me, nil
 }
 
 // User is an IAM user.
