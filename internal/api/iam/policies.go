@@ -33,6 +33,7 @@ func (f face) policyOperations() map[string]awswire.Operation {
 	}
 	maps.Copy(all, f.inlineOperations())
 	maps.Copy(all, f.attachmentOperations())
+	maps.Copy(all, f.simulationOperations())
 	return all
 }
 
