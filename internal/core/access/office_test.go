@@ -55,7 +55,8 @@ func eachOffice(t *testing.T, test func(t *testing.T, o *office)) {
 // principal puts a user or group there, and gives it as a caller.
 func (o *office) principal(kind access.Kind, name string, groups ...string) identity.Caller {
 	o.t.Helper()
-	id := map[access.Kind]string{access.User: "AIDA", access.Group: "AGPA"}[kind] + strings.ToUpper(strings.Repeat(name, 17))[:17]
+	unique := strings.ToUpper(strings.Repeat(name, 17)[:max(17, len(name))]) // of a long name its end
+	id := map[access.Kind]string{access.User: "AIDA", access.Group: "AGPA"}[kind] + unique[len(unique)-17:]
 	p := access.Principal{
 		ID: id, Kind: kind, Name: name, Path: "/", ARN: arnPrefix + string(kind) + "/" + name, CreatedAt: time.UnixMilli(1),
 	}
