@@ -24,10 +24,29 @@ func (f face) simulationOperations() map[string]awswire.Operation {
 	}
 }
 
-func (f face) simulatePrincipalPolicy(ctx context.Context, c awswire.Call, in *iam.SimulatePrincipalPolicyInput) (*iam.SimulatePrincipalPolicyOutput, error) {
+// simulatePrincipalPolicyInput is the SDK's, but for the exclusions: those are a union, an interface that no decoder can fill.
+type simulatePrincipalPolicyInput struct {
+	ActionNames, PermissionsBoundaryPolicyInputList, PolicyInputList, ResourceArns []string
+	CallerArn, PolicySourceArn, ResourceHandlingOption, ResourceOwner              *string
+	ResourcePolicy, Marker                                                         *string
+	MaxItems                                                                       *int32
+	ContextEntries                                                                 []types.ContextEntry
+	PolicyExclusionList                                                            []excludedPolicy
+}
+
+// excludedPolicy is types.PolicyIdentifier as it is on the wire.
+type excludedPolicy struct {
+	PolicyArn, PolicyType  *string
+	InlinePolicyIdentifier *types.InlinePolicyIdentifierType
+}
+
+func (f face) simulatePrincipalPolicy(ctx context.Context, c awswire.Call, in *simulatePrincipalPolicyInput) (*iam.SimulatePrincipalPolicyOutput, error) {
 	sim := access.Simulation{
 		Actions: in.ActionNames, Resources: in.ResourceArns, Policies: in.PolicyInputList, Boundary: in.PermissionsBoundaryPolicyInputList,
 		ResourcePolicy: aws.ToString(in.ResourcePolicy), ResourceOwner: aws.ToString(in.ResourceOwner), CallerARN: aws.ToString(in.CallerArn),
+	}
+	if len(in.PolicyExclusionList) > 0 {
+		return nil, fault.New(fault.SettingUnsupported, "PolicyExclusionList is not supported: simulate the remaining policies with SimulateCustomPolicy.")
 	}
 	var err error
 	if sim.Context, err = readContext(in.ContextEntries, in.ResourceHandlingOption); err != nil {

@@ -30,13 +30,43 @@ type grantCache struct {
 	mu   sync.RWMutex
 	era  uint64              // counts the clearings; guarded by mu
 	byID map[string]*granted // guarded by mu
+	// given are session policies made ready, by ARN or text, which no ARN is. Guarded by mu.
+	given map[string]givenPolicy
+}
+
+// givenPolicy is a session policy made ready.
+type givenPolicy struct {
+	policy *policy.Policy
+	until  time.Time // zero for a text, which never changes
 }
 
 func (c *grantCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.era++
-	c.byID = nil
+	c.byID, c.given = nil, nil
+}
+
+func (c *grantCache) findGiven(key string, now time.Time) (p *policy.Policy, era uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if g, ok := c.given[key]; ok && (g.until.IsZero() || now.Before(g.until)) {
+		return g.policy, c.era
+	}
+	return nil, c.era
+}
+
+// keepGiven remembers p, unless the cache was cleared since p was read.
+func (c *grantCache) keepGiven(key string, p givenPolicy, era uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if era != c.era {
+		return
+	}
+	if c.given == nil || len(c.given) >= maxRemembered {
+		c.given = map[string]givenPolicy{}
+	}
+	c.given[key] = p
 }
 
 func (c *grantCache) find(id string, now time.Time) (g *granted, era uint64) {
@@ -167,26 +197,44 @@ func (s *Service) sessionPolicies(ctx context.Context, session *identity.Session
 	if limitlessSession(session) {
 		return nil, nil
 	}
-	var made []*policy.Policy
+	made := make([]*policy.Policy, 0, 1+len(session.PolicyARNs))
 	if session.Policy != "" {
-		p, err := compile(policy.SessionPolicy, "the session's own policy", "", session.Policy)
-		if err != nil {
-			return nil, err
+		p, era := s.grants.findGiven(session.Policy, time.Time{})
+		if p == nil {
+			var err error
+			if p, err = compile(policy.SessionPolicy, "the session's own policy", "", session.Policy); err != nil {
+				return nil, err
+			}
+			s.grants.keepGiven(session.Policy, givenPolicy{policy: p}, era)
 		}
 		made = append(made, p)
 	}
 	for _, arn := range session.PolicyARNs {
-		document, err := s.documentInForce(ctx, arn)
-		if err != nil {
-			return nil, err
-		}
-		p, err := compile(policy.SessionPolicy, arn, arn, document)
+		p, err := s.sessionPolicy(ctx, arn)
 		if err != nil {
 			return nil, err
 		}
 		made = append(made, p)
 	}
 	return made, nil
+}
+
+// sessionPolicy makes a managed policy ready that a session was given.
+func (s *Service) sessionPolicy(ctx context.Context, arn string) (*policy.Policy, error) {
+	now := s.now()
+	p, era := s.grants.findGiven(arn, now)
+	if p != nil {
+		return p, nil
+	}
+	document, err := s.documentInForce(ctx, arn)
+	if err != nil {
+		return nil, err
+	}
+	if p, err = compile(policy.SessionPolicy, arn, arn, document); err != nil {
+		return nil, err
+	}
+	s.grants.keepGiven(arn, givenPolicy{p, now.Add(rememberFor)}, era)
+	return p, nil
 }
 
 // documentInForce gives the default version of a managed policy; nothing for one that there is not.

@@ -3,6 +3,7 @@ package access_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,20 +27,27 @@ type office struct {
 	t    *testing.T
 	db   *metadb.DB
 	root identity.Caller
+	late atomic.Int64 // by how much the clock is ahead
 }
 
 func newOffice(t *testing.T, db *metadb.DB) *office {
 	t.Helper()
+	o := &office{t: t, db: db, root: identity.Caller{Account: officeAccount, ARN: arnPrefix + "root", UserID: officeAccount, Root: true}}
+	o.Service = o.replica(db.Access())
+	return o
+}
+
+func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.late.Load())) }
+
+// replica is a server on the same database.
+func (o *office) replica(store access.Store) *access.Service {
+	o.t.Helper()
 	master, err := identity.GenerateMasterKey()
 	if err != nil {
-		t.Fatal(err)
+		o.t.Fatal(err)
 	}
-	directory := identity.NewDirectory(identity.Config{Store: db, Master: master, Account: officeAccount, Now: time.Now})
-	return &office{
-		Service: access.New(access.Config{Store: db.Access(), Directory: directory, Account: officeAccount, Region: "us-east-1", Now: time.Now}),
-		t:       t, db: db,
-		root: identity.Caller{Account: officeAccount, ARN: arnPrefix + "root", UserID: officeAccount, Root: true},
-	}
+	directory := identity.NewDirectory(identity.Config{Store: o.db, Master: master, Account: officeAccount, Now: o.now})
+	return access.New(access.Config{Store: store, Directory: directory, Account: officeAccount, Region: "us-east-1", Now: o.now})
 }
 
 // eachOffice runs the test on every kind of database.
