@@ -22,6 +22,9 @@ type granted struct {
 	boundary  *policy.Policy // nil: none is set
 	gone      bool           // there is no such principal: nothing is granted
 	until     time.Time
+	era       uint64 // in which they were read
+	// made are the policies by what they were made of: most are the same when grants are read anew.
+	made map[GrantedPolicy]*policy.Policy
 }
 
 // grantCache remembers what principals may do, by their unique ids. The zero
@@ -43,8 +46,8 @@ type givenPolicy struct {
 func (c *grantCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.era++
-	c.byID, c.given = nil, nil
+	c.era++ // what is remembered counts no more; most of what it is made of is needed again
+	c.given = nil
 }
 
 func (c *grantCache) findGiven(key string, now time.Time) (p *policy.Policy, era uint64) {
@@ -69,20 +72,19 @@ func (c *grantCache) keepGiven(key string, p givenPolicy, era uint64) {
 	c.given[key] = p
 }
 
-func (c *grantCache) find(id string, now time.Time) (g *granted, era uint64) {
+// find gives what is remembered of a principal, and whether it still counts.
+func (c *grantCache) find(id string, now time.Time) (g *granted, counts bool, era uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if g := c.byID[id]; g != nil && now.Before(g.until) {
-		return g, c.era
-	}
-	return nil, c.era
+	g = c.byID[id]
+	return g, g != nil && g.era == c.era && now.Before(g.until), c.era
 }
 
 // keep remembers g, unless the cache was cleared since g was read.
-func (c *grantCache) keep(id string, g *granted, era uint64) {
+func (c *grantCache) keep(id string, g *granted) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if era != c.era {
+	if g.era != c.era {
 		return
 	}
 	if c.byID == nil || len(c.byID) >= maxRemembered {
@@ -94,38 +96,46 @@ func (c *grantCache) keep(id string, g *granted, era uint64) {
 // grantsOf reads what a principal may do.
 func (s *Service) grantsOf(ctx context.Context, id string) (*granted, error) {
 	now := s.now()
-	g, era := s.grants.find(id, now)
-	if g != nil {
-		return g, nil
+	old, counts, era := s.grants.find(id, now)
+	if counts {
+		return old, nil
 	}
 	read, err := s.store.Read().Grants(ctx, id)
+	var g *granted
 	switch {
 	case errors.Is(err, ErrNoRow):
 		g = &granted{gone: true}
 	case err != nil:
 		return nil, fmt.Errorf("reading what %s may do: %w", id, err)
 	default:
-		if g, err = prepare(read); err != nil {
+		if g, err = prepare(read, old); err != nil {
 			return nil, err
 		}
 	}
-	g.until = now.Add(rememberFor)
-	s.grants.keep(id, g, era)
+	g.until, g.era = now.Add(rememberFor), era
+	s.grants.keep(id, g)
 	return g, nil
 }
 
-// prepare makes grants ready to decide by.
-func prepare(read Grants) (*granted, error) {
+// prepare makes grants ready to decide by. Old are those of the same principal from before, or nil.
+func prepare(read Grants, old *granted) (*granted, error) {
 	p := read.Principal
-	g := &granted{principal: p, tags: map[string]string{}}
+	g := &granted{principal: p, tags: map[string]string{}, made: make(map[GrantedPolicy]*policy.Policy, len(read.Policies))}
+	if old == nil || old.principal.Name != p.Name { // explanations name it
+		old = &granted{}
+	}
 	for _, t := range read.Tags {
 		g.tags[fold(t.Key)] = t.Value
 	}
 	for _, gp := range read.Policies {
-		made, err := compile(policy.IdentityBased, gp.name(p), gp.ARN, gp.Document)
-		if err != nil {
-			return nil, err
+		made := old.made[gp]
+		if made == nil {
+			var err error
+			if made, err = compile(policy.IdentityBased, gp.name(p), gp.ARN, gp.Document); err != nil {
+				return nil, err
+			}
 		}
+		g.made[gp] = made
 		g.policies = append(g.policies, made)
 	}
 	if p.Boundary != "" {
