@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -83,7 +84,7 @@ func readContext(entries []types.ContextEntry, handling *string) ([]access.Conte
 	}
 	read := make([]access.ContextEntry, 0, len(entries))
 	for _, e := range entries {
-		if !isContextType(e.ContextKeyType) {
+		if !slices.Contains(e.ContextKeyType.Values(), e.ContextKeyType) {
 			return nil, badValue("contextKeyType", string(e.ContextKeyType), "[string, stringList, numeric, numericList, boolean, booleanList, ip, ipList, binary, binaryList, date, dateList]")
 		}
 		read = append(read, access.ContextEntry{
@@ -91,15 +92,6 @@ func readContext(entries []types.ContextEntry, handling *string) ([]access.Conte
 		})
 	}
 	return read, nil
-}
-
-func isContextType(t types.ContextKeyTypeEnum) bool {
-	for _, known := range t.Values() {
-		if t == known {
-			return true
-		}
-	}
-	return false
 }
 
 // wireResults writes one result for each action and resource. Each names its resource once more, as AWS does.

@@ -106,13 +106,13 @@ func malformedPolicy(err error) error {
 	return fault.New(fault.PolicyMalformed, "%s", f.Message)
 }
 
-// readIdentityPolicy reads the document of a policy that says what its holder may do.
-func readIdentityPolicy(text string) (policy.Document, error) {
+// checkIdentityPolicy holds a document to being a policy that says what its holder may do.
+func checkIdentityPolicy(text string) error {
 	d, err := policy.ParseDocument(text)
 	if err == nil {
 		err = d.OfIdentity()
 	}
-	return d, malformedPolicy(err)
+	return malformedPolicy(err)
 }
 
 // size counts a document's characters as IAM's quotas do: white space is free.

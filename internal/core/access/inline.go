@@ -52,7 +52,7 @@ func (s *Service) PutInlinePolicy(ctx context.Context, caller identity.Caller, k
 	if err := checkName("policyName", put.Name, maxPolicyName); err != nil {
 		return err
 	}
-	if _, err := readIdentityPolicy(put.Document); err != nil {
+	if err := checkIdentityPolicy(put.Document); err != nil {
 		return err
 	}
 	return s.update(ctx, func(tx Tx) error {

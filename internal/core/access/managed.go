@@ -88,7 +88,7 @@ func checkNewPolicy(n NewPolicy) error {
 
 // checkManaged holds a managed policy's document to its rules.
 func checkManaged(document string) error {
-	if _, err := readIdentityPolicy(document); err != nil {
+	if err := checkIdentityPolicy(document); err != nil {
 		return err
 	}
 	if size(document) > maxManaged {
@@ -128,15 +128,14 @@ func (s *Service) onPolicy(ctx context.Context, caller identity.Caller, action p
 }
 
 // onOwnPolicy is onPolicy for a change, which AWS's policies are closed to.
-func (s *Service) onOwnPolicy(ctx context.Context, caller identity.Caller, action policy.Action, arn string, also ...policy.Context) (ManagedPolicy, error) {
-	p, _, err := s.onPolicy(ctx, caller, action, arn, also...)
-	if err != nil {
-		return ManagedPolicy{}, err
+func (s *Service) onOwnPolicy(ctx context.Context, caller identity.Caller, action policy.Action, arn string, also ...policy.Context) error {
+	if _, _, err := s.onPolicy(ctx, caller, action, arn, also...); err != nil {
+		return err
 	}
 	if strings.HasPrefix(arn, awsPrefix) {
-		return ManagedPolicy{}, fault.New(fault.EntityUnmodifiable, "Policy %s is managed by AWS, and cannot be changed.", arn)
+		return fault.New(fault.EntityUnmodifiable, "Policy %s is managed by AWS, and cannot be changed.", arn)
 	}
-	return p, nil
+	return nil
 }
 
 // GetPolicy finds a managed policy.
@@ -165,7 +164,7 @@ func (p *PolicyInfo) count(ctx context.Context, q PolicyQueries) error {
 
 // DeletePolicy removes a managed policy that is not used, with its one version.
 func (s *Service) DeletePolicy(ctx context.Context, caller identity.Caller, arn string) error {
-	if _, err := s.onOwnPolicy(ctx, caller, policy.DeletePolicy, arn); err != nil {
+	if err := s.onOwnPolicy(ctx, caller, policy.DeletePolicy, arn); err != nil {
 		return err
 	}
 	return s.update(ctx, func(tx Tx) error {
@@ -196,7 +195,7 @@ func (s *Service) DeletePolicy(ctx context.Context, caller identity.Caller, arn 
 
 // TagPolicy puts tags on a managed policy, in the place of those with the same keys.
 func (s *Service) TagPolicy(ctx context.Context, caller identity.Caller, arn string, tags []Tag) error {
-	if _, err := s.onOwnPolicy(ctx, caller, policy.TagPolicy, arn, tagContext(nil, tags)); err != nil {
+	if err := s.onOwnPolicy(ctx, caller, policy.TagPolicy, arn, tagContext(nil, tags)); err != nil {
 		return err
 	}
 	if err := checkTags(tags); err != nil {
@@ -207,7 +206,7 @@ func (s *Service) TagPolicy(ctx context.Context, caller identity.Caller, arn str
 
 // UntagPolicy takes tags off a managed policy.
 func (s *Service) UntagPolicy(ctx context.Context, caller identity.Caller, arn string, keys []string) error {
-	if _, err := s.onOwnPolicy(ctx, caller, policy.UntagPolicy, arn, keysContext(keys)); err != nil {
+	if err := s.onOwnPolicy(ctx, caller, policy.UntagPolicy, arn, keysContext(keys)); err != nil {
 		return err
 	}
 	return s.retagPolicy(ctx, arn, func(have []Tag) []Tag { return dropTags(have, keys) })

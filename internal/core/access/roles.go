@@ -15,16 +15,17 @@ import (
 const (
 	maxRoles       = 1000 // in an account
 	maxDescription = 1000 // characters
-	// MinSession and MaxSession bound how long a role lets its sessions last; MinSession is also what it is unless said.
-	MinSession = time.Hour
-	MaxSession = 12 * time.Hour
+
+	// What a role lets its sessions last is between these; the former is also what it is unless said.
+	minRoleSession = time.Hour
+	maxRoleSession = 12 * time.Hour
 )
 
 // NewRole is a role to be.
 type NewRole struct {
 	Name, Path, Description string
 	Trust                   string        // the trust policy's document
-	MaxSession              time.Duration // 0: MinSession
+	MaxSession              time.Duration // 0: minRoleSession
 	Boundary                string        // a managed policy's ARN, or empty
 	Tags                    []Tag
 }
@@ -44,7 +45,7 @@ func (s *Service) CreateRole(ctx context.Context, caller identity.Caller, r NewR
 		return Principal{}, err
 	}
 	if p.MaxSession == 0 {
-		p.MaxSession = MinSession
+		p.MaxSession = minRoleSession
 	}
 	if _, err := checkPath(path); err != nil {
 		return Principal{}, err
@@ -111,9 +112,9 @@ func checkDescription(text string) error {
 }
 
 func checkMaxSession(d time.Duration) error {
-	if d < MinSession || d > MaxSession {
+	if d < minRoleSession || d > maxRoleSession {
 		return invalid("1 validation error detected: Value '%d' at 'maxSessionDuration' failed to satisfy constraint: Member must have value between %d and %d",
-			int64(d/time.Second), int64(MinSession/time.Second), int64(MaxSession/time.Second))
+			int64(d/time.Second), int64(minRoleSession/time.Second), int64(maxRoleSession/time.Second))
 	}
 	return nil
 }

@@ -68,8 +68,11 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 			}},
 			"no resource":  {ci, access.Simulation{Actions: []string{"ecr:PutImage"}}, []string{"ecr:PutImage implicitDeny"}},
 			"with context": {ci, access.Simulation{Actions: []string{"ecr:ListImages"}, Context: []access.ContextEntry{web}}, []string{"ecr:ListImages allowed group/of-devs.1@1:37-1:181"}},
-			"a policy more": {ci, access.Simulation{Actions: []string{"ecr:CreateRepository"}, Policies: []string{granting("s3:*"), granting("ecr:CreateRepository")}},
-				[]string{"ecr:CreateRepository allowed none/PolicyInputList.2.1@1:37-1:102"}},
+			"a policy more": {
+				ci,
+				access.Simulation{Actions: []string{"ecr:CreateRepository"}, Policies: []string{granting("s3:*"), granting("ecr:CreateRepository")}},
+				[]string{"ecr:CreateRepository allowed none/PolicyInputList.2.1@1:37-1:102"},
+			},
 			"a group": {arnPrefix + "group/devs", access.Simulation{Actions: []string{"ecr:ListImages"}, Context: []access.ContextEntry{web}}, []string{"ecr:ListImages allowed group/of-devs.1@1:37-1:181"}},
 			"a role with a boundary": {arnPrefix + "role/deploy", access.Simulation{Actions: []string{"ecr:BatchGetImage", "ecr:DescribeImages"}}, []string{
 				"ecr:BatchGetImage allowed aws-managed/AmazonEC2ContainerRegistryPullOnly.1@4:9-13:10 aws-managed/AmazonEC2ContainerRegistryPullOnly.1@4:9-13:10 bounded=true",
@@ -78,12 +81,21 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 			"another boundary": {arnPrefix + "role/deploy", access.Simulation{Actions: []string{"ecr:DescribeImages"}, Boundary: []string{granting("ecr:*")}}, []string{
 				"ecr:DescribeImages allowed role/of-deploy.1@1:37-1:100 none/PermissionsBoundaryPolicyInputList.1.1@1:37-1:87 bounded=true",
 			}},
-			"a resource's policy": {ci, access.Simulation{Actions: []string{"ecr:BatchDeleteImage"}, Resources: []string{appRepo}, ResourcePolicy: toRepo},
-				[]string{"ecr:BatchDeleteImage allowed resource/ResourcePolicy.1@1:38-1:144"}},
-			"a resource's policy for the role": {arnPrefix + "role/deploy", access.Simulation{Actions: []string{"ecr:BatchDeleteImage"}, Resources: []string{appRepo}, ResourcePolicy: toRepo},
-				[]string{"ecr:BatchDeleteImage implicitDeny bounded=false"}},
-			"another's resource": {ci, access.Simulation{Actions: []string{"ecr:PutImage", "ecr:BatchDeleteImage"}, Resources: []string{appRepo}, ResourcePolicy: toRepo, ResourceOwner: "111122223333"},
-				[]string{"ecr:PutImage implicitDeny", "ecr:BatchDeleteImage implicitDeny"}},
+			"a resource's policy": {
+				ci,
+				access.Simulation{Actions: []string{"ecr:BatchDeleteImage"}, Resources: []string{appRepo}, ResourcePolicy: toRepo},
+				[]string{"ecr:BatchDeleteImage allowed resource/ResourcePolicy.1@1:38-1:144"},
+			},
+			"a resource's policy for the role": {
+				arnPrefix + "role/deploy",
+				access.Simulation{Actions: []string{"ecr:BatchDeleteImage"}, Resources: []string{appRepo}, ResourcePolicy: toRepo},
+				[]string{"ecr:BatchDeleteImage implicitDeny bounded=false"},
+			},
+			"another's resource": {
+				ci,
+				access.Simulation{Actions: []string{"ecr:PutImage", "ecr:BatchDeleteImage"}, Resources: []string{appRepo}, ResourcePolicy: toRepo, ResourceOwner: "111122223333"},
+				[]string{"ecr:PutImage implicitDeny", "ecr:BatchDeleteImage implicitDeny"},
+			},
 		} {
 			results, _, err := o.SimulatePrincipalPolicy(ctx, o.root, c.principal, c.sim, access.Page{})
 			if err != nil {

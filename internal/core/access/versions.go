@@ -72,7 +72,7 @@ func (s *Service) ListPolicyVersions(ctx context.Context, caller identity.Caller
 
 // CreatePolicyVersion adds a version to a managed policy, and puts it in force if that is asked for.
 func (s *Service) CreatePolicyVersion(ctx context.Context, caller identity.Caller, arn, document string, inForce bool) (VersionInfo, error) {
-	if _, err := s.onOwnPolicy(ctx, caller, policy.CreatePolicyVersion, arn); err != nil {
+	if err := s.onOwnPolicy(ctx, caller, policy.CreatePolicyVersion, arn); err != nil {
 		return VersionInfo{}, err
 	}
 	if err := checkManaged(document); err != nil {
@@ -110,7 +110,7 @@ func (s *Service) CreatePolicyVersion(ctx context.Context, caller identity.Calle
 
 // SetDefaultPolicyVersion puts a version of a managed policy in force.
 func (s *Service) SetDefaultPolicyVersion(ctx context.Context, caller identity.Caller, arn string, number int) error {
-	if _, err := s.onOwnPolicy(ctx, caller, policy.SetDefaultPolicyVersion, arn); err != nil {
+	if err := s.onOwnPolicy(ctx, caller, policy.SetDefaultPolicyVersion, arn); err != nil {
 		return err
 	}
 	return s.update(ctx, func(tx Tx) error {
@@ -132,7 +132,7 @@ func (s *Service) SetDefaultPolicyVersion(ctx context.Context, caller identity.C
 
 // DeletePolicyVersion removes a version of a managed policy that is not in force.
 func (s *Service) DeletePolicyVersion(ctx context.Context, caller identity.Caller, arn string, number int) error {
-	if _, err := s.onOwnPolicy(ctx, caller, policy.DeletePolicyVersion, arn); err != nil {
+	if err := s.onOwnPolicy(ctx, caller, policy.DeletePolicyVersion, arn); err != nil {
 		return err
 	}
 	return s.update(ctx, func(tx Tx) error {
