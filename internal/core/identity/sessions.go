@@ -62,7 +62,7 @@ type sessionBody struct {
 }
 
 // NewSession issues temporary credentials that stand for a principal whose Session is set. It answers
-// ErrSessionTooLarge where policies and tags take too much room.
+// ErrSessionTooLarge where policies and tags take too much room, with Packed saying how much.
 func (d *Directory) NewSession(ctx context.Context, principal Caller) (Credentials, error) {
 	var random [10]byte
 	if _, err := io.ReadFull(d.rand, random[:]); err != nil {
@@ -73,15 +73,16 @@ func (d *Directory) NewSession(ctx context.Context, principal Caller) (Credentia
 	if err != nil {
 		return Credentials{}, err
 	}
+	packed := float64(len(sealed)) / MaxSession
 	if len(sealed) > MaxSession {
-		return Credentials{}, fmt.Errorf("%w: it has %d bytes and may have %d", ErrSessionTooLarge, len(sealed), MaxSession)
+		return Credentials{Packed: packed}, fmt.Errorf("%w: it has %d bytes and may have %d", ErrSessionTooLarge, len(sealed), MaxSession)
 	}
 	return Credentials{
 		AccessKeyID:     principal.AccessKeyID,
 		SecretAccessKey: keys.secretOf(principal.AccessKeyID),
 		SessionToken:    sessionPrefix + base64.RawURLEncoding.EncodeToString(sealed),
 		Expires:         principal.Session.Expires,
-		Packed:          float64(len(sealed)) / MaxSession,
+		Packed:          packed,
 	}, nil
 }
 
@@ -170,24 +171,28 @@ func (d *Directory) openSession(ctx context.Context, id string, sealed []byte) (
 
 // sessionKeys are what one token key is to sessions.
 type sessionKeys struct {
-	seal    cipher.AEAD
-	secrets []byte // for HMAC-SHA256
+	seal     cipher.AEAD
+	messages cipher.AEAD // see SealMessage
+	secrets  []byte      // for HMAC-SHA256
 }
 
 func deriveSessionKeys(key TokenKey) (*sessionKeys, error) {
 	derive := func(use string) ([]byte, error) { return hkdf.Key(sha256.New, key.Secret, nil, use, 32) }
-	sealKey, err := derive("berth session v1")
-	if err != nil {
-		return nil, fmt.Errorf("deriving the key for sessions: %w", err)
-	}
-	block, err := aes.NewCipher(sealKey)
-	if err != nil {
-		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
-	}
 	k := &sessionKeys{}
-	if k.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
+	for use, to := range map[string]*cipher.AEAD{"berth session v1": &k.seal, "berth message v1": &k.messages} {
+		sealKey, err := derive(use)
+		if err != nil {
+			return nil, fmt.Errorf("deriving the key for sessions: %w", err)
+		}
+		block, err := aes.NewCipher(sealKey)
+		if err != nil {
+			return nil, fmt.Errorf("making the cipher for sessions: %w", err)
+		}
+		if *to, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+			return nil, fmt.Errorf("making the cipher for sessions: %w", err)
+		}
 	}
+	var err error
 	if k.secrets, err = derive("berth session secret v1"); err != nil {
 		return nil, fmt.Errorf("deriving the key for sessions' secrets: %w", err)
 	}
