@@ -30,7 +30,7 @@ type handler struct {
 	authenticator Authenticator
 	logger        *slog.Logger
 	requestID     func(*http.Request) string
-	denials       Denials // may be nil
+	denials       Denials             // may be nil
 	targets       map[string]*service // JSON services by target prefix
 	queries       []*service          // Query services
 	buffers       sync.Pool           // *[]byte, for answers

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -171,28 +172,24 @@ func (d *Directory) openSession(ctx context.Context, id string, sealed []byte) (
 
 // sessionKeys are what one token key is to sessions.
 type sessionKeys struct {
-	seal     cipher.AEAD
-	messages cipher.AEAD // see SealMessage
-	secrets  []byte      // for HMAC-SHA256
+	seal    cipher.AEAD
+	secrets []byte // for HMAC-SHA256
 }
 
 func deriveSessionKeys(key TokenKey) (*sessionKeys, error) {
 	derive := func(use string) ([]byte, error) { return hkdf.Key(sha256.New, key.Secret, nil, use, 32) }
-	k := &sessionKeys{}
-	for use, to := range map[string]*cipher.AEAD{"berth session v1": &k.seal, "berth message v1": &k.messages} {
-		sealKey, err := derive(use)
-		if err != nil {
-			return nil, fmt.Errorf("deriving the key for sessions: %w", err)
-		}
-		block, err := aes.NewCipher(sealKey)
-		if err != nil {
-			return nil, fmt.Errorf("making the cipher for sessions: %w", err)
-		}
-		if *to, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-			return nil, fmt.Errorf("making the cipher for sessions: %w", err)
-		}
+	sealKey, err := derive("berth session v1")
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key for sessions: %w", err)
 	}
-	var err error
+	block, err := aes.NewCipher(sealKey)
+	if err != nil {
+		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
+	}
+	k := &sessionKeys{}
+	if k.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
+	}
 	if k.secrets, err = derive("berth session secret v1"); err != nil {
 		return nil, fmt.Errorf("deriving the key for sessions' secrets: %w", err)
 	}
@@ -260,8 +257,16 @@ func packSession(body sessionBody) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
+// inflaters are kept, since each has tens of kilobytes.
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }} //nolint:gochecknoglobals // a pool
+
 func unpackSession(packed []byte) (sessionBody, error) {
-	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxSessionText))
+	inflater := inflaters.Get().(io.Reader) //nolint:errcheck,forcetypeassert // nothing else is in it
+	defer inflaters.Put(inflater)
+	if err := inflater.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil { //nolint:errcheck,forcetypeassert // flate's are
+		return sessionBody{}, err
+	}
+	text, err := io.ReadAll(io.LimitReader(inflater, maxSessionText))
 	if err != nil {
 		return sessionBody{}, err
 	}
