@@ -275,16 +275,7 @@ func (s *Service) begin(ctx context.Context, role Principal, r RoleRequest, give
 		UserID:  role.ID + ":" + r.Name,
 		Session: &given,
 	}
-	begun, err := s.issue(ctx, principal)
-	if err != nil {
-		return RoleSession{}, err
-	}
-	// Nobody's permissions change by that, so that nothing has to be read anew.
-	err = s.store.Update(ctx, func(tx Tx) error { return tx.RecordRoleUse(ctx, role.ID, now, s.region) })
-	if err != nil {
-		return RoleSession{}, fmt.Errorf("recording the use of role %s: %w", role.Name, err)
-	}
-	return begun, nil
+	return s.issue(ctx, principal)
 }
 
 // sessionDuration tells how long a session lasts for which that was asked.
