@@ -43,9 +43,10 @@ func (f face) getProvider(ctx context.Context, c awswire.Call, in *iam.GetOpenID
 	if err != nil {
 		return nil, err
 	}
+	_, url, _ := strings.Cut(p.ARN, "/") // as IAM has it, without the scheme
 	return &iam.GetOpenIDConnectProviderOutput{
 		ClientIDList: p.ClientIDs, CreateDate: date(p.CreatedAt), Tags: wireTags(tags), ThumbprintList: p.Thumbprints,
-		Url: aws.String(strings.TrimPrefix(p.Issuer, "https://")), // as IAM has it, without the scheme
+		Url: aws.String(url),
 	}, nil
 }
 

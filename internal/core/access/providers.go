@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -26,8 +27,11 @@ const (
 
 var thumbprintRule = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
-// issuerScheme is what issuers begin with, and their ARNs and condition keys leave out.
-const issuerScheme = "https://"
+// issuerName is an issuer without its scheme, as ARNs and condition keys have it.
+func issuerName(issuer string) string {
+	_, name, _ := strings.Cut(issuer, "://")
+	return name
+}
 
 // NewProvider is what an OIDC provider is made of.
 type NewProvider struct {
@@ -267,15 +271,16 @@ func noProvider(arn string) error {
 
 // providerARN names the provider of an issuer.
 func (s *Service) providerARN(issuer string) string {
-	return s.arn("oidc-provider", "/", strings.TrimPrefix(issuer, issuerScheme))
+	return s.arn("oidc-provider", "/", issuerName(issuer))
 }
 
 // checkIssuer holds an issuer to what one may be: https, without query. It is kept as it is, down to a slash at the end
-// and letter case, since a token's iss is compared with it letter by letter. Other than at AWS it may have a port.
+// and letter case, since a token's iss is compared with it letter by letter. Other than at AWS it may have a port, and one
+// on this very machine, which the operator must have allowed for its keys to be fetched, may do without TLS.
 func checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	switch {
-	case err != nil || !strings.HasPrefix(issuer, issuerScheme) || u.Hostname() == "":
+	case err != nil || u.Hostname() == "" || !strings.HasPrefix(issuer, "https://") && !(strings.HasPrefix(issuer, "http://") && loopback(u.Hostname())):
 		return invalid("Invalid Open ID Connect Provider URL: it must begin with https:// and name a host.")
 	case u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return invalid("Invalid Open ID Connect Provider URL: it must have neither a query nor a fragment nor a user.")
@@ -285,6 +290,12 @@ func checkIssuer(issuer string) error {
 		return invalid("Invalid Open ID Connect Provider URL: it must have ASCII characters without spaces.")
 	}
 	return nil
+}
+
+// loopback tells whether a host is this machine.
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 func checkClientID(id string) error {

@@ -99,6 +99,14 @@ func TestProvidersAreHeldToTheirRules(t *testing.T) {
 		_, err := h.CreateProvider(ctx, h.root, c.n)
 		stsWants(t, what, err, c.code)
 	}
+	for _, issuer := range []string{"http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/path"} {
+		p, err := h.CreateProvider(ctx, h.root, access.NewProvider{Issuer: issuer})
+		if err != nil || p.ARN != "arn:aws:iam::"+stsAccount+":oidc-provider/"+strings.TrimPrefix(issuer, "http://") {
+			t.Errorf("%s: %s, %v", issuer, p.ARN, err)
+		} else if err := h.DeleteProvider(ctx, h.root, p.ARN); err != nil {
+			t.Error(err)
+		}
+	}
 	for i := range 100 {
 		if _, err := h.CreateProvider(ctx, h.root, access.NewProvider{Issuer: fmt.Sprintf("https://127.0.0.1:%d/", 1000+i), ClientIDs: many(100, "id%d")}); err != nil {
 			t.Fatal(err)

@@ -117,7 +117,7 @@ func sessionOf(provider Provider, c Claims) (identity.Session, []Tag, error) {
 
 // claimContext gives the condition keys <issuer without scheme>:<claim>, and what is in other besides.
 func claimContext(provider Provider, c Claims, other policy.Context) policy.Context {
-	prefix := fold(strings.TrimPrefix(provider.Issuer, issuerScheme)) + ":"
+	prefix := fold(issuerName(provider.Issuer)) + ":"
 	values := make(map[string][]string, len(c.Values))
 	for claim, of := range c.Values {
 		if key := fold(claim); claim == key || values[key] == nil { // of two that differ in letter case, the lower one
@@ -139,7 +139,7 @@ var immutableRule = regexp.MustCompile(`^repo:([^/@:]+)@[0-9]+/([^/@:]+)@[0-9]+:
 
 // untrusted is the refusal of a token that holds.
 func untrusted(provider Provider, c Claims, q policy.Question, d policy.Decision) error {
-	prefix := strings.TrimPrefix(provider.Issuer, issuerScheme)
+	prefix := issuerName(provider.Issuer)
 	words := fmt.Sprintf("Not authorized to perform %s: the token's %s:sub is %q and its %s:aud is %q; the trust policy of %s must allow that, and does not.",
 		q.Action, prefix, shortText(c.Subject), prefix, shortText(c.Audience), q.Resource)
 	if m := immutableRule.FindStringSubmatch(c.Subject); m != nil {
