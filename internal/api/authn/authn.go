@@ -5,17 +5,14 @@
 // have issued; it is self-contained, so that every replica can check it. A download link carries a
 // signature of our own over its path and its end ([Authenticator.VerifyLink]), and stands for nobody.
 //
-// Tokens and links hang on the secret that all replicas share, [identity.Directory.TokenKey]. A token dies
-// with the access key it was issued to: the key is looked up each time.
+// Tokens and links hang on the secrets that all replicas share, [identity.Directory.TokenKeys], and name theirs. A token
+// dies with the access key it was issued to: the key is looked up each time.
 package authn
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"fmt"
+	"errors"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -29,6 +26,9 @@ import (
 type Config struct {
 	Directory *identity.Directory
 	Now       func() time.Time
+	// Used is told of every credential that held: which service it was for, and which region it was scoped to, where it was.
+	// It must not wait. Nil: nobody wants to know.
+	Used func(caller identity.Caller, service, region string)
 }
 
 // Authenticator checks credentials, and issues the two kinds that Berth issues itself. It is safe for
@@ -36,19 +36,18 @@ type Config struct {
 type Authenticator struct {
 	directory *identity.Directory
 	now       func() time.Time
+	used      func(caller identity.Caller, service, region string)
 	verifier  sigv4.Verifier
-	keys      atomic.Pointer[keys] // nil until the first token or link
-}
-
-// keys are what is derived from the shared secret, one for each use.
-type keys struct {
-	tokens cipher.AEAD // AES-256-GCM with random nonces
-	links  []byte      // for HMAC-SHA256
+	keys      atomic.Pointer[map[uint32]*keys] // by id; nil until the first token or link
 }
 
 // New makes an Authenticator.
 func New(cfg Config) *Authenticator {
-	return &Authenticator{directory: cfg.Directory, now: cfg.Now}
+	a := &Authenticator{directory: cfg.Directory, now: cfg.Now, used: cfg.Used}
+	if a.used == nil {
+		a.used = func(identity.Caller, string, string) {}
+	}
+	return a
 }
 
 // SigV4 verifies an AWS request's signature over body, the bytes as they came on the wire, for the given
@@ -61,7 +60,24 @@ func (a *Authenticator) SigV4(r *http.Request, body []byte, service string) (ide
 	if err := a.verifier.Verify(r, q, key.Secret, body); err != nil {
 		return identity.Caller{}, err
 	}
-	return key.Principal, nil
+	a.used(key.Principal, service, q.Region)
+	return from(r, key.Principal), nil
+}
+
+// from adds where the request came from.
+func from(r *http.Request, c identity.Caller) identity.Caller {
+	c.Origin = Origin(r)
+	return c
+}
+
+// Origin tells where a request came from and how. What a proxy in front says of it has been put in its place before
+// (middleware).
+func Origin(r *http.Request) identity.Origin {
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		address = r.RemoteAddr
+	}
+	return identity.Origin{Address: address, Secure: r.TLS != nil || r.URL != nil && r.URL.Scheme == "https", UserAgent: r.UserAgent()}
 }
 
 // Screen refuses an AWS request for what can be known without its body: no credentials, an unknown key, a
@@ -83,43 +99,25 @@ func (a *Authenticator) claim(r *http.Request, service string) (*sigv4.Request, 
 	if err := q.CheckService(service); err != nil {
 		return nil, identity.AccessKey{}, err
 	}
-	key, err := a.directory.AccessKey(r.Context(), q.AccessKeyID)
+	key, err := a.key(r.Context(), q)
 	if err != nil {
 		return nil, identity.AccessKey{}, err
-	}
-	if q.SessionToken != "" {
-		return nil, identity.AccessKey{}, fault.New(fault.AccessKeyUnknown,
-			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", key.ID)
 	}
 	return q, key, nil
 }
 
-// derived gives the keys for tokens and links, deriving them when they are first needed.
-func (a *Authenticator) derived(ctx context.Context) (*keys, error) {
-	if k := a.keys.Load(); k != nil {
-		return k, nil
+// key finds the access key that a request names: a temporary one by its session token.
+func (a *Authenticator) key(ctx context.Context, q *sigv4.Request) (identity.AccessKey, error) {
+	if q.SessionToken == "" {
+		return a.directory.AccessKey(ctx, q.AccessKeyID)
 	}
-	secret, err := a.directory.TokenKey(ctx)
-	if err != nil {
-		return nil, err
+	key, err := a.directory.SessionKey(ctx, q.AccessKeyID, q.SessionToken)
+	if !errors.Is(err, fault.AccessKeyUnknown) {
+		return key, err
 	}
-	derive := func(use string) ([]byte, error) { return hkdf.Key(sha256.New, secret, nil, use, 32) }
-	tokenKey, err := derive("berth authorization token v1")
-	if err != nil {
-		return nil, fmt.Errorf("deriving the key for tokens: %w", err)
+	if _, lasting := a.directory.AccessKey(ctx, q.AccessKeyID); lasting == nil {
+		return identity.AccessKey{}, fault.New(fault.AccessKeyUnknown,
+			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", q.AccessKeyID)
 	}
-	block, err := aes.NewCipher(tokenKey)
-	if err != nil {
-		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
-	}
-	k := &keys{}
-	if k.tokens, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
-	}
-	if k.links, err = derive("berth download link v1"); err != nil {
-		return nil, fmt.Errorf("deriving the key for links: %w", err)
-	}
-	// Another request may have done the same meanwhile; its keys are these.
-	a.keys.Store(k)
-	return k, nil
+	return identity.AccessKey{}, err
 }

@@ -70,6 +70,8 @@ type house struct {
 	root  identity.AccessKey
 	a, b  *authn.Authenticator
 
+	directory *identity.Directory // of a third
+
 	mu   sync.Mutex
 	time time.Time
 }
@@ -101,7 +103,8 @@ func newHouse(t testing.TB) *house {
 	}
 	h.a = authn.New(authn.Config{Directory: directory(), Now: h.now})
 	h.b = authn.New(authn.Config{Directory: directory(), Now: h.now})
-	if h.root, _, err = directory().EnsureRoot(t.Context()); err != nil {
+	h.directory = directory()
+	if h.root, _, err = h.directory.EnsureRoot(t.Context()); err != nil {
 		t.Fatalf("EnsureRoot: %v", err)
 	}
 	return h
@@ -152,7 +155,7 @@ func TestTokenStandsForItsCaller(t *testing.T) {
 		}},
 	} {
 		got, err := h.b.Basic(r)
-		if diff := cmp.Diff(h.root.Principal, got); diff != "" || err != nil {
+		if diff := cmp.Diff(h.root.Principal, got, anywhere()); diff != "" || err != nil {
 			t.Errorf("Basic, %s: error %v, caller (-want +got):\n%s", name, err, diff)
 		}
 	}
@@ -268,7 +271,7 @@ func TestSigV4(t *testing.T) {
 	body := []byte("{}")
 	good := aws.Credentials{AccessKeyID: h.root.ID, SecretAccessKey: h.root.Secret}
 	got, err := h.a.SigV4(sign(t, body, good, "ecr", h.now()), body, "ecr")
-	if diff := cmp.Diff(h.root.Principal, got); diff != "" || err != nil {
+	if diff := cmp.Diff(h.root.Principal, got, anywhere()); diff != "" || err != nil {
 		t.Fatalf("SigV4: error %v, caller (-want +got):\n%s", err, diff)
 	}
 
@@ -406,4 +409,13 @@ func BenchmarkSigV4(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func (m *memory) PrincipalARN(context.Context, string) (string, error) {
+	return "", identity.ErrNotFound
+}
+
+// anywhere takes callers for equal wherever their requests came from.
+func anywhere() cmp.Option {
+	return cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Origin" }, cmp.Ignore())
 }

@@ -20,10 +20,11 @@ const (
 	TokenUser = "AWS"
 
 	// tokenPrefix lets people, and scanners for leaked secrets, recognise a token.
-	tokenPrefix  = "berth_"
-	tokenVersion = 1
-	// maxTokenBytes bounds what is decoded; our tokens have about 90.
-	maxTokenBytes = 4096
+	tokenPrefix = "berth_"
+	// ofSession marks, in a token's version, one for a session, which it carries with it: there is no other record of that.
+	ofSession = 0x80
+	// maxTokenBytes bounds what is decoded; our tokens have about 90, and those of sessions up to identity.MaxSession more.
+	maxTokenBytes = 8192
 )
 
 // IssueToken makes the password of an authorization token that stands for the caller. It holds no colon and
@@ -32,17 +33,32 @@ func (a *Authenticator) IssueToken(ctx context.Context, caller identity.Caller) 
 	if caller.AccessKeyID == "" {
 		return "", time.Time{}, fault.New(fault.AccessDenied, "An authorization token is issued to the holder of an access key.")
 	}
-	k, err := a.derived(ctx)
+	k, err := a.newest(ctx)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	// Whole seconds are what the token carries, so they are what the client is told.
 	expires = a.now().Add(TokenLifetime).UTC().Truncate(time.Second)
-	plain := []byte{tokenVersion}
+	plain := []byte{k.version()}
+	var session []byte
+	if caller.Session != nil {
+		plain[0] |= ofSession
+		if session, err = a.directory.SealSession(ctx, caller); err != nil {
+			return "", time.Time{}, err
+		}
+		if end := caller.Session.Expires.UTC().Truncate(time.Second); end.Before(expires) {
+			expires = end
+		}
+	}
 	plain = binary.BigEndian.AppendUint64(plain, uint64(expires.Unix()))
+	if session != nil {
+		plain = append(plain, byte(len(caller.AccessKeyID)))
+	}
 	plain = append(plain, caller.AccessKeyID...)
-	sealed := k.tokens.Seal(nil, nil, plain, []byte(tokenPrefix))
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
+	plain = append(plain, session...)
+	prefix := k.tokenPrefix()
+	sealed := k.tokens.Seal(nil, nil, plain, []byte(prefix))
+	return prefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
 }
 
 // Basic establishes the caller of a registry request from its Authorization header. The faults are
@@ -53,7 +69,12 @@ func (a *Authenticator) Basic(r *http.Request) (identity.Caller, error) {
 	if err != nil {
 		return identity.Caller{}, err
 	}
-	return a.token(r.Context(), password)
+	caller, err := a.token(r.Context(), password)
+	if err != nil {
+		return identity.Caller{}, err
+	}
+	a.used(caller, "ecr", "")
+	return from(r, caller), nil
 }
 
 // basicPassword reads the password from the Authorization header.
@@ -95,22 +116,32 @@ func basicPassword(r *http.Request) (string, error) {
 
 // token checks an authorization token and finds whom it stands for.
 func (a *Authenticator) token(ctx context.Context, password string) (identity.Caller, error) {
-	k, err := a.derived(ctx)
-	if err != nil {
-		return identity.Caller{}, err
+	id, encoded, ok := splitToken(password)
+	var t token
+	if ok {
+		k, err := a.named(ctx, id)
+		if err != nil {
+			return identity.Caller{}, err
+		}
+		t, ok = k.openToken(encoded)
 	}
-	keyID, expires, ok := k.openToken(password)
 	if !ok {
 		return identity.Caller{}, fault.New(fault.TokenInvalid,
 			"Your authorization token is not one that this registry issued. Reauthenticate and try again.")
 	}
-	if !a.now().Before(expires) {
+	if !a.now().Before(t.expires) {
 		return identity.Caller{}, fault.New(fault.TokenExpired, "Your authorization token has expired. Reauthenticate and try again.")
 	}
-	key, err := a.directory.AccessKey(ctx, keyID)
+	var key identity.AccessKey
+	var err error
+	if t.session != nil {
+		key, err = a.directory.SealedSession(ctx, t.keyID, t.session)
+	} else {
+		key, err = a.directory.AccessKey(ctx, t.keyID)
+	}
 	if errors.Is(err, fault.AccessKeyUnknown) {
 		return identity.Caller{}, fault.New(fault.AccessKeyUnknown,
-			"The access key %s, which your authorization token was issued to, is not active any more. Reauthenticate with another and try again.", keyID)
+			"The access key %s, which your authorization token was issued to, is not active any more. Reauthenticate with another and try again.", t.keyID)
 	}
 	if err != nil {
 		return identity.Caller{}, err
@@ -118,21 +149,55 @@ func (a *Authenticator) token(ctx context.Context, password string) (identity.Ca
 	return key.Principal, nil
 }
 
-// openToken reads what a token carries, if it is one of ours.
-func (k *keys) openToken(password string) (keyID string, expires time.Time, ok bool) {
-	encoded, ok := strings.CutPrefix(password, tokenPrefix)
+// token is what a token carries.
+type token struct {
+	keyID   string
+	expires time.Time
+	session []byte // sealed; nil for a key that lasts
+}
+
+// splitToken parts what a token names its key by from what is sealed under that key.
+//
+//	berth_<sealed>       version 1, under key 0
+//	berth_<id>.<sealed>  version 2, under any other
+func splitToken(password string) (id uint32, encoded string, ok bool) {
+	rest, ok := strings.CutPrefix(password, tokenPrefix)
 	if !ok {
-		return "", time.Time{}, false
+		return 0, "", false
+	}
+	text, encoded, named := strings.Cut(rest, ".")
+	if !named {
+		return 0, rest, true
+	}
+	id, ok = parseKeyID(text)
+	return id, encoded, ok
+}
+
+// openToken reads what a token carries, if it is one of ours. No key opens nothing.
+func (k *keys) openToken(encoded string) (token, bool) {
+	if k == nil {
+		return token{}, false
 	}
 	var space [256]byte
 	// Strict: a token has one spelling.
 	sealed, err := base64.RawURLEncoding.Strict().AppendDecode(space[:0], []byte(encoded))
 	if err != nil {
-		return "", time.Time{}, false
+		return token{}, false
 	}
-	plain, err := k.tokens.Open(nil, nil, sealed, []byte(tokenPrefix))
-	if err != nil || len(plain) <= 9 || plain[0] != tokenVersion {
-		return "", time.Time{}, false
+	plain, err := k.tokens.Open(nil, nil, sealed, []byte(k.tokenPrefix()))
+	if err != nil || len(plain) <= 9 || plain[0]&^ofSession != k.version() {
+		return token{}, false
 	}
-	return string(plain[9:]), time.Unix(int64(binary.BigEndian.Uint64(plain[1:9])), 0), true
+	t := token{expires: time.Unix(int64(binary.BigEndian.Uint64(plain[1:9])), 0)}
+	rest := plain[9:]
+	if plain[0]&ofSession == 0 {
+		t.keyID = string(rest)
+		return t, true
+	}
+	n := int(rest[0])
+	if len(rest) <= 1+n {
+		return token{}, false
+	}
+	t.keyID, t.session = string(rest[1:1+n]), rest[1+n:]
+	return t, true
 }

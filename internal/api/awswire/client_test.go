@@ -316,7 +316,7 @@ func TestTheSDKSpeaksQuery(t *testing.T) {
 			return &sts.GetCallerIdentityOutput{Account: &c.Caller.Account, Arn: &c.Caller.ARN, UserId: &c.Caller.UserID}, nil
 		}),
 		"AssumeRoleWithWebIdentity": awswire.Op(func(_ context.Context, c awswire.Call, in *sts.AssumeRoleWithWebIdentityInput) (*sts.AssumeRoleWithWebIdentityOutput, error) {
-			if c.Caller != (identity.Caller{}) {
+			if !c.Caller.Anonymous() {
 				return nil, errors.New("an unsigned operation has a caller")
 			}
 			return &sts.AssumeRoleWithWebIdentityOutput{

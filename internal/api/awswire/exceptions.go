@@ -40,8 +40,10 @@ func shared(code fault.Code) (row, bool) {
 		return about("InvalidSignatureException", "SignatureDoesNotMatch"), true
 	case fault.TokenInvalid:
 		return about("UnrecognizedClientException", "InvalidClientTokenId"), true
-	case fault.TokenExpired:
+	case fault.TokenExpired, fault.SessionExpired:
 		return about("ExpiredTokenException", "ExpiredToken"), true
+	case fault.TooManyFailures:
+		return both("ThrottlingException", "Throttling", http.StatusBadRequest), true
 	case fault.AccessDenied:
 		return about("AccessDeniedException", "AccessDenied"), true
 	case fault.OperationUnknown:

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 )
@@ -207,7 +208,7 @@ func (s *service) operation(name string) (Operation, error) {
 // authenticate establishes who signed the body as it came on the wire.
 func (h *handler) authenticate(x *exchange, op Operation, body []byte) (identity.Caller, error) {
 	if op.unsigned {
-		return identity.Caller{}, nil
+		return identity.Caller{Origin: authn.Origin(x.r)}, nil
 	}
 	return h.authenticator.SigV4(x.r, body, x.svc.Name)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
 )
 
 // send sends a request as it is, signed for a service unless that is "".
@@ -240,7 +241,10 @@ func TestTheRequestIsDescribedToTheOperation(t *testing.T) {
 		r.Header.Set("User-Agent", "aws-cli")
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		want := awswire.Call{RequestID: "id of registry.example.com", Host: "registry.example.com", Secure: secure, UserAgent: "aws-cli"}
+		want := awswire.Call{
+			Caller:    identity.Caller{Origin: identity.Origin{Address: "192.0.2.1", Secure: secure, UserAgent: "aws-cli"}},
+			RequestID: "id of registry.example.com", Host: "registry.example.com", Secure: secure, UserAgent: "aws-cli",
+		}
 		if call != want || (call.Scheme() == "https") != secure {
 			t.Errorf("the operation saw %+v, want %+v", call, want)
 		}

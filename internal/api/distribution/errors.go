@@ -134,7 +134,9 @@ var answers = map[fault.Code]answer{
 	fault.TokenInvalid:         {http.StatusUnauthorized, unauthorized},
 	// 403 as ECR has it: clients stop there and print the sentence that says what to do. On 401 they would
 	// ask their credential store again, which has nothing but the same token.
-	fault.TokenExpired: {http.StatusForbidden, denied},
+	fault.TokenExpired:    {http.StatusForbidden, denied},
+	fault.SessionExpired:  {http.StatusForbidden, denied},
+	fault.TooManyFailures: {http.StatusTooManyRequests, tooManyRequests},
 	// Only pre-signed links have signatures here, and no other credentials would help them: 403, as S3 has it.
 	fault.SignatureMismatch: {http.StatusForbidden, denied},
 	fault.SignatureExpired:  {http.StatusForbidden, denied},

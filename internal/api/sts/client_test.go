@@ -74,7 +74,7 @@ func serveSigned(t *testing.T) (url string, root identity.AccessKey) {
 	}
 	handler, err := awswire.New(awswire.Config{
 		Authenticator: authn.New(authn.Config{Directory: directory, Now: time.Now}),
-		Services:      []awswire.Service{sts.Service()},
+		Services:      []awswire.Service{sts.New(nil)},
 	})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
@@ -176,4 +176,8 @@ func TestBoto3Presigns(t *testing.T) {
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("GET %s: %s", out, res.Status)
 	}
+}
+
+func (m *memory) PrincipalARN(context.Context, string) (string, error) {
+	return "", identity.ErrNotFound
 }

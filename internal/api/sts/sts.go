@@ -1,5 +1,5 @@
-// Package sts answers the AWS Security Token Service's requests. This version knows who a caller is;
-// assuming roles comes with federation.
+// Package sts is the AWS Security Token Service's API over the account's principals: who a caller is, and the temporary
+// credentials that stand for one.
 package sts
 
 import (
@@ -10,11 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 )
 
-// Service is the STS face: its wire names and its operations.
-func Service() awswire.Service {
+// face holds the operations.
+type face struct {
+	access *access.Service
+}
+
+// New makes the service.
+func New(a *access.Service) awswire.Service {
+	f := face{a}
+	_ = f
 	return awswire.Service{
 		Name:      "sts",
 		Protocol:  awswire.Query,
@@ -52,36 +60,29 @@ func exception(err error) (awswire.Exception, bool) {
 		return awswire.Exception{}, false
 	}
 	switch f.Code {
-	case fault.CredentialsMissing, fault.CredentialsMalformed, fault.AccessKeyUnknown,
-		fault.SignatureMismatch, fault.SignatureExpired, fault.TokenInvalid, fault.TokenExpired, fault.AccessDenied,
-		fault.OperationUnknown, fault.OperationUnsupported, fault.RequestMalformed, fault.RequestTooLarge,
-		fault.InvalidParameter, fault.StorageFull, fault.Unavailable:
-		// The protocol's own errors are STS's too.
-		return awswire.Query.Exception(f)
-
-	case fault.SettingUnsupported:
+	case fault.EntityNotFound:
+		return awswire.Exception{Code: "NoSuchEntity", Status: http.StatusNotFound, Message: f.Message}, true
+	case fault.PolicyMalformed:
+		return awswire.Exception{Code: "MalformedPolicyDocument", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.SessionTooLarge:
+		return awswire.Exception{Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.IdentityTokenInvalid:
+		return awswire.Exception{Code: "InvalidIdentityToken", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.IdentityTokenExpired:
+		return awswire.Exception{Code: "ExpiredTokenException", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.IdentityTokenRejected:
+		return awswire.Exception{Code: "IDPRejectedClaim", Status: http.StatusForbidden, Message: f.Message}, true
+	case fault.IdentityProviderUnavailable:
+		return awswire.Exception{Code: "IDPCommunicationError", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.DecisionMessageInvalid:
+		return awswire.Exception{Code: "InvalidAuthorizationMessageException", Status: http.StatusBadRequest, Message: f.Message}, true
+	case fault.EntityExists, fault.EntityInUse, fault.EntityUnmodifiable, fault.PolicyNotAttachable, fault.SettingUnsupported:
 		return awswire.Exception{Code: "ValidationError", Status: http.StatusBadRequest, Message: f.Message}, true
 	case fault.LimitExceeded:
 		return awswire.Exception{Code: "LimitExceeded", Status: http.StatusConflict, Message: f.Message}, true
 
-	case fault.RepositoryNameInvalid, fault.DigestInvalid, fault.TagInvalid, fault.PageTokenInvalid,
-		fault.RepositoryNotFound, fault.RepositoryExists, fault.RepositoryNotEmpty, fault.ResourceTagInvalid, fault.TooManyResourceTags,
-		fault.ImageNotFound, fault.TagDoesNotMatchDigest, fault.ImageIDMissing, fault.ImageReferenced, fault.TagImmutable,
-		fault.ManifestInvalid, fault.ManifestNotJSON, fault.ManifestTooLarge, fault.ManifestTypeUnsupported, fault.DigestMismatch,
-		fault.ReferencedLayersNotFound, fault.ReferencedImagesNotFound,
-		fault.LayerNotFound, fault.LayerInaccessible, fault.LayerExists, fault.LayerInUse, fault.LayerDigestMismatch, fault.LayerTooLarge,
-		fault.UploadNotFound, fault.UploadOutOfOrder, fault.UploadBusy, fault.UploadPartSize, fault.UploadPartTooSmall,
-		fault.UploadEmpty, fault.UploadInterrupted,
-		fault.RepositoryPolicyNotFound, fault.RegistryPolicyNotFound, fault.RegistrySettingInvalid, fault.TemplateExists,
-		fault.TemplateNotFound, fault.ExclusionExists, fault.ExclusionNotFound, fault.SigningConfigurationNotFound,
-		fault.LifecyclePolicyNotFound, fault.PreviewNotFound, fault.PreviewInProgress, fault.ScanNotFound, fault.ImageNotScannable,
-		fault.ImageArchived, fault.StorageClassRefused, fault.PullThroughRuleExists, fault.PullThroughRuleNotFound,
-		fault.UpstreamUnsupported, fault.SecretNotFound, fault.UpstreamDenied, fault.UpstreamBusy, fault.UpstreamUnavailable,
-		fault.BackfillInProgress, fault.BackfillStatus, fault.BackfillNotFound:
-		// No STS operation touches the registry; one that did is a mistake of ours, to be logged.
-		return awswire.Exception{
-			Code: "InternalFailure", Status: http.StatusInternalServerError, Message: "STS met a fault of the registry.",
-		}, true
 	}
-	return awswire.Exception{}, false
+	// The protocol's own errors are STS's too. An operation that met a fault of the registry's would be a mistake of
+	// ours, to be logged.
+	return awswire.Query.Exception(f)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,7 +31,7 @@ func (c caller) SigV4(*http.Request, []byte, string) (identity.Caller, error) {
 
 func client(t *testing.T, who identity.Caller) *awssts.Client {
 	t.Helper()
-	handler, err := awswire.New(awswire.Config{Authenticator: caller(who), Services: []awswire.Service{sts.Service()}})
+	handler, err := awswire.New(awswire.Config{Authenticator: caller(who), Services: []awswire.Service{sts.New(nil)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -57,7 +58,7 @@ func TestGetCallerIdentity(t *testing.T) {
 // TestEveryOperationIsKnown goes through the SDK's client, so that an operation that Amazon adds is noticed.
 func TestEveryOperationIsKnown(t *testing.T) {
 	t.Parallel()
-	service := sts.Service()
+	service := sts.New(nil)
 	known := map[string]bool{}
 	for _, name := range service.Known {
 		known[name] = true
@@ -90,8 +91,8 @@ func TestOtherOperationsAreRefusedClearly(t *testing.T) {
 
 func TestEveryFaultIsInTheTable(t *testing.T) {
 	t.Parallel()
-	table := sts.Service().Exceptions
-	for _, code := range fault.All() {
+	table := sts.New(nil).Exceptions
+	for _, code := range slices.Concat(fault.OfIdentity(), fault.OfAny()) {
 		e, ok := table(fault.New(code, "words"))
 		if !ok || e.Code == "" || e.Message == "" || e.Status < 400 {
 			t.Errorf("the fault %q becomes %+v, %v", code, e, ok)

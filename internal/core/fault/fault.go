@@ -163,6 +163,35 @@ const (
 	TokenInvalid Code = "token invalid"
 	// TokenExpired: an authorization token past its end.
 	TokenExpired Code = "token expired"
+	// SessionExpired: a session token past its end.
+	SessionExpired Code = "session expired"
+	// TooManyFailures: too many requests with credentials that did not hold came from there. Its Detail may be a [Wait].
+	TooManyFailures Code = "too many failures"
+
+	// EntityNotFound: no user, group, role, policy, access key or OIDC provider of that name.
+	EntityNotFound Code = "entity not found"
+	// EntityExists: there is one of that name.
+	EntityExists Code = "entity exists"
+	// EntityInUse: it is not deleted while something hangs on it.
+	EntityInUse Code = "entity in use"
+	// EntityUnmodifiable: it belongs to the service, such as AWS's managed policies.
+	EntityUnmodifiable Code = "entity unmodifiable"
+	// PolicyMalformed: a policy document breaks the language's rules.
+	PolicyMalformed Code = "policy malformed"
+	// PolicyNotAttachable: that policy cannot be attached there.
+	PolicyNotAttachable Code = "policy not attachable"
+	// SessionTooLarge: session policies and tags do not fit into a session token.
+	SessionTooLarge Code = "session too large"
+	// IdentityTokenInvalid: a web identity token that is malformed, not its issuer's, or for somebody else.
+	IdentityTokenInvalid Code = "web identity token invalid"
+	// IdentityTokenExpired: a web identity token past its end.
+	IdentityTokenExpired Code = "web identity token expired"
+	// IdentityTokenRejected: a web identity token whose claims ask for what cannot be given.
+	IdentityTokenRejected Code = "web identity token rejected"
+	// IdentityProviderUnavailable: an identity provider does not answer as it should, and its keys are not known.
+	IdentityProviderUnavailable Code = "identity provider unavailable"
+	// DecisionMessageInvalid: an encoded authorization message that this registry did not make.
+	DecisionMessageInvalid Code = "decision message invalid"
 
 	// OperationUnknown: the API has no operation of that name.
 	OperationUnknown Code = "operation unknown"
@@ -181,28 +210,6 @@ const (
 	// Unavailable: the database or the blob store does not answer. Nothing was acknowledged; retrying may help.
 	Unavailable Code = "unavailable"
 )
-
-// All returns every code, for the tests that hold a face's table complete.
-func All() []Code {
-	return []Code{
-		InvalidParameter, RepositoryNameInvalid, DigestInvalid, TagInvalid, PageTokenInvalid,
-		RepositoryNotFound, RepositoryExists, RepositoryNotEmpty, ResourceTagInvalid, TooManyResourceTags,
-		ImageNotFound, TagDoesNotMatchDigest, ImageIDMissing, ImageReferenced, TagImmutable,
-		ManifestInvalid, ManifestNotJSON, ManifestTooLarge, ManifestTypeUnsupported, DigestMismatch,
-		ReferencedLayersNotFound, ReferencedImagesNotFound,
-		LayerNotFound, LayerInaccessible, LayerExists, LayerInUse, LayerDigestMismatch, LayerTooLarge,
-		UploadNotFound, UploadOutOfOrder, UploadBusy, UploadPartSize, UploadPartTooSmall, UploadEmpty, UploadInterrupted,
-		RepositoryPolicyNotFound, RegistryPolicyNotFound, RegistrySettingInvalid, TemplateExists, TemplateNotFound,
-		ExclusionExists, ExclusionNotFound, SigningConfigurationNotFound,
-		LifecyclePolicyNotFound, PreviewNotFound, PreviewInProgress, ScanNotFound, ImageNotScannable, ImageArchived, StorageClassRefused,
-		PullThroughRuleExists, PullThroughRuleNotFound, UpstreamUnsupported, SecretNotFound,
-		UpstreamDenied, UpstreamBusy, UpstreamUnavailable, BackfillInProgress, BackfillStatus, BackfillNotFound,
-		AccessDenied, CredentialsMissing, CredentialsMalformed, AccessKeyUnknown, SignatureMismatch, SignatureExpired,
-		TokenInvalid, TokenExpired,
-		OperationUnknown, OperationUnsupported, SettingUnsupported, RequestMalformed, RequestTooLarge,
-		LimitExceeded, StorageFull, Unavailable,
-	}
-}
 
 // Error is a fault with its words. Message is for the caller's eyes.
 type Error struct {

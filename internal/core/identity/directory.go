@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -20,9 +21,6 @@ const (
 	// maxCachedKeys bounds the cache's memory; there are rarely more than a few dozen keys in use.
 	maxCachedKeys = 4096
 
-	tokenKeySecret = "token-key"
-	tokenKeySize   = 32
-
 	// unknownKeyMessage is how AWS puts it, and what people search for.
 	unknownKeyMessage = "The security token included in the request is invalid."
 )
@@ -30,14 +28,27 @@ const (
 // Directory finds principals by their credentials. It is safe for concurrent use.
 type Directory struct {
 	store   Store
+	vault   Vault // may be nil
 	master  MasterKey
 	account string
 	now     func() time.Time
 	rand    io.Reader
 
-	mu       sync.RWMutex
-	keys     map[string]cachedKey // guarded by mu
-	tokenKey []byte               // guarded by mu; nil until it was needed
+	mu   sync.RWMutex
+	keys map[string]cachedKey // guarded by mu
+	arns map[string]cachedARN // of principals, by unique id; guarded by mu
+	era  uint64               // counts the calls of Forget; guarded by mu
+
+	tokens     atomic.Pointer[tokenKeys] // nil until they were needed
+	tokenMu    sync.Mutex                // held while they are read
+	tokenReads atomic.Uint64             // how many readings of them have begun
+
+	sessions sync.Map // token key id -> *sessionKeys
+}
+
+type cachedARN struct {
+	arn   string
+	until time.Time
 }
 
 type cachedKey struct {
@@ -48,6 +59,7 @@ type cachedKey struct {
 // Config is what a Directory is made of.
 type Config struct {
 	Store   Store
+	Vault   Vault // where the keys are that can be rotated; nil: none can
 	Master  MasterKey
 	Account string // 12 digits
 	Now     func() time.Time
@@ -58,11 +70,13 @@ type Config struct {
 func NewDirectory(cfg Config) *Directory {
 	d := &Directory{
 		store:   cfg.Store,
+		vault:   cfg.Vault,
 		master:  cfg.Master,
 		account: cfg.Account,
 		now:     cfg.Now,
 		rand:    cfg.Rand,
 		keys:    map[string]cachedKey{},
+		arns:    map[string]cachedARN{},
 	}
 	if d.rand == nil {
 		d.rand = rand.Reader
@@ -78,6 +92,9 @@ func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool
 	if err != nil {
 		return AccessKey{}, false, fmt.Errorf("listing the root access keys: %w", err)
 	}
+	if err := d.chooseSealing(ctx, sealed); err != nil {
+		return AccessKey{}, false, err
+	}
 	for _, s := range sealed {
 		if !s.Active {
 			continue
@@ -92,7 +109,7 @@ func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool
 		// Somebody switched them off on purpose: making another would undo that.
 		return AccessKey{}, false, fault.New(fault.AccessKeyUnknown, "the account %s has root access keys, and none of them is active", d.account)
 	}
-	key, err = d.newRootKey()
+	key, err = d.newKey(Caller{Account: d.account, ARN: rootARN(d.account), UserID: d.account, Root: true})
 	if err != nil {
 		return AccessKey{}, false, err
 	}
@@ -100,6 +117,21 @@ func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool
 		return AccessKey{}, false, err
 	}
 	return key, true, nil
+}
+
+// chooseSealing decides under which master key this process seals: the one that the last rotation chose, or without any
+// the one that everything is sealed under. A key that was put first in the file seals nothing before a rotation: other
+// replicas may not have it yet.
+func (d *Directory) chooseSealing(ctx context.Context, root []SealedKey) error {
+	marker, err := d.followMaster(ctx)
+	if err != nil || marker != nil || len(root) == 0 || d.master.ring == nil {
+		return err
+	}
+	id, err := sealedUnder(root[0].SealedSecret)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", accessKeyName(root[0].ID), err)
+	}
+	return d.master.ring.sealUnder(id)
 }
 
 // AccessKey finds an active key by its id. It answers [fault.AccessKeyUnknown] when there is none, and an
@@ -111,6 +143,7 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.keys[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.key, nil
@@ -127,59 +160,17 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	if err != nil {
 		return AccessKey{}, err
 	}
-	d.remember(key, now)
+	d.remember(key, now, era)
 	return key, nil
 }
 
-// TokenKey is the secret that all replicas share to issue and check authorization tokens and download
-// links. The first to ask for it makes it.
-func (d *Directory) TokenKey(ctx context.Context) ([]byte, error) {
-	d.mu.RLock()
-	key := d.tokenKey
-	d.mu.RUnlock()
-	if key != nil {
-		return key, nil
-	}
-	fresh := make([]byte, tokenKeySize)
-	if _, err := io.ReadFull(d.rand, fresh); err != nil {
-		return nil, fmt.Errorf("making the token key: %w", err)
-	}
-	fallback, err := d.master.Seal(secretName(tokenKeySecret), fresh)
-	if err != nil {
-		return nil, fmt.Errorf("sealing the token key: %w", err)
-	}
-	sealed, err := d.store.Secret(ctx, tokenKeySecret, fallback)
-	if err != nil {
-		return nil, fmt.Errorf("reading the token key: %w", err)
-	}
-	key, err = d.master.Open(secretName(tokenKeySecret), sealed)
-	if err != nil {
-		return nil, err
-	}
+// remember keeps a key, unless somebody changed one since it was read.
+func (d *Directory) remember(key AccessKey, now time.Time, era uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.tokenKey = key
-	return key, nil
-}
-
-// TokenKey is a secret that all replicas share. What is sealed or signed under it names it by its id.
-type TokenKey struct {
-	ID     uint32
-	Secret []byte // 32 bytes
-}
-
-// TokenKeys are the secrets that tokens, links and sessions may hang on, the one for new ones first.
-func (d *Directory) TokenKeys(ctx context.Context) ([]TokenKey, error) {
-	secret, err := d.TokenKey(ctx)
-	if err != nil {
-		return nil, err
+	if era != d.era {
+		return
 	}
-	return []TokenKey{{Secret: secret}}, nil
-}
-
-func (d *Directory) remember(key AccessKey, now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if len(d.keys) >= maxCachedKeys {
 		clear(d.keys)
 	}
@@ -190,6 +181,51 @@ func (d *Directory) forget(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.keys, id)
+}
+
+// Forget drops what is remembered of keys and principals, after somebody changed them here.
+func (d *Directory) Forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.era++
+	clear(d.keys)
+	clear(d.arns)
+}
+
+// principalARN gives the ARN of the user or role with a unique id, or answers ErrNotFound.
+func (d *Directory) principalARN(ctx context.Context, id string) (string, error) {
+	now := d.now()
+	d.mu.RLock()
+	cached, ok := d.arns[id]
+	era := d.era
+	d.mu.RUnlock()
+	if ok && now.Before(cached.until) {
+		return cached.arn, nil
+	}
+	arn, err := d.store.PrincipalARN(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if era != d.era {
+		return arn, nil
+	}
+	if len(d.arns) >= maxCachedKeys {
+		clear(d.arns)
+	}
+	d.arns[id] = cachedARN{arn: arn, until: now.Add(keyCacheFor)}
+	return arn, nil
+}
+
+// NewKey makes an access key for a user, and its sealed form. It stores nothing.
+func (d *Directory) NewKey(user Caller) (AccessKey, SealedKey, error) {
+	key, err := d.newKey(user)
+	if err != nil {
+		return AccessKey{}, SealedKey{}, err
+	}
+	sealed, err := d.seal(key)
+	return key, sealed, err
 }
 
 func (d *Directory) open(s SealedKey) (AccessKey, error) {
@@ -213,11 +249,22 @@ func (d *Directory) open(s SealedKey) (AccessKey, error) {
 }
 
 func (d *Directory) insert(ctx context.Context, key AccessKey) error {
+	sealed, err := d.seal(key)
+	if err != nil {
+		return err
+	}
+	if err := d.store.InsertAccessKey(ctx, sealed); err != nil {
+		return fmt.Errorf("storing access key %s: %w", key.ID, err)
+	}
+	return nil
+}
+
+func (d *Directory) seal(key AccessKey) (SealedKey, error) {
 	sealed, err := d.master.Seal(accessKeyName(key.ID), []byte(key.Secret))
 	if err != nil {
-		return fmt.Errorf("sealing access key %s: %w", key.ID, err)
+		return SealedKey{}, fmt.Errorf("sealing access key %s: %w", key.ID, err)
 	}
-	err = d.store.InsertAccessKey(ctx, SealedKey{
+	return SealedKey{
 		ID:           key.ID,
 		SealedSecret: sealed,
 		PrincipalARN: key.Principal.ARN,
@@ -225,31 +272,21 @@ func (d *Directory) insert(ctx context.Context, key AccessKey) error {
 		Root:         key.Principal.Root,
 		CreatedAt:    key.CreatedAt,
 		Active:       key.Active,
-	})
-	if err != nil {
-		return fmt.Errorf("storing access key %s: %w", key.ID, err)
-	}
-	return nil
+	}, nil
 }
 
-// newRootKey makes a key that looks like AWS's: an id of AKIA and 16 characters of base32, and a secret of
+// newKey makes a key that looks like AWS's: an id of AKIA and 16 characters of base32, and a secret of
 // 40 characters.
-func (d *Directory) newRootKey() (AccessKey, error) {
+func (d *Directory) newKey(principal Caller) (AccessKey, error) {
 	var random [10 + 30]byte
 	if _, err := io.ReadFull(d.rand, random[:]); err != nil {
 		return AccessKey{}, fmt.Errorf("making an access key: %w", err)
 	}
-	id := "AKIA" + base32.StdEncoding.EncodeToString(random[:10])
+	principal.AccessKeyID = "AKIA" + base32.StdEncoding.EncodeToString(random[:10])
 	return AccessKey{
-		ID:     id,
-		Secret: base64.RawStdEncoding.EncodeToString(random[10:]),
-		Principal: Caller{
-			Account:     d.account,
-			ARN:         rootARN(d.account),
-			UserID:      d.account,
-			AccessKeyID: id,
-			Root:        true,
-		},
+		ID:        principal.AccessKeyID,
+		Secret:    base64.RawStdEncoding.EncodeToString(random[10:]),
+		Principal: principal,
 		CreatedAt: d.now().UTC().Truncate(time.Microsecond),
 		Active:    true,
 	}, nil

@@ -70,8 +70,8 @@ const MaxDocument = 10240
 // operator one that there is. What it cannot read in full it refuses with fault.InvalidParameter, in words
 // that say where and why, so that no part of a stored policy goes without effect.
 //
-// The same Sid may stand on several statements, as repository policies of old have it. See
-// [Document.OfRepository] and [Document.OfRegistry] for what the two kinds demand besides.
+// The same Sid may stand on several statements, as repository policies of old have it. See [Document.OfRepository],
+// [Document.OfRegistry], [Document.OfIdentity] and [Document.OfTrust] for what the kinds demand besides.
 func ParseDocument(text string) (Document, error) {
 	members, err := parseObject("the policy", []byte(text))
 	if err != nil {
@@ -97,6 +97,9 @@ func ParseDocument(text string) (Document, error) {
 	}
 	if len(d.Statements) == 0 {
 		return Document{}, malformed("the policy has no Statement")
+	}
+	if err := d.check(); err != nil {
+		return Document{}, err
 	}
 	return d, nil
 }
@@ -138,80 +141,32 @@ func (s Statement) ofECR() string {
 	if len(s.Principals)+len(s.NotPrincipals) == 0 {
 		return "has no Principal"
 	}
+	return s.of("ecr")
+}
+
+// of tells whether an action is another service's.
+func (s Statement) of(service string) string {
 	for _, a := range slices.Concat(s.Actions, s.NotActions) {
-		service, _, _ := strings.Cut(a, ":")
-		if a != "*" && !strings.EqualFold(service, "ecr") {
-			return "has the action " + a + ", which is none of ecr's"
+		its, _, _ := strings.Cut(a, ":")
+		if a != "*" && !strings.EqualFold(its, service) {
+			return "has the action " + a + ", which is none of " + service + "'s"
 		}
 	}
 	return ""
 }
 
-// DeniesOutright tells whether the document denies a principal the action whatever the circumstances are:
-// statements with conditions do not count.
+// DeniesOutright tells whether the document, a resource's, denies a principal the action whatever the circumstances
+// are: statements with conditions do not count.
 func (d Document) DeniesOutright(principalARN string, action Action) bool {
+	q := Question{Asker: Asker{ARN: principalARN}, Action: action}
+	if a, ok := parseARN(principalARN); ok {
+		q.Asker.Account = a.account
+	}
+	asked := newDeciding(&q)
 	return slices.ContainsFunc(d.Statements, func(s Statement) bool {
-		return s.Effect == Deny && len(s.Conditions) == 0 && s.about(principalARN) && s.covers(action)
+		made := s.compile(d.Version == Version2012)
+		return made.deny && len(made.conditions) == 0 && made.fitsAction(asked) && made.about(&q.Asker) != 0
 	})
-}
-
-func (s Statement) about(arn string) bool {
-	named := func(p Principal) bool { return p.names(arn) }
-	if len(s.NotPrincipals) > 0 {
-		return !slices.ContainsFunc(s.NotPrincipals, named)
-	}
-	return slices.ContainsFunc(s.Principals, named)
-}
-
-func (s Statement) covers(action Action) bool {
-	fits := func(pattern string) bool { return Matches(strings.ToLower(pattern), strings.ToLower(string(action))) }
-	if len(s.NotActions) > 0 {
-		return !slices.ContainsFunc(s.NotActions, fits)
-	}
-	return slices.ContainsFunc(s.Actions, fits)
-}
-
-// names tells whether the principal is, or contains, the one with that ARN. An account contains its own.
-func (p Principal) names(arn string) bool {
-	if p.ID == Everyone {
-		return p.Type == Everyone || p.Type == "AWS"
-	}
-	if p.Type != "AWS" {
-		return false
-	}
-	account := p.ID
-	if a, ok := parseARN(p.ID); ok {
-		if a.resource != "root" {
-			return IsPrincipal(arn, p.ID)
-		}
-		account = a.account
-	}
-	a, ok := parseARN(arn)
-	return ok && a.account == account
-}
-
-// Matches matches the whole of s, letter by letter but for the pattern's *, which stands for any run of
-// characters, and ?, which stands for any one.
-func Matches(pattern, s string) bool {
-	// Where the last * was, and how much of s it has swallowed so far.
-	star, swallowed := -1, 0
-	p, i := 0, 0
-	for i < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, swallowed = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			p++
-			i++
-		case star >= 0:
-			swallowed++
-			p, i = star+1, swallowed
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }
 
 func malformed(format string, args ...any) error {
@@ -221,9 +176,6 @@ func malformed(format string, args ...any) error {
 var (
 	actionRule   = regexp.MustCompile(`^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
 	accountRule  = regexp.MustCompile(`^[0-9]{12}$`)
+	sidRule      = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
 	uniqueIDRule = regexp.MustCompile(`^A[A-Z0-9]{15,127}$`)
-	operatorRule = regexp.MustCompile(`^(?:(?:ForAllValues|ForAnyValue):)?(?:(?:` +
-		`String(?:Not)?(?:Equals(?:IgnoreCase)?|Like)|` +
-		`(?:Numeric|Date)(?:(?:Not)?Equals|(?:Less|Greater)Than(?:Equals)?)|` +
-		`Bool|BinaryEquals|(?:Not)?IpAddress|Arn(?:Not)?(?:Equals|Like))(?:IfExists)?|Null)$`)
 )

@@ -158,9 +158,9 @@ func (s *Statement) read(m member) (err error) {
 	case "NotAction":
 		s.NotActions, err = m.actions()
 	case "Resource":
-		s.Resources, err = m.resources()
+		s.Resources, err = m.texts()
 	case "NotResource":
-		s.NotResources, err = m.resources()
+		s.NotResources, err = m.texts()
 	case "Condition":
 		s.Conditions, err = m.conditions()
 	default:
@@ -188,19 +188,6 @@ func (m member) actions() ([]string, error) {
 		}
 	}
 	return actions, nil
-}
-
-func (m member) resources() ([]string, error) {
-	resources, err := m.texts()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range resources {
-		if _, isARN := parseARN(r); r != "*" && !isARN {
-			return nil, malformed("%s is %q, and must be an ARN or *", m.where(), r)
-		}
-	}
-	return resources, nil
 }
 
 // principals reads "*", or an object of lists by type.
@@ -259,7 +246,7 @@ func (m member) conditions() ([]Condition, error) {
 	}
 	var all []Condition
 	for _, op := range operators {
-		if !operatorRule.MatchString(op.name) {
+		if _, known := parseOperator(op.name); !known {
 			return nil, malformed("%s has the operator %q, which there is not", m.where(), op.name)
 		}
 		keys, err := parseObject(op.where(), op.value)

@@ -9,6 +9,9 @@ const (
 	ResourceBased       Kind = "resource-based policy"
 	PermissionsBoundary Kind = "permissions boundary"
 	SessionPolicy       Kind = "session policy"
+	// RoleTrust is the resource-based policy of a role. What lets somebody take a role on is asked of it first: see
+	// [Decide].
+	RoleTrust Kind = "role trust policy"
 )
 
 // Policy is a document made ready to decide by. It is immutable, and shared by many goroutines.
@@ -52,7 +55,9 @@ type Asker struct {
 }
 
 // Context gives the values of a condition key, which is in lower case throughout: aws:sourceip, aws:principaltag/team.
-// It tells whether the request has the key at all. It is asked only for keys that a statement in question names.
+// It tells whether the request has the key at all. It is asked only for keys that statements name which fit but for their
+// conditions or their resource's variables, and once for each in a decision. Values are text: numbers, true and false,
+// dates in ISO 8601, addresses, ARNs, base64 for BinaryEquals. The values are only read.
 type Context func(key string) (values []string, present bool)
 
 // Outcome is how a decision came out.
@@ -73,8 +78,8 @@ type Decision struct {
 	// Lacking is the kind of policy without which it was not allowed, where no statement denies: the one that AWS's message
 	// names.
 	Lacking Kind
-	// MissingKeys are the condition keys, in the statements' spelling and in order, that statements which otherwise fit asked for
-	// and the request did not have.
+	// MissingKeys are the condition keys and variables, in the statements' spelling and in order, that statements which otherwise
+	// fit asked for and the request did not have. What Null and IfExists ask for is not missing.
 	MissingKeys []string
 }
 
@@ -83,4 +88,14 @@ type Match struct {
 	Policy    *Policy
 	Statement int    // the first is 1
 	Sid       string // may be empty
+}
+
+// Request is what somebody asks to do, with the resource's side of it. The asker's own policies join it where principals
+// are kept.
+type Request struct {
+	Action    Action
+	Resource  string    // an ARN, or AnyResource
+	Account   string    // that the resource belongs to
+	Resources []*Policy // the resource's policies
+	Context   Context   // the keys that are about the request and its resource; nil: none
 }

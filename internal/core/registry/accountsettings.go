@@ -51,7 +51,7 @@ func valuesOf(name string) ([]string, error) {
 
 // AccountSetting gives a setting's value (ecr:GetAccountSetting).
 func (r *Registry) AccountSetting(ctx context.Context, caller identity.Caller, name string) (AccountSetting, error) {
-	if err := r.authorize(caller, policy.GetAccountSetting, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.GetAccountSetting, policy.AnyResource); err != nil {
 		return AccountSetting{}, err
 	}
 	values, err := valuesOf(name)
@@ -79,7 +79,7 @@ func (r *Registry) accountSetting(ctx context.Context, q SettingQueries, name st
 
 // PutAccountSetting makes a choice (ecr:PutAccountSetting), or answers fault.RegistrySettingInvalid.
 func (r *Registry) PutAccountSetting(ctx context.Context, caller identity.Caller, s AccountSetting) error {
-	if err := r.authorize(caller, policy.PutAccountSetting, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.PutAccountSetting, policy.AnyResource); err != nil {
 		return err
 	}
 	values, err := valuesOf(s.Name)

@@ -18,7 +18,7 @@ import (
 // (ecr:CreateRepository). The creation template for the name and the occasion says how; without one it has
 // the settings of NewRepository's zero value, but a push makes none: fault.RepositoryNotFound.
 func (r *Registry) EnsureRepository(ctx context.Context, caller identity.Caller, name string, use TemplateUse) (Repository, error) {
-	if err := r.onRepository(caller, name, policy.CreateRepository); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.CreateRepository); err != nil {
 		return Repository{}, err
 	}
 	var repo Repository
@@ -113,7 +113,7 @@ func (r *Registry) mayMakeByPush(ctx context.Context, q TemplateQueries, caller 
 	if !applies {
 		return notFound
 	}
-	return r.onRepository(caller, name, policy.CreateRepository)
+	return r.onRepository(ctx, caller, name, policy.CreateRepository)
 }
 
 // pushTo runs a push's transaction on its repository, which may be made by it: see findOrMake.

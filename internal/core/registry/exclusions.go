@@ -55,7 +55,7 @@ func checkExcludable(principalARN string) error {
 // ExcludePuller keeps a user's or role's pulls out of images' last pull times from now on
 // (ecr:RegisterPullTimeUpdateExclusion), or answers fault.ExclusionExists.
 func (r *Registry) ExcludePuller(ctx context.Context, caller identity.Caller, principalARN string) (PullExclusion, error) {
-	if err := r.authorize(caller, policy.RegisterPullTimeUpdateExclusion, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.RegisterPullTimeUpdateExclusion, policy.AnyResource); err != nil {
 		return PullExclusion{}, err
 	}
 	if err := checkExcludable(principalARN); err != nil {
@@ -81,7 +81,7 @@ func (r *Registry) ExcludePuller(ctx context.Context, caller identity.Caller, pr
 
 // IncludePuller ends an exclusion (ecr:DeregisterPullTimeUpdateExclusion), or answers fault.ExclusionNotFound.
 func (r *Registry) IncludePuller(ctx context.Context, caller identity.Caller, principalARN string) error {
-	if err := r.authorize(caller, policy.DeregisterPullTimeUpdateExclusion, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.DeregisterPullTimeUpdateExclusion, policy.AnyResource); err != nil {
 		return err
 	}
 	if err := checkExcludable(principalARN); err != nil {
@@ -99,7 +99,7 @@ func (r *Registry) IncludePuller(ctx context.Context, caller identity.Caller, pr
 
 // PullExclusions lists the exclusions in order of ARN (ecr:ListPullTimeUpdateExclusions). A limit of 0 means DefaultPage.
 func (r *Registry) PullExclusions(ctx context.Context, caller identity.Caller, limit int, token string) (Page[PullExclusion], error) {
-	if err := r.authorize(caller, policy.ListPullTimeUpdateExclusions, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.ListPullTimeUpdateExclusions, policy.AnyResource); err != nil {
 		return Page[PullExclusion]{}, err
 	}
 	const listing = "pull-exclusions"

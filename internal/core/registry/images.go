@@ -43,7 +43,7 @@ func (r *Registry) StatImage(ctx context.Context, caller identity.Caller, reposi
 func (r *Registry) findImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference,
 	find func(context.Context, string, oci.Reference) (Image, error),
 ) (Image, error) {
-	if err := r.onRepository(caller, repository, policy.BatchGetImage); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.BatchGetImage); err != nil {
 		return Image{}, err
 	}
 	img, err := find(ctx, repository, ref)
@@ -131,7 +131,7 @@ func withTags(ctx context.Context, q Queries, repo Repository, ref oci.Reference
 }
 
 func (r *Registry) lookUp(ctx context.Context, caller identity.Caller, action policy.Action, repository string, ids []ImageID, find finder) ([]ImageResult, error) {
-	if err := r.onRepository(caller, repository, action); err != nil {
+	if err := r.onRepository(ctx, caller, repository, action); err != nil {
 		return nil, err
 	}
 	q := r.store.Read()
@@ -152,7 +152,7 @@ func (r *Registry) lookUp(ctx context.Context, caller identity.Caller, action po
 
 // openListing is how a listing of a repository's content begins: the permission, the place, the repository.
 func (r *Registry) openListing(ctx context.Context, caller identity.Caller, action policy.Action, repository, listing, token string) (Queries, Repository, cursor, error) {
-	if err := r.onRepository(caller, repository, action); err != nil {
+	if err := r.onRepository(ctx, caller, repository, action); err != nil {
 		return nil, Repository{}, cursor{}, err
 	}
 	c, err := parseCursor(listing, token)

@@ -14,13 +14,13 @@ import (
 // MayImport answers nil when a pull by the caller may bring an image from an upstream registry into the
 // repository (ecr:BatchImportUpstreamImage; ecr:CreateRepository too where the repository is not there yet).
 func (r *Registry) MayImport(ctx context.Context, caller identity.Caller, repository string) error {
-	if err := r.onRepository(caller, repository, policy.BatchImportUpstreamImage); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.BatchImportUpstreamImage); err != nil {
 		return err
 	}
 	_, err := r.store.Read().Repository(ctx, repository)
 	switch {
 	case errors.Is(err, ErrNoRow):
-		return r.onRepository(caller, repository, policy.CreateRepository)
+		return r.onRepository(ctx, caller, repository, policy.CreateRepository)
 	case err != nil:
 		return fmt.Errorf("reading repository %s: %w", repository, err)
 	}
@@ -30,7 +30,7 @@ func (r *Registry) MayImport(ctx context.Context, caller identity.Caller, reposi
 // RefersTo tells whether an image of the repository refers to the layer, be it there or, in a copy of an upstream
 // registry's repository, not yet (ecr:BatchCheckLayerAvailability).
 func (r *Registry) RefersTo(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (bool, error) {
-	if err := r.onRepository(caller, repository, policy.BatchCheckLayerAvailability); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.BatchCheckLayerAvailability); err != nil {
 		return false, err
 	}
 	q := r.store.Read()

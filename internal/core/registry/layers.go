@@ -95,7 +95,7 @@ func (r *Registry) ReferencedLayer(ctx context.Context, caller identity.Caller, 
 }
 
 func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {
-	if err := r.onRepository(caller, repository, action); err != nil {
+	if err := r.onRepository(ctx, caller, repository, action); err != nil {
 		return Layer{}, err
 	}
 	l, err := r.store.Read().LayerIn(ctx, repository, d)
@@ -120,7 +120,7 @@ type LayerAvailability struct {
 // LayersAvailable tells which of the digests the repository has (ecr:BatchCheckLayerAvailability). A
 // malformed digest fails by itself.
 func (r *Registry) LayersAvailable(ctx context.Context, caller identity.Caller, repository string, digests []string) ([]LayerAvailability, error) {
-	if err := r.onRepository(caller, repository, policy.BatchCheckLayerAvailability); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.BatchCheckLayerAvailability); err != nil {
 		return nil, err
 	}
 	q := r.store.Read()
@@ -157,7 +157,7 @@ func (r *Registry) LayersAvailable(ctx context.Context, caller identity.Caller, 
 // source lacks the layer or that the caller may not read it: the answer does not tell the two apart. So it does
 // where the account setting BLOB_MOUNTING is off.
 func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, from string) (Layer, bool, error) {
-	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.InitiateLayerUpload); err != nil {
 		return Layer{}, false, err
 	}
 	if err := r.checkPushable(ctx, caller, repository); err != nil {
@@ -206,7 +206,7 @@ func (r *Registry) mountSource(ctx context.Context, caller identity.Caller, d oc
 		}
 	}
 	for _, name := range names {
-		if r.onRepository(caller, name, policy.GetDownloadURLForLayer) == nil {
+		if r.onRepository(ctx, caller, name, policy.GetDownloadURLForLayer) == nil {
 			return name, nil
 		}
 	}

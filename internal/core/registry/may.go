@@ -12,11 +12,11 @@ import (
 
 // May answers nil when the caller may do the action: on a repository, or, where none is named, on the registry
 // as a whole. It is how the rooms around the registry ask for operations of their own.
-func (r *Registry) May(_ context.Context, caller identity.Caller, action policy.Action, repository string) error {
+func (r *Registry) May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error {
 	if repository == "" {
-		return r.authorize(caller, action, policy.AnyResource)
+		return r.authorize(ctx, caller, action, policy.AnyResource)
 	}
-	return r.onRepository(caller, repository, action)
+	return r.onRepository(ctx, caller, repository, action)
 }
 
 // tagsStayed holds a push to its condition (Push.TagsFrom), in the transaction that moves the tags.

@@ -65,7 +65,7 @@ func badPolicy(kind string, why error) error {
 // RepositoryPolicy gives a repository's policy as it was set (ecr:GetRepositoryPolicy), or answers
 // fault.RepositoryPolicyNotFound.
 func (r *Registry) RepositoryPolicy(ctx context.Context, caller identity.Caller, repository string) (string, error) {
-	if err := r.onRepository(caller, repository, policy.GetRepositoryPolicy); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.GetRepositoryPolicy); err != nil {
 		return "", err
 	}
 	q := r.store.Read()
@@ -91,7 +91,7 @@ func (r *Registry) repositoryPolicy(ctx context.Context, q PolicyQueries, repo R
 // SetRepositoryPolicy gives a repository a policy, in the place of the one it had (ecr:SetRepositoryPolicy). A policy
 // that denies the caller just that, whatever the circumstances, needs force: nobody locks himself out by a slip.
 func (r *Registry) SetRepositoryPolicy(ctx context.Context, caller identity.Caller, repository, text string, force bool) error {
-	if err := r.onRepository(caller, repository, policy.SetRepositoryPolicy); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.SetRepositoryPolicy); err != nil {
 		return err
 	}
 	d, err := readRepositoryPolicy(text)
@@ -114,7 +114,7 @@ func (r *Registry) SetRepositoryPolicy(ctx context.Context, caller identity.Call
 // DeleteRepositoryPolicy takes a repository's policy away and gives what it was (ecr:DeleteRepositoryPolicy), or answers
 // fault.RepositoryPolicyNotFound.
 func (r *Registry) DeleteRepositoryPolicy(ctx context.Context, caller identity.Caller, repository string) (string, error) {
-	if err := r.onRepository(caller, repository, policy.DeleteRepositoryPolicy); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.DeleteRepositoryPolicy); err != nil {
 		return "", err
 	}
 	var text string
@@ -133,7 +133,7 @@ func (r *Registry) DeleteRepositoryPolicy(ctx context.Context, caller identity.C
 
 // Policy gives the registry's own policy as it was put (ecr:GetRegistryPolicy), or answers fault.RegistryPolicyNotFound.
 func (r *Registry) Policy(ctx context.Context, caller identity.Caller) (string, error) {
-	if err := r.authorize(caller, policy.GetRegistryPolicy, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.GetRegistryPolicy, policy.AnyResource); err != nil {
 		return "", err
 	}
 	return r.registryPolicy(ctx, r.store.Read())
@@ -152,7 +152,7 @@ func (r *Registry) registryPolicy(ctx context.Context, q SettingQueries) (string
 
 // PutPolicy gives the registry a policy, in the place of the one it had (ecr:PutRegistryPolicy).
 func (r *Registry) PutPolicy(ctx context.Context, caller identity.Caller, text string) error {
-	if err := r.authorize(caller, policy.PutRegistryPolicy, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.PutRegistryPolicy, policy.AnyResource); err != nil {
 		return err
 	}
 	if _, err := readRegistryPolicy(text); err != nil {
@@ -164,7 +164,7 @@ func (r *Registry) PutPolicy(ctx context.Context, caller identity.Caller, text s
 // DeletePolicy takes the registry's policy away and gives what it was (ecr:DeleteRegistryPolicy), or answers
 // fault.RegistryPolicyNotFound.
 func (r *Registry) DeletePolicy(ctx context.Context, caller identity.Caller) (string, error) {
-	if err := r.authorize(caller, policy.DeleteRegistryPolicy, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.DeleteRegistryPolicy, policy.AnyResource); err != nil {
 		return "", err
 	}
 	var text string

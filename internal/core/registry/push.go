@@ -61,7 +61,7 @@ type Pushed struct {
 // image brings it back, and an index brings back its images.
 func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push) (Pushed, error) {
 	p.Source = cmp.Or(p.Source, event.Push)
-	if err := r.onRepository(caller, p.Repository, p.permission()); err != nil {
+	if err := r.onRepository(ctx, caller, p.Repository, p.permission()); err != nil {
 		return Pushed{}, err
 	}
 	for _, t := range p.Tags {

@@ -26,7 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify, Scanner and ReadLifecycle must be set.
+// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle and Access must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -40,6 +40,15 @@ type Config struct {
 	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
 	// the fault that is wrong with it. Nil takes any JSON object.
 	ReadLifecycle func(text string) (string, error)
+	// Access decides what callers may do. Nil: the account's root principal everything, and nobody else anything.
+	Access Access
+}
+
+// Access decides what callers may do.
+type Access interface {
+	// Authorize answers nil when the caller may, or fault.AccessDenied, whose message names principal, action, resource
+	// and reason.
+	Authorize(ctx context.Context, caller identity.Caller, r policy.Request) error
 }
 
 // Registry is one account's registry. Its methods may be called from many goroutines.
@@ -55,6 +64,7 @@ type Registry struct {
 	busy    sync.Map // upload ids that a request is working on, each to itself
 
 	readLifecycle func(text string) (string, error) // or nil
+	access        Access                            // or nil
 }
 
 // New makes a registry.
@@ -66,6 +76,7 @@ func New(c Config) *Registry {
 		scanner:       c.Scanner,
 		pulls:         newPullRecorder(),
 		readLifecycle: c.ReadLifecycle,
+		access:        c.Access,
 	}
 }
 
@@ -78,15 +89,17 @@ func (r *Registry) ARN(repository string) string {
 }
 
 // MayGetToken answers nil when the caller may have an authorization token (ecr:GetAuthorizationToken).
-func (r *Registry) MayGetToken(_ context.Context, caller identity.Caller) error {
-	return r.authorize(caller, policy.GetAuthorizationToken, policy.AnyResource)
+func (r *Registry) MayGetToken(ctx context.Context, caller identity.Caller) error {
+	return r.authorize(ctx, caller, policy.GetAuthorizationToken, policy.AnyResource)
 }
 
-// authorize is where every operation asks. Until policies join, the account's root principal is allowed
-// everything and nobody else anything.
-func (r *Registry) authorize(caller identity.Caller, action policy.Action, resource string) error {
-	if (caller.Root || caller.Service) && caller.Account == r.account {
+// authorize is where every operation asks.
+func (r *Registry) authorize(ctx context.Context, caller identity.Caller, action policy.Action, resource string) error {
+	if (caller.Root || caller.Service) && caller.Session == nil && caller.Account == r.account {
 		return nil
+	}
+	if r.access != nil {
+		return r.access.Authorize(ctx, caller, policy.Request{Action: action, Resource: resource, Account: r.account})
 	}
 	who := caller.ARN
 	if who == "" {
@@ -96,12 +109,12 @@ func (r *Registry) authorize(caller identity.Caller, action policy.Action, resou
 }
 
 // onRepository checks a repository's name and that the caller may do all of the actions on it.
-func (r *Registry) onRepository(caller identity.Caller, name string, actions ...policy.Action) error {
+func (r *Registry) onRepository(ctx context.Context, caller identity.Caller, name string, actions ...policy.Action) error {
 	if _, err := oci.ParseRepositoryName(name); err != nil {
 		return err
 	}
 	for _, a := range actions {
-		if err := r.authorize(caller, a, r.ARN(name)); err != nil {
+		if err := r.authorize(ctx, caller, a, r.ARN(name)); err != nil {
 			return err
 		}
 	}

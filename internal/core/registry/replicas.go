@@ -31,7 +31,7 @@ type Missing struct {
 // (ecr:ReplicateImage, and ecr:CreateRepository for that), layers of other repositories that the caller may read
 // are mounted, and the answer tells what is to be sent.
 func (r *Registry) PrepareReplica(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, layers []oci.Digest) (Missing, error) {
-	if err := r.onRepository(caller, repository, policy.ReplicateImage); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.ReplicateImage); err != nil {
 		return Missing{}, err
 	}
 	q := r.store.Read()

@@ -41,7 +41,7 @@ func (r *Registry) CreateRepository(ctx context.Context, caller identity.Caller,
 	if len(n.ResourceTags) > 0 {
 		actions = append(actions, policy.TagResource)
 	}
-	if err := r.onRepository(caller, n.Name, actions...); err != nil {
+	if err := r.onRepository(ctx, caller, n.Name, actions...); err != nil {
 		return Repository{}, err
 	}
 	if n.Mutability == "" {
@@ -84,7 +84,7 @@ func (r *Registry) insertRepository(ctx context.Context, tx Tx, caller identity.
 
 // Repository gets one by name (ecr:DescribeRepositories).
 func (r *Registry) Repository(ctx context.Context, caller identity.Caller, name string) (Repository, error) {
-	if err := r.onRepository(caller, name, policy.DescribeRepositories); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.DescribeRepositories); err != nil {
 		return Repository{}, err
 	}
 	return r.repository(ctx, r.store.Read(), name)
@@ -92,7 +92,7 @@ func (r *Registry) Repository(ctx context.Context, caller identity.Caller, name 
 
 // Repositories lists them in order of name (ecr:DescribeRepositories). A limit of 0 means DefaultPage.
 func (r *Registry) Repositories(ctx context.Context, caller identity.Caller, limit int, token string) (Page[Repository], error) {
-	if err := r.authorize(caller, policy.DescribeRepositories, r.ARN("*")); err != nil {
+	if err := r.authorize(ctx, caller, policy.DescribeRepositories, r.ARN("*")); err != nil {
 		return Page[Repository]{}, err
 	}
 	c, err := parseCursor("repositories", token)
@@ -110,7 +110,7 @@ func (r *Registry) Repositories(ctx context.Context, caller identity.Caller, lim
 // RepositoryNames lists names in order, those after the given one (ecr:DescribeRepositories), and tells
 // whether there are more. The limit is at most MaxNames.
 func (r *Registry) RepositoryNames(ctx context.Context, caller identity.Caller, after string, limit int) (names []string, more bool, err error) {
-	if err := r.authorize(caller, policy.DescribeRepositories, r.ARN("*")); err != nil {
+	if err := r.authorize(ctx, caller, policy.DescribeRepositories, r.ARN("*")); err != nil {
 		return nil, false, err
 	}
 	limit = min(limit, MaxNames)
@@ -127,7 +127,7 @@ func (r *Registry) RepositoryNames(ctx context.Context, caller identity.Caller, 
 // DeleteRepository removes one and returns what it was (ecr:DeleteRepository). One with images needs force,
 // or the answer is fault.RepositoryNotEmpty. Its tags' history stays.
 func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller, name string, force bool) (Repository, error) {
-	if err := r.onRepository(caller, name, policy.DeleteRepository); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.DeleteRepository); err != nil {
 		return Repository{}, err
 	}
 	var repo Repository
@@ -187,7 +187,7 @@ func (r *Registry) recordTagsGone(ctx context.Context, tx Tx, caller identity.Ca
 // PutTagMutability replaces mutability and exclusions together (ecr:PutImageTagMutability). Tags that
 // exist are not judged anew.
 func (r *Registry) PutTagMutability(ctx context.Context, caller identity.Caller, name string, m Mutability, exclusions []string) (Repository, error) {
-	if err := r.onRepository(caller, name, policy.PutImageTagMutability); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.PutImageTagMutability); err != nil {
 		return Repository{}, err
 	}
 	if err := checkMutability(m, exclusions); err != nil {
@@ -198,7 +198,7 @@ func (r *Registry) PutTagMutability(ctx context.Context, caller identity.Caller,
 
 // PutScanOnPush sets whether pushed images are scanned (ecr:PutImageScanningConfiguration).
 func (r *Registry) PutScanOnPush(ctx context.Context, caller identity.Caller, name string, on bool) (Repository, error) {
-	if err := r.onRepository(caller, name, policy.PutImageScanningConfig); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.PutImageScanningConfig); err != nil {
 		return Repository{}, err
 	}
 	return r.changeRepository(ctx, name, func(repo *Repository) { repo.ScanOnPush = on })
@@ -218,7 +218,7 @@ func (r *Registry) changeRepository(ctx context.Context, name string, change fun
 
 // ResourceTags lists a repository's resource tags in order of key (ecr:ListTagsForResource).
 func (r *Registry) ResourceTags(ctx context.Context, caller identity.Caller, name string) ([]ResourceTag, error) {
-	if err := r.onRepository(caller, name, policy.ListTagsForResource); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.ListTagsForResource); err != nil {
 		return nil, err
 	}
 	repo, err := r.repository(ctx, r.store.Read(), name)
@@ -230,7 +230,7 @@ func (r *Registry) ResourceTags(ctx context.Context, caller identity.Caller, nam
 
 // TagResource sets resource tags, keeping those of other keys (ecr:TagResource).
 func (r *Registry) TagResource(ctx context.Context, caller identity.Caller, name string, tags []ResourceTag) error {
-	if err := r.onRepository(caller, name, policy.TagResource); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.TagResource); err != nil {
 		return err
 	}
 	return r.changeResourceTags(ctx, name, func(old []ResourceTag) ([]ResourceTag, error) { return mergeResourceTags(old, tags) })
@@ -238,7 +238,7 @@ func (r *Registry) TagResource(ctx context.Context, caller identity.Caller, name
 
 // UntagResource removes resource tags by key; keys that are not there are ignored (ecr:UntagResource).
 func (r *Registry) UntagResource(ctx context.Context, caller identity.Caller, name string, keys []string) error {
-	if err := r.onRepository(caller, name, policy.UntagResource); err != nil {
+	if err := r.onRepository(ctx, caller, name, policy.UntagResource); err != nil {
 		return err
 	}
 	return r.changeResourceTags(ctx, name, func(old []ResourceTag) ([]ResourceTag, error) {

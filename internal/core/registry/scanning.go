@@ -132,7 +132,7 @@ func matchingFilters(filters []string, repository string) []string {
 // Scanning gives the registry's scanning configuration (ecr:GetRegistryScanningConfiguration): basic without rules
 // until it is put.
 func (r *Registry) Scanning(ctx context.Context, caller identity.Caller) (Scanning, error) {
-	if err := r.authorize(caller, policy.GetRegistryScanningConfiguration, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.GetRegistryScanningConfiguration, policy.AnyResource); err != nil {
 		return Scanning{}, err
 	}
 	return readScanning(ctx, r.store.Read())
@@ -147,7 +147,7 @@ func readScanning(ctx context.Context, q SettingQueries) (Scanning, error) {
 // PutScanning replaces the registry's scanning configuration (ecr:PutRegistryScanningConfiguration). Images that are
 // there are not scanned for it.
 func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Scanning) error {
-	if err := r.authorize(caller, policy.PutRegistryScanningConfiguration, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.PutRegistryScanningConfiguration, policy.AnyResource); err != nil {
 		return err
 	}
 	if err := s.check(); err != nil {
@@ -161,12 +161,12 @@ func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Sc
 func (r *Registry) RepositoryScannings(ctx context.Context, caller identity.Caller, names []string) (found []RepositoryScanning, missing []string, err error) {
 	const action = policy.BatchGetRepositoryScanningConfiguration
 	for _, name := range names {
-		if err := r.onRepository(caller, name, action); err != nil {
+		if err := r.onRepository(ctx, caller, name, action); err != nil {
 			return nil, nil, err
 		}
 	}
 	if len(names) == 0 {
-		return nil, nil, r.authorize(caller, action, policy.AnyResource)
+		return nil, nil, r.authorize(ctx, caller, action, policy.AnyResource)
 	}
 	q := r.store.Read()
 	scanning, err := readScanning(ctx, q)

@@ -11,7 +11,7 @@ import (
 // TagNames lists a repository's image tags in order of name, those after the given one, and tells whether
 // there are more (ecr:ListImages). The limit is at most MaxNames; 0 lists none.
 func (r *Registry) TagNames(ctx context.Context, caller identity.Caller, repository, after string, limit int) (names []string, more bool, err error) {
-	if err := r.onRepository(caller, repository, policy.ListImages); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.ListImages); err != nil {
 		return nil, false, err
 	}
 	q := r.store.Read()
@@ -33,7 +33,7 @@ func (r *Registry) TagNames(ctx context.Context, caller identity.Caller, reposit
 // TagHistory lists what happened to a tag, newest first (ecr:ListImages). It goes by name and outlives
 // both the tag and the repository, which need not be there any more.
 func (r *Registry) TagHistory(ctx context.Context, caller identity.Caller, repository, tag string, limit int, token string) (Page[TagChange], error) {
-	if err := r.onRepository(caller, repository, policy.ListImages); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.ListImages); err != nil {
 		return Page[TagChange]{}, err
 	}
 	listing := "history/" + tag + "/" + repository

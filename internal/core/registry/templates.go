@@ -90,12 +90,12 @@ type TemplateWrites interface {
 // and ecr:TagResource too, on what it is for, where it stamps such). It answers fault.TemplateExists when the
 // prefix is taken.
 func (r *Registry) CreateTemplate(ctx context.Context, caller identity.Caller, t Template) (Template, error) {
-	if err := r.authorize(caller, policy.CreateRepositoryCreationTemplate, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.CreateRepositoryCreationTemplate, policy.AnyResource); err != nil {
 		return Template{}, err
 	}
 	t.CreatedAt = r.now()
 	t.UpdatedAt = t.CreatedAt
-	t, err := r.completeTemplate(caller, t, t)
+	t, err := r.completeTemplate(ctx, caller, t, t)
 	if err != nil {
 		return Template{}, err
 	}
@@ -111,7 +111,7 @@ func (r *Registry) CreateTemplate(ctx context.Context, caller identity.Caller, t
 // (ecr:DescribeRepositoryCreationTemplates). A prefix without a template is left out. A limit of 0 means
 // DefaultPage.
 func (r *Registry) Templates(ctx context.Context, caller identity.Caller, prefixes []string, limit int, token string) (Page[Template], error) {
-	if err := r.authorize(caller, policy.DescribeRepositoryCreationTemplates, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.DescribeRepositoryCreationTemplates, policy.AnyResource); err != nil {
 		return Page[Template]{}, err
 	}
 	c, err := parseCursor("templates", token)
@@ -149,7 +149,7 @@ func templateKeys(prefixes []string) []string {
 // CreateTemplate asks for what it stamps anew), or answers fault.TemplateNotFound. Filters go with a
 // mutability that has none.
 func (r *Registry) UpdateTemplate(ctx context.Context, caller identity.Caller, change TemplateChange) (Template, error) {
-	if err := r.authorize(caller, policy.UpdateRepositoryCreationTemplate, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.UpdateRepositoryCreationTemplate, policy.AnyResource); err != nil {
 		return Template{}, err
 	}
 	if err := checkPrefix("prefix", change.Prefix); err != nil {
@@ -162,7 +162,7 @@ func (r *Registry) UpdateTemplate(ctx context.Context, caller identity.Caller, c
 			return err
 		}
 		stamped := change.apply(Template{Prefix: old.Prefix})
-		if t, err = r.completeTemplate(caller, change.apply(old), stamped); err != nil {
+		if t, err = r.completeTemplate(ctx, caller, change.apply(old), stamped); err != nil {
 			return err
 		}
 		t.UpdatedAt = r.now()
@@ -201,7 +201,7 @@ func (c TemplateChange) apply(t Template) Template {
 // DeleteTemplate removes one and returns what it was (ecr:DeleteRepositoryCreationTemplate), or answers
 // fault.TemplateNotFound. Repositories that it made stay as they are.
 func (r *Registry) DeleteTemplate(ctx context.Context, caller identity.Caller, prefix string) (Template, error) {
-	if err := r.authorize(caller, policy.DeleteRepositoryCreationTemplate, policy.AnyResource); err != nil {
+	if err := r.authorize(ctx, caller, policy.DeleteRepositoryCreationTemplate, policy.AnyResource); err != nil {
 		return Template{}, err
 	}
 	if err := checkPrefix("prefix", prefix); err != nil {
@@ -235,7 +235,7 @@ func (r *Registry) lockTemplate(ctx context.Context, tx Tx, prefix string) (Temp
 // (ecr:CreateRepositoryCreationTemplate, ecr:UpdateRepositoryCreationTemplate).
 func (r *Registry) EnsureCreateOnPush(ctx context.Context, caller identity.Caller) error {
 	for _, a := range []policy.Action{policy.CreateRepositoryCreationTemplate, policy.UpdateRepositoryCreationTemplate} {
-		if err := r.authorize(caller, a, policy.AnyResource); err != nil {
+		if err := r.authorize(ctx, caller, a, policy.AnyResource); err != nil {
 			return err
 		}
 	}
@@ -298,11 +298,11 @@ func atMost(parameter, text string, most int) error {
 
 // completeTemplate holds a template to its rules, and its caller to the permissions for what is stamped anew,
 // and gives it in the form that is kept.
-func (r *Registry) completeTemplate(caller identity.Caller, t, stamped Template) (Template, error) {
+func (r *Registry) completeTemplate(ctx context.Context, caller identity.Caller, t, stamped Template) (Template, error) {
 	if err := checkPrefix("prefix", t.Prefix); err != nil {
 		return Template{}, err
 	}
-	if err := r.mayStamp(caller, stamped); err != nil {
+	if err := r.mayStamp(ctx, caller, stamped); err != nil {
 		return Template{}, err
 	}
 	if err := atMost("description", t.Description, maxDescription); err != nil {
@@ -328,7 +328,7 @@ func (r *Registry) completeTemplate(caller identity.Caller, t, stamped Template)
 
 // mayStamp asks whether the caller may do to each repository that a template is for what the template
 // will do: whoever may not set a policy cannot have a template set it.
-func (r *Registry) mayStamp(caller identity.Caller, t Template) error {
+func (r *Registry) mayStamp(ctx context.Context, caller identity.Caller, t Template) error {
 	where := r.ARN(t.Key() + "/*")
 	if t.Key() == RootPrefix {
 		where = r.ARN("*")
@@ -344,7 +344,7 @@ func (r *Registry) mayStamp(caller identity.Caller, t Template) error {
 		if !s.stamps {
 			continue
 		}
-		if err := r.authorize(caller, s.action, where); err != nil {
+		if err := r.authorize(ctx, caller, s.action, where); err != nil {
 			return err
 		}
 	}

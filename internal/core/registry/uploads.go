@@ -47,7 +47,7 @@ type Completion struct {
 // client will complete it with, if it says so early; empty means sha256. Another one costs reading the
 // bytes again.
 func (r *Registry) StartUpload(ctx context.Context, caller identity.Caller, repository string, a oci.Algorithm) (Upload, error) {
-	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.InitiateLayerUpload); err != nil {
 		return Upload{}, err
 	}
 	if a == "" {
@@ -174,7 +174,7 @@ func (r *Registry) endIfLost(ctx context.Context, u Upload, err error) error {
 // PutLayer stores a whole layer that comes in one request (ecr:InitiateLayerUpload, ecr:UploadLayerPart,
 // ecr:CompleteLayerUpload).
 func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, body Part) (Layer, error) {
-	if err := r.onRepository(caller, repository, policy.InitiateLayerUpload, policy.UploadLayerPart, policy.CompleteLayerUpload); err != nil {
+	if err := r.onRepository(ctx, caller, repository, policy.InitiateLayerUpload, policy.UploadLayerPart, policy.CompleteLayerUpload); err != nil {
 		return Layer{}, err
 	}
 	if err := r.checkPushable(ctx, caller, repository); err != nil {
@@ -226,7 +226,7 @@ func uploadBusy(id string) error {
 }
 
 func (r *Registry) findUpload(ctx context.Context, caller identity.Caller, action policy.Action, repository, id string) (Upload, error) {
-	if err := r.onRepository(caller, repository, action); err != nil {
+	if err := r.onRepository(ctx, caller, repository, action); err != nil {
 		return Upload{}, err
 	}
 	u, err := r.store.Read().UploadIn(ctx, repository, id)

@@ -16,23 +16,32 @@ func scanAccessKey(rows *sql.Rows, k *identity.SealedKey) error {
 
 // InsertAccessKey implements identity.Store. An id that is taken answers registry.ErrConflict.
 func (db *DB) InsertAccessKey(ctx context.Context, k identity.SealedKey) error {
-	err := db.engine.update(ctx, func(t tx) error {
-		_, err := t.s.exec(ctx, `
-			INSERT INTO access_keys (id, sealed_secret, principal_arn, user_id, root, created_at, active) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			k.ID, k.SealedSecret, k.PrincipalARN, k.UserID, k.Root, micros(k.CreatedAt), k.Active)
-		return err
-	})
+	err := db.engine.update(ctx, func(t tx) error { return insertAccessKey(ctx, t.s, k) })
 	if err != nil {
 		return fmt.Errorf("inserting access key %s: %w", k.ID, err)
 	}
 	return nil
 }
 
-// AccessKey implements identity.Store.
+func insertAccessKey(ctx context.Context, s session, k identity.SealedKey) error {
+	_, err := s.exec(ctx, `
+		INSERT INTO access_keys (id, sealed_secret, principal_arn, user_id, root, created_at, active) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		k.ID, k.SealedSecret, k.PrincipalARN, k.UserID, k.Root, micros(k.CreatedAt), k.Active)
+	return err
+}
+
+// AccessKey implements identity.Store. A user's ARN is that of now, which changes with its name and path.
 func (db *DB) AccessKey(ctx context.Context, id string) (identity.SealedKey, error) {
 	k, err := one(ctx, db.engine, scanAccessKey, `
-		SELECT id, sealed_secret, principal_arn, user_id, root, created_at, active FROM access_keys WHERE id = $1`, id)
+		SELECT k.id, k.sealed_secret, COALESCE(p.arn, k.principal_arn), k.user_id, k.root, k.created_at, k.active
+		FROM access_keys k LEFT JOIN principals p ON p.id = k.user_id WHERE k.id = $1`, id)
 	return k, notFoundIfNoRow(err)
+}
+
+// PrincipalARN implements identity.Store.
+func (db *DB) PrincipalARN(ctx context.Context, id string) (string, error) {
+	arn, err := one(ctx, db.engine, scanOne[string], `SELECT arn FROM principals WHERE id = $1`, id)
+	return arn, notFoundIfNoRow(err)
 }
 
 // RootAccessKeys implements identity.Store.

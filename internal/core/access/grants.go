@@ -1,0 +1,215 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
+)
+
+// maxRemembered bounds the cache's memory.
+const maxRemembered = 4096
+
+// granted is Grants made ready.
+type granted struct {
+	principal Principal
+	tags      map[string]string // by the key in lower case
+	policies  []*policy.Policy
+	boundary  *policy.Policy // nil: none is set
+	gone      bool           // there is no such principal: nothing is granted
+	until     time.Time
+}
+
+// grantCache remembers what principals may do, by their unique ids. The zero
+// cache is empty and ready.
+type grantCache struct {
+	mu   sync.RWMutex
+	era  uint64              // counts the clearings; guarded by mu
+	byID map[string]*granted // guarded by mu
+}
+
+func (c *grantCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.era++
+	c.byID = nil
+}
+
+func (c *grantCache) find(id string, now time.Time) (g *granted, era uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if g := c.byID[id]; g != nil && now.Before(g.until) {
+		return g, c.era
+	}
+	return nil, c.era
+}
+
+// keep remembers g, unless the cache was cleared since g was read.
+func (c *grantCache) keep(id string, g *granted, era uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if era != c.era {
+		return
+	}
+	if c.byID == nil || len(c.byID) >= maxRemembered {
+		c.byID = map[string]*granted{}
+	}
+	c.byID[id] = g
+}
+
+// grantsOf reads what a principal may do.
+func (s *Service) grantsOf(ctx context.Context, id string) (*granted, error) {
+	now := s.now()
+	g, era := s.grants.find(id, now)
+	if g != nil {
+		return g, nil
+	}
+	read, err := s.store.Read().Grants(ctx, id)
+	switch {
+	case errors.Is(err, ErrNoRow):
+		g = &granted{gone: true}
+	case err != nil:
+		return nil, fmt.Errorf("reading what %s may do: %w", id, err)
+	default:
+		if g, err = prepare(read); err != nil {
+			return nil, err
+		}
+	}
+	g.until = now.Add(rememberFor)
+	s.grants.keep(id, g, era)
+	return g, nil
+}
+
+// prepare makes grants ready to decide by.
+func prepare(read Grants) (*granted, error) {
+	p := read.Principal
+	g := &granted{principal: p, tags: map[string]string{}}
+	for _, t := range read.Tags {
+		g.tags[fold(t.Key)] = t.Value
+	}
+	for _, gp := range read.Policies {
+		made, err := compile(policy.IdentityBased, gp.name(p), gp.ARN, gp.Document)
+		if err != nil {
+			return nil, err
+		}
+		g.policies = append(g.policies, made)
+	}
+	if p.Boundary != "" {
+		var err error
+		if g.boundary, err = compile(policy.PermissionsBoundary, p.Boundary, p.Boundary, read.BoundaryDocument); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// name is how explanations call the policy.
+func (gp GrantedPolicy) name(p Principal) string {
+	if gp.ARN != "" {
+		return gp.ARN
+	}
+	if gp.Of != "" {
+		return fmt.Sprintf("the inline policy %s of group %s", gp.Inline, gp.Of)
+	}
+	return fmt.Sprintf("the inline policy %s of %s %s", gp.Inline, p.Kind, p.Name)
+}
+
+// compile makes a stored document ready. One that cannot be read is an error and not an absence, since it may deny
+// something. What has no document is one of AWS's managed policies, or a policy that is gone, which grants nothing.
+func compile(kind policy.Kind, name, arn, document string) (*policy.Policy, error) {
+	if document == "" {
+		document = awsDocument(arn)
+	}
+	if document == "" {
+		return policy.Compile(kind, name, policy.Document{Version: policy.Version2012}), nil
+	}
+	d, err := policy.ParseDocument(document)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return policy.Compile(kind, name, d), nil
+}
+
+// question puts a request together with what its asker may do.
+func (s *Service) question(ctx context.Context, caller identity.Caller, r policy.Request) (policy.Question, error) {
+	q := policy.Question{
+		Asker:     policy.Asker{ARN: caller.ARN, Account: caller.Account, UserID: caller.UserID},
+		Action:    r.Action,
+		Resource:  r.Resource,
+		Account:   r.Account,
+		Resources: r.Resources,
+	}
+	g := &granted{}
+	if id := caller.PrincipalID(); id != "" {
+		var err error
+		if g, err = s.grantsOf(ctx, id); err != nil {
+			return policy.Question{}, err
+		}
+		q.Identity, q.Boundary = g.policies, g.boundary
+	}
+	if caller.Session != nil {
+		q.Asker.RoleARN = caller.Session.RoleARN
+		var err error
+		if q.Sessions, err = s.sessionPolicies(ctx, caller.Session); err != nil {
+			return policy.Question{}, err
+		}
+	}
+	q.Context = s.contextOf(caller, g, r)
+	return q, nil
+}
+
+// sessionPolicies makes the policies ready that a session was given; nil when it was given none.
+func (s *Service) sessionPolicies(ctx context.Context, session *identity.Session) ([]*policy.Policy, error) {
+	if limitlessSession(session) {
+		return nil, nil
+	}
+	var made []*policy.Policy
+	if session.Policy != "" {
+		p, err := compile(policy.SessionPolicy, "the session's own policy", "", session.Policy)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, p)
+	}
+	for _, arn := range session.PolicyARNs {
+		document, err := s.documentInForce(ctx, arn)
+		if err != nil {
+			return nil, err
+		}
+		p, err := compile(policy.SessionPolicy, arn, arn, document)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, p)
+	}
+	return made, nil
+}
+
+// documentInForce gives the default version of a managed policy; nothing for one that there is not.
+func (s *Service) documentInForce(ctx context.Context, arn string) (string, error) {
+	if document := awsDocument(arn); document != "" {
+		return document, nil
+	}
+	q := s.store.Read()
+	p, err := q.ManagedPolicy(ctx, arn)
+	if errors.Is(err, ErrNoRow) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading policy %s: %w", arn, err)
+	}
+	versions, err := q.PolicyVersions(ctx, arn)
+	if err != nil {
+		return "", fmt.Errorf("reading the versions of policy %s: %w", arn, err)
+	}
+	for _, v := range versions {
+		if v.Number == p.InForce {
+			return v.Document, nil
+		}
+	}
+	return "", fmt.Errorf("policy %s lacks its version in force, v%d", arn, p.InForce)
+}
