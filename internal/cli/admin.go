@@ -11,10 +11,10 @@ import (
 func (p *program) adminCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
-		Short: "Look after people and their access keys, and after a Berth's own keys",
+		Short: "Look after people, their access keys and policies, and the server's own keys",
 		Long: "Admin makes users and their access keys, and gives them policies. It speaks to a Berth's IAM with the\n" +
-			"credentials that the AWS CLI would use; \"aws iam\" does the same and more. With --url aws these commands\n" +
-			"speak to Amazon's IAM. A running Berth's own keys are replaced by the two that rotate.",
+			"credentials that the AWS CLI would use; \"aws iam\" does the same and more. With --url aws it speaks to\n" +
+			"Amazon's IAM.",
 		Example: "berth admin create-user ada --policy pull\nberth admin create-key ada > ada.env",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
