@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -63,7 +64,7 @@ type sessionBody struct {
 }
 
 // NewSession issues temporary credentials that stand for a principal whose Session is set. It answers
-// ErrSessionTooLarge where policies and tags take too much room.
+// ErrSessionTooLarge where policies and tags take too much room, with Packed saying how much.
 func (d *Directory) NewSession(ctx context.Context, principal Caller) (Credentials, error) {
 	var random [10]byte
 	if _, err := io.ReadFull(d.rand, random[:]); err != nil {
@@ -74,15 +75,16 @@ func (d *Directory) NewSession(ctx context.Context, principal Caller) (Credentia
 	if err != nil {
 		return Credentials{}, err
 	}
+	packed := float64(len(sealed)) / MaxSession
 	if len(sealed) > MaxSession {
-		return Credentials{}, fmt.Errorf("%w: it has %d bytes and may have %d", ErrSessionTooLarge, len(sealed), MaxSession)
+		return Credentials{Packed: packed}, fmt.Errorf("%w: it has %d bytes and may have %d", ErrSessionTooLarge, len(sealed), MaxSession)
 	}
 	return Credentials{
 		AccessKeyID:     principal.AccessKeyID,
 		SecretAccessKey: keys.secretOf(principal.AccessKeyID),
 		SessionToken:    sessionPrefix + base64.RawURLEncoding.EncodeToString(sealed),
 		Expires:         principal.Session.Expires,
-		Packed:          float64(len(sealed)) / MaxSession,
+		Packed:          packed,
 	}, nil
 }
 
@@ -256,8 +258,16 @@ func packSession(body sessionBody) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
+// inflaters are kept, since each has tens of kilobytes.
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }} //nolint:gochecknoglobals // a pool
+
 func unpackSession(packed []byte) (sessionBody, error) {
-	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxSessionText))
+	inflater := inflaters.Get().(io.Reader) //nolint:errcheck,forcetypeassert // nothing else is in it
+	defer inflaters.Put(inflater)
+	if err := inflater.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil { //nolint:errcheck,forcetypeassert // flate's are
+		return sessionBody{}, err
+	}
+	text, err := io.ReadAll(io.LimitReader(inflater, maxSessionText))
 	if err != nil {
 		return sessionBody{}, err
 	}

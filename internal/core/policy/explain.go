@@ -9,6 +9,9 @@ import (
 // anonymous is how the zero Asker is named.
 const anonymous = "anonymous"
 
+// externalID is the condition key whose value is never repeated.
+const externalID = "sts:externalid"
+
 // Denied words a refusal for want of any policy, as [Decision.Denied] does.
 func Denied(principal string, action Action, resource string) string {
 	return Decision{Outcome: ImplicitDeny, Lacking: IdentityBased}.Denied(principal, action, resource)
@@ -198,7 +201,7 @@ func (e *explaining) howFar(side int) string {
 
 // inWords tells what was wanted of a key, and what there was.
 func (c *condition) inWords(got []string) string {
-	if c.key == "sts:externalid" { // a secret of a kind, between those who take the role on and those who trust it
+	if c.key == externalID { // a secret of a kind, between those who take the role on and those who trust it
 		return fmt.Sprintf("%s of %s is not met", c.source.Operator, c.source.Key)
 	}
 	has := "the request does not have it"
