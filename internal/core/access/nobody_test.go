@@ -28,13 +28,19 @@ func attempts() map[string]attempt {
 	maps.Copy(all, userAttempts())
 	maps.Copy(all, groupAttempts())
 	maps.Copy(all, keyAttempts())
+	maps.Copy(all, roleAttempts())
+	maps.Copy(all, policyAttempts())
+	maps.Copy(all, versionAttempts())
+	maps.Copy(all, stsAttempts())
 	return all
 }
 
 // asksNothing lists the methods that take a caller and ask no permission, with the reason.
 func asksNothing() map[string]string {
 	return map[string]string{
-		"Used": "notes that a proven credential was used",
+		"Used":                      "notes that a proven credential was used",
+		"AssumeRoleWithWebIdentity": "the token is the proof: its tests show whom it lets in",
+		"GetSessionToken":           "as at AWS, whoever has a key may have a session that can do no more",
 	}
 }
 
