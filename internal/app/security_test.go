@@ -293,3 +293,7 @@ func basicToken(password string) string {
 }
 
 var _ = context.Background
+
+func descriptor(arn string) ststypes.PolicyDescriptorType {
+	return ststypes.PolicyDescriptorType{Arn: &arn}
+}
