@@ -23,13 +23,25 @@ func TestMayOnlyLogIn(t *testing.T) {
 	}
 	const upload = "0f8fad5b-d9cb-469f-a165-70867728950e"
 	for _, tt := range [][2]string{
-		{"GET", "/v2/_catalog"}, {"GET", "/v2/team/app/tags/list"}, {"GET", "/v2/team/app/referrers/" + manifest},
-		{"GET", "/v2/team/app/manifests/v1"}, {"HEAD", "/v2/team/app/manifests/" + manifest}, {"PUT", "/v2/team/app/manifests/v2"},
-		{"DELETE", "/v2/team/app/manifests/" + manifest}, {"DELETE", "/v2/team/app/manifests/v1"},
-		{"GET", "/v2/team/app/blobs/" + layer}, {"HEAD", "/v2/team/app/blobs/" + layer}, {"DELETE", "/v2/team/app/blobs/" + layer},
-		{"POST", "/v2/team/app/blobs/uploads/"}, {"POST", "/v2/team/app/blobs/uploads/?digest=" + layer}, {"POST", "/v2/mine/blobs/uploads/?mount=" + layer + "&from=team/app"},
-		{"POST", "/v2/mine/blobs/uploads/?mount=" + layer}, {"GET", "/v2/team/app/blobs/uploads/" + upload}, {"PATCH", "/v2/team/app/blobs/uploads/" + upload},
-		{"PUT", "/v2/team/app/blobs/uploads/" + upload + "?digest=" + layer}, {"DELETE", "/v2/team/app/blobs/uploads/" + upload},
+		{"GET", "/v2/_catalog"},
+		{"GET", "/v2/team/app/tags/list"},
+		{"GET", "/v2/team/app/referrers/" + manifest},
+		{"GET", "/v2/team/app/manifests/v1"},
+		{"HEAD", "/v2/team/app/manifests/" + manifest},
+		{"PUT", "/v2/team/app/manifests/v2"},
+		{"DELETE", "/v2/team/app/manifests/" + manifest},
+		{"DELETE", "/v2/team/app/manifests/v1"},
+		{"GET", "/v2/team/app/blobs/" + layer},
+		{"HEAD", "/v2/team/app/blobs/" + layer},
+		{"DELETE", "/v2/team/app/blobs/" + layer},
+		{"POST", "/v2/team/app/blobs/uploads/"},
+		{"POST", "/v2/team/app/blobs/uploads/?digest=" + layer},
+		{"POST", "/v2/mine/blobs/uploads/?mount=" + layer + "&from=team/app"},
+		{"POST", "/v2/mine/blobs/uploads/?mount=" + layer},
+		{"GET", "/v2/team/app/blobs/uploads/" + upload},
+		{"PATCH", "/v2/team/app/blobs/uploads/" + upload},
+		{"PUT", "/v2/team/app/blobs/uploads/" + upload + "?digest=" + layer},
+		{"DELETE", "/v2/team/app/blobs/uploads/" + upload},
 	} {
 		if status, _, answer := c.docker(password, tt[0], tt[1], "x"); status != http.StatusForbidden {
 			t.Errorf("%s %s: %d %s, want 403", tt[0], tt[1], status, answer)
@@ -136,7 +148,9 @@ func TestWhoMayALittleGetsNoMore(t *testing.T) {
 		"a role that trusts her": func() (any, error) {
 			return key.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("hers"), AssumeRolePolicyDocument: aws.String(aTrust)})
 		},
-		"a wildcard for a name": func() (any, error) { return key.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: aws.String("e*")}) },
+		"a wildcard for a name": func() (any, error) {
+			return key.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: aws.String("e*")})
+		},
 	} {
 		_, err := try()
 		if what == "a wildcard for a name" && err != nil {

@@ -38,7 +38,7 @@ func TestPatternsAreNoBomb(t *testing.T) {
 			text := strings.Repeat("a", letters)
 			return func() {
 				d := policy.Decide(policy.Question{
-					Asker: policy.Asker{ARN: "arn:aws:iam::111122223333:user/eve", Account: ours, UserID: "AIDAAAAAAAAAAAAAAEVE"},
+					Asker:  policy.Asker{ARN: "arn:aws:iam::111122223333:user/eve", Account: ours, UserID: "AIDAAAAAAAAAAAAAAEVE"},
 					Action: policy.PutImage, Resource: "arn:aws:ecr:us-east-1:111122223333:repository/" + text, Account: ours,
 					Identity: []*policy.Policy{compiled},
 					Context: func(key string) ([]string, bool) {
