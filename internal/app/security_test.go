@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,7 @@ func (l *later) add(d time.Duration) {
 type castle struct {
 	*running
 	t    *testing.T
+	data string
 	root aws.Credentials
 	time *later
 }
@@ -64,9 +66,9 @@ func newCastle(t *testing.T, more ...string) *castle {
 
 func newCastleWith(t *testing.T, d app.Deps, more ...string) *castle {
 	t.Helper()
-	data, clock := t.TempDir(), &later{}
+	data, clock := filepath.Join(t.TempDir(), "data"), &later{}
 	d.Now = clock.now
-	c := &castle{t: t, time: clock, running: start(t, settings(t, data, more...), d)}
+	c := &castle{t: t, data: data, time: clock, running: start(t, settings(t, data, more...), d)}
 	key, err := app.ReadRootKey(data)
 	if err != nil {
 		t.Fatal(err)
