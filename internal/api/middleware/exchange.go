@@ -15,6 +15,7 @@ type exchange struct {
 
 	id        string
 	principal string
+	denied    string // why the request was refused permission, in sentences
 	status    int   // 0 until the answer has begun
 	in, out   int64 // bytes of the bodies
 	started   time.Time
