@@ -98,6 +98,10 @@ func attemptsOnPolicies(account string) map[string]func(ctx context.Context, s *
 			_, err := s.GetContextKeysForPrincipalPolicy(ctx, c, iam+"user/"+name, nil)
 			return err
 		},
+		"GetAccountAuthorizationDetails": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.GetAccountAuthorizationDetails(ctx, c, access.DetailFilter{}, page)
+			return err
+		},
 		"GetContextKeysForCustomPolicy": func(ctx ctx, s svc, c who, _ string) error {
 			_, err := s.GetContextKeysForCustomPolicy(ctx, c, []string{document})
 			return err
