@@ -64,11 +64,12 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 // handler puts the faces together. Paths under /v2 go to the registry face as they came: an http.ServeMux
 // would clean them by redirecting.
 func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
-	auth := named{authn.New(authn.Config{Directory: directory, Now: a.deps.Now})}
+	auth := named{authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now, Used: a.access.Used}))}
 	aws, err := awswire.New(awswire.Config{
 		Authenticator: auth,
 		Logger:        a.deps.Logger,
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
+		Denials:       a.access,
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
 				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches,
@@ -77,7 +78,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
-			berth.New(a.registry, a.signer, a.caches),
+			berth.New(a.registry, a.signer, a.caches, directory),
 		},
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 	}
 	oci := distribution.New(distribution.Config{
 		Registry: a.registry, Pulls: a.caches, Auth: auth, Logger: a.deps.Logger,
-		LinkCaller: a.root.Principal, Redirect: a.redirects(), BaseURL: a.baseURL(),
+		LinkCaller: a.root.Principal, Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: a.access,
 	})
 	state := ops.New(ops.Config{Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now})
 	faces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -98,7 +99,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			aws.ServeHTTP(w, r)
 		}
 	})
-	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now}), nil
+	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies}), nil
 }
 
 func (a *App) redirects() bool { return a.cfg.Delivery == config.Redirect }
@@ -132,11 +133,11 @@ func (a *App) checks() []ops.Check {
 
 // named is the authenticator that also tells the access log who signed an AWS request; the distribution face
 // tells it whose token it was.
-type named struct{ *authn.Authenticator }
+type named struct{ *authn.Guard }
 
 // SigV4 recognises the signer of an AWS request.
 func (n named) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
-	c, err := n.Authenticator.SigV4(r, body, service)
+	c, err := n.Guard.SigV4(r, body, service)
 	if err == nil {
 		middleware.NotePrincipal(r.Context(), c.ARN)
 	}

@@ -20,6 +20,7 @@ import (
 	"reflect"
 
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
 // Call is what an operation learns about its request besides the input.
@@ -133,6 +134,14 @@ type Config struct {
 	Services      []Service
 	// RequestID names a request, for instance with the id that a middleware chose. The default is a random UUID.
 	RequestID func(*http.Request) string
+	// Denials makes of a refusal the sealed text that goes into the header X-Berth-Authorization-Message, for
+	// sts:DecodeAuthorizationMessage. Nil: there is no such header.
+	Denials Denials
+}
+
+// Denials seals refusals. What it cannot seal is empty.
+type Denials interface {
+	Encode(ctx context.Context, r policy.Refusal) string
 }
 
 // New makes the handler for all services. It fails when a service's table is contradictory or a type cannot
@@ -145,6 +154,7 @@ func New(cfg Config) (http.Handler, error) {
 		authenticator: cfg.Authenticator,
 		logger:        cfg.Logger,
 		requestID:     cfg.RequestID,
+		denials:       cfg.Denials,
 		targets:       map[string]*service{},
 	}
 	if h.logger == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
 // screenFrom is the size of body from which credentials are looked at before the body is read, and the most
@@ -29,6 +30,7 @@ type handler struct {
 	authenticator Authenticator
 	logger        *slog.Logger
 	requestID     func(*http.Request) string
+	denials       Denials             // may be nil
 	targets       map[string]*service // JSON services by target prefix
 	queries       []*service          // Query services
 	buffers       sync.Pool           // *[]byte, for answers
@@ -269,7 +271,21 @@ func (h *handler) fail(x *exchange, err error) {
 		h.logFailure(x, e, err)
 	}
 	x.w.Header().Set("X-Amzn-Errortype", e.Code)
+	h.explainDenial(x, err)
 	h.answer(x, e.Status, func(b []byte) []byte { return x.wire.encodeError(b, codec, e, x.id) })
+}
+
+// explainDenial hands out what a refusal rests on, sealed.
+func (h *handler) explainDenial(x *exchange, err error) {
+	f, ok := fault.Of(err)
+	if !ok || h.denials == nil {
+		return
+	}
+	if refusal, ok := f.Detail.(policy.Refusal); ok {
+		if text := h.denials.Encode(x.r.Context(), refusal); text != "" {
+			x.w.Header().Set("X-Berth-Authorization-Message", text)
+		}
+	}
 }
 
 // logFailure says what went wrong on the server's side, which the client is not told.

@@ -21,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -60,13 +61,21 @@ type Config struct {
 	// BaseURL gives scheme and host by which the client reaches the registry, with no slash at the end. Nil
 	// means as the request came in.
 	BaseURL func(*http.Request) string
+	// Denials makes of a refusal the sealed text that goes into the header X-Berth-Authorization-Message, for
+	// sts:DecodeAuthorizationMessage. Nil: there is no such header.
+	Denials Denials
+}
+
+// Denials seals refusals. What it cannot seal is empty.
+type Denials interface {
+	Encode(ctx context.Context, r policy.Refusal) string
 }
 
 // New makes the handler of everything under /v2/.
 func New(c Config) http.Handler {
 	f := &face{
 		registry: c.Registry, pulls: c.Pulls, auth: c.Auth, log: c.Logger,
-		linkCaller: c.LinkCaller, redirect: c.Redirect, baseURL: c.BaseURL,
+		linkCaller: c.LinkCaller, redirect: c.Redirect, baseURL: c.BaseURL, denials: c.Denials,
 	}
 	if f.pulls == nil {
 		f.pulls = c.Registry
@@ -78,7 +87,7 @@ func New(c Config) http.Handler {
 }
 
 func asServed(r *http.Request) string {
-	if r.TLS != nil {
+	if r.TLS != nil || r.URL.Scheme == "https" { // here, or at a proxy that is trusted
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
@@ -92,6 +101,7 @@ type face struct {
 	linkCaller identity.Caller
 	redirect   bool
 	baseURL    func(*http.Request) string
+	denials    Denials // may be nil
 }
 
 // exchange is one request and its answer.

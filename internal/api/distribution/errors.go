@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
 // answer is how a fault reads over this protocol.
@@ -234,12 +235,24 @@ func (f *face) read(x *exchange, err error) (answer, string) {
 		return answer{http.StatusInternalServerError, unknown}, internalMessage(middleware.RequestID(x.r.Context()))
 	}
 	switch detail := found.Detail.(type) {
+	case policy.Refusal:
+		f.explainDenial(x, detail)
 	case fault.UploadPosition:
 		x.setUpload(x.req.Name, detail.UploadID, detail.Size)
 	case fault.Wait:
 		x.w.Header().Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(detail.For.Seconds())))))
 	}
 	return a, found.Message
+}
+
+// explainDenial hands out what a refusal rests on, sealed.
+func (f *face) explainDenial(x *exchange, refusal policy.Refusal) {
+	if f.denials == nil {
+		return
+	}
+	if text := f.denials.Encode(x.r.Context(), refusal); text != "" {
+		x.w.Header().Set("X-Berth-Authorization-Message", text)
+	}
 }
 
 func internalMessage(requestID string) string {

@@ -3,11 +3,8 @@
 package sts
 
 import (
-	"context"
+	"maps"
 	"net/http"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/access"
@@ -21,20 +18,14 @@ type face struct {
 
 // New makes the service.
 func New(a *access.Service) awswire.Service {
-	f := face{a}
-	_ = f
 	return awswire.Service{
-		Name:      "sts",
-		Protocol:  awswire.Query,
-		Version:   "2011-06-15",
-		Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-		Operations: map[string]awswire.Operation{
-			"GetCallerIdentity": awswire.Op(getCallerIdentity),
-		},
+		Name:       "sts",
+		Protocol:   awswire.Query,
+		Version:    "2011-06-15",
+		Namespace:  "https://sts.amazonaws.com/doc/2011-06-15/",
+		Operations: face{a}.operations(),
 		Known: []string{
-			"AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot",
-			"DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetDelegatedAccessToken", "GetFederationToken",
-			"GetSessionToken", "GetWebIdentityToken",
+			"AssumeRoleWithSAML", "AssumeRoot", "GetDelegatedAccessToken", "GetFederationToken", "GetWebIdentityToken",
 		},
 		// The service model's one name that breaks the rule.
 		Members:    map[string]string{"PolicyDescriptorType.Arn": "arn"},
@@ -42,14 +33,13 @@ func New(a *access.Service) awswire.Service {
 	}
 }
 
-// getCallerIdentity tells callers who they are. It asks for no permission, as at Amazon: whoever can sign
-// may know whose key it is.
-func getCallerIdentity(_ context.Context, c awswire.Call, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
-	return &sts.GetCallerIdentityOutput{
-		Account: aws.String(c.Caller.Account),
-		Arn:     aws.String(c.Caller.ARN),
-		UserId:  aws.String(c.Caller.UserID),
-	}, nil
+// operations gathers the families. Each family's file names its own.
+func (f face) operations() map[string]awswire.Operation {
+	all := map[string]awswire.Operation{}
+	for _, family := range []map[string]awswire.Operation{f.assumeOperations(), f.sessionOperations(), f.decodeOperations()} {
+		maps.Copy(all, family)
+	}
+	return all
 }
 
 // exception is the table from faults to STS's errors. It has no default, so that a new fault is decided on
@@ -80,7 +70,6 @@ func exception(err error) (awswire.Exception, bool) {
 		return awswire.Exception{Code: "ValidationError", Status: http.StatusBadRequest, Message: f.Message}, true
 	case fault.LimitExceeded:
 		return awswire.Exception{Code: "LimitExceeded", Status: http.StatusConflict, Message: f.Message}, true
-
 	}
 	// The protocol's own errors are STS's too. An operation that met a fault of the registry's would be a mistake of
 	// ours, to be logged.

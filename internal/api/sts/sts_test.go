@@ -81,11 +81,11 @@ func TestEveryOperationIsKnown(t *testing.T) {
 
 func TestOtherOperationsAreRefusedClearly(t *testing.T) {
 	t.Parallel()
-	_, err := client(t, identity.Caller{}).GetSessionToken(t.Context(), &awssts.GetSessionTokenInput{})
+	_, err := client(t, identity.Caller{}).GetFederationToken(t.Context(), &awssts.GetFederationTokenInput{Name: aws.String("ci")})
 	api, ok := errors.AsType[smithy.APIError](err)
-	want := "The operation sts:GetSessionToken exists at Amazon and is not supported by this version of Berth."
+	want := "The operation sts:GetFederationToken exists at Amazon and is not supported by this version of Berth."
 	if !ok || api.ErrorCode() != "UnsupportedOperation" || api.ErrorMessage() != want {
-		t.Errorf("GetSessionToken: %v, want UnsupportedOperation: %s", err, want)
+		t.Errorf("GetFederationToken: %v, want UnsupportedOperation: %s", err, want)
 	}
 }
 

@@ -39,6 +39,7 @@ type Service struct {
 	now       func() time.Time
 	tokens    TokenVerifier
 	grants    grantCache
+	uses      useRecorder
 }
 
 // New makes a Service.
@@ -64,7 +65,7 @@ func (s *Service) Authorize(ctx context.Context, caller identity.Caller, r polic
 	if d.Outcome == policy.Allowed {
 		return nil
 	}
-	return denied(caller, r, d)
+	return denied(caller, q, d)
 }
 
 // limitless tells those whom no policy limits: the root principal of the account that the resource is of, and the
@@ -78,16 +79,19 @@ func limitlessSession(s *identity.Session) bool {
 	return s == nil || s.Policy == "" && len(s.PolicyARNs) == 0
 }
 
-func denied(caller identity.Caller, r policy.Request, d policy.Decision) error {
+func denied(caller identity.Caller, q policy.Question, d policy.Decision) error {
 	who := caller.ARN
 	if caller.Anonymous() {
 		who = "anonymous"
 	}
-	return fault.New(fault.AccessDenied, "%s", d.Denied(who, r.Action, r.Resource))
+	return fault.New(fault.AccessDenied, "%s", d.Denied(who, q.Action, q.Resource)).With(policy.Refused(who, q, d))
 }
 
 // authorize is Authorize for the operations of this room, about its own entities.
 func (s *Service) authorize(ctx context.Context, caller identity.Caller, action policy.Action, resource string, request policy.Context) error {
+	if userSession(caller.Session) {
+		return fault.New(fault.AccessDenied, "The session that GetSessionToken gave to %s, without a second factor, cannot perform %s.", caller.ARN, action)
+	}
 	return s.Authorize(ctx, caller, policy.Request{Action: action, Resource: resource, Account: s.account, Context: request})
 }
 
