@@ -16,8 +16,8 @@ type exchange struct {
 	id        string
 	principal string
 	denied    string // why the request was refused permission, in sentences
-	status    int   // 0 until the answer has begun
-	in, out   int64 // bytes of the bodies
+	status    int    // 0 until the answer has begun
+	in, out   int64  // bytes of the bodies
 	started   time.Time
 
 	now        func() time.Time

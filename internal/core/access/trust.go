@@ -81,7 +81,7 @@ func checkShared(number int, p policy.Principal, st policy.Statement) error {
 		if !strings.EqualFold(c.Key, key) {
 			continue
 		}
-		wide := -1
+		var wide int
 		switch strings.TrimPrefix(c.Operator, "ForAnyValue:") {
 		case "StringEquals", "StringEqualsIgnoreCase": // compared letter by letter: a star is a star
 			wide = slices.IndexFunc(c.Values, func(v string) bool { return strings.Contains(v, "${") && everybodys(v) })
