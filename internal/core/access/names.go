@@ -167,7 +167,7 @@ func (s *Service) principal(ctx context.Context, q PrincipalQueries, kind Kind, 
 }
 
 // onPrincipal finds the principal of that name and asks for a permission on it. Who may not is told so whether it is
-// there or not; then the resource is what its ARN would be without a path.
+// there or not: the resource they are told of is what its ARN would be without a path.
 func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, action policy.Action, kind Kind, name string) (Principal, []Tag, error) {
 	if err := checkName(string(kind)+"Name", name, maxName(kind)); err != nil {
 		return Principal{}, nil, err
@@ -187,7 +187,7 @@ func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, actio
 	if err != nil {
 		return Principal{}, nil, fmt.Errorf("reading the tags of %s %s: %w", kind, name, err)
 	}
-	return p, tags, s.authorize(ctx, caller, action, p.ARN, tagContext(tags, nil))
+	return p, tags, pathless(s.authorize(ctx, caller, action, p.ARN, tagContext(tags, nil)), caller, p)
 }
 
 // Page is what a list was asked for: after which one, and how many.

@@ -142,7 +142,8 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 			"another account's root": {Account: "999999999999", ARN: "arn:aws:iam::999999999999:root", UserID: "999999999999", Root: true},
 		}
 		h.user("ci")
-		_, err := h.CreateGroup(t.Context(), h.root, "ci", "")
+		h.ok("UpdateUser", h.UpdateUser(t.Context(), h.root, "ci", "", "/hidden/"))
+		_, err := h.CreateGroup(t.Context(), h.root, "ci", "/hidden/")
 		h.ok("CreateGroup", err)
 		before := h.everything()
 		tries, exempt := attempts(), asksNothing()
