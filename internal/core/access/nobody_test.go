@@ -178,11 +178,9 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 // operationsOf lists the methods that take a caller.
 func operationsOf(s *access.Service) map[string]bool {
 	found := map[string]bool{}
-	v := reflect.TypeOf(s)
-	for i := range v.NumMethod() {
-		m := v.Method(i)
-		for in := range m.Type.NumIn() {
-			if m.Type.In(in) == reflect.TypeFor[identity.Caller]() {
+	for m := range reflect.TypeOf(s).Methods() {
+		for in := range m.Type.Ins() {
+			if in == reflect.TypeFor[identity.Caller]() {
 				found[m.Name] = true
 			}
 		}
