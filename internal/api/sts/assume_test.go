@@ -98,11 +98,15 @@ func newOffice(t *testing.T) *office {
 		ctx, now := t.Context(), time.Now()
 		for _, p := range []access.Principal{
 			{ID: user.UserID, Kind: access.User, Name: "ci", Path: "/", ARN: user.ARN, CreatedAt: now},
-			{ID: "AROAPUSHAAAAAAAAAAAAA", Kind: access.Role, Name: "push", Path: "/", ARN: o.role, CreatedAt: now, MaxSession: time.Hour,
-				Trust: trust(`{"AWS":"`+account+`"}`, `["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]`, "")},
-			{ID: "AROAWEBAAAAAAAAAAAAAA", Kind: access.Role, Name: "web", Path: "/web/", ARN: o.web, CreatedAt: now, MaxSession: time.Hour,
+			{
+				ID: "AROAPUSHAAAAAAAAAAAAA", Kind: access.Role, Name: "push", Path: "/", ARN: o.role, CreatedAt: now, MaxSession: time.Hour,
+				Trust: trust(`{"AWS":"`+account+`"}`, `["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]`, ""),
+			},
+			{
+				ID: "AROAWEBAAAAAAAAAAAAAA", Kind: access.Role, Name: "web", Path: "/web/", ARN: o.web, CreatedAt: now, MaxSession: time.Hour,
 				Trust: trust(`{"Federated":"`+provider.ARN+`"}`, `"sts:AssumeRoleWithWebIdentity"`,
-					`,"Condition":{"StringEquals":{"token.example:sub":"repo:org/app:ref:refs/heads/main"}}`)},
+					`,"Condition":{"StringEquals":{"token.example:sub":"repo:org/app:ref:refs/heads/main"}}`),
+			},
 		} {
 			if err := tx.InsertPrincipal(ctx, p); err != nil {
 				return err
