@@ -36,9 +36,8 @@ var house = rules{
 			"internal/core/...", "internal/api/awswire", "internal/api/authn", "internal/api/sigv4", "internal/api/middleware",
 		}}, // no face imports another
 		{"internal/storage", []string{"internal/core/..."}},
-		{"internal/remote", []string{"internal/core/..."}},
+		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
 		{"internal/pipeline", []string{"internal/core/oci", "internal/core/fault", "internal/pipeline/..."}}, // fault: what oci answers
-		{"internal/remote", []string{"internal/core/..."}},
 		{"internal/jobs", nil},
 		{"internal/config", nil},
 		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/jobs", "internal/config"}},

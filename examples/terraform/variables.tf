@@ -39,3 +39,21 @@ variable "replication_source" {
   type        = string
   default     = "210987654321"
 }
+
+variable "oidc_issuer" {
+  description = "The OIDC provider whose tokens CI comes with."
+  type        = string
+  default     = "https://token.actions.githubusercontent.com"
+}
+
+variable "oidc_subjects" {
+  description = "The sub of the tokens that may push. A repository made since 2026 has ids in it: repo:hoopstat@123456/haus@456789:ref:refs/heads/main."
+  type        = list(string)
+  default     = ["repo:hoopstat/hoopstat-haus:ref:refs/heads/main"]
+}
+
+variable "oidc_thumbprints" {
+  description = "SHA-1 of the CA certificate of a provider that no public CA vouches for."
+  type        = list(string)
+  default     = []
+}

@@ -54,6 +54,7 @@ type App struct {
 	access    *access.Service
 	lifecycle *lifecycle.Service
 	master    identity.MasterKey
+	directory *identity.Directory
 	signer    *signing.Signer
 	signing   jobs.Bell // rings when there is something to sign
 	upstreams *ociclient.Client
@@ -110,7 +111,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 
 // open opens what is kept.
 func (a *App) open(ctx context.Context) (*identity.Directory, error) {
-	master, made, err := masterKey(a.cfg)
+	master, made, err := masterKey(a.cfg, a.deps.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +122,10 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		return nil, fmt.Errorf("opening the blob store: %w", err)
 	}
 	a.master = master
-	directory := identity.NewDirectory(identity.Config{Store: a.database, Master: master, Account: a.cfg.Account, Now: a.deps.Now})
+	directory := identity.NewDirectory(identity.Config{
+		Store: a.database, Vault: a.database.Vault(), Master: master, Account: a.cfg.Account, Now: a.deps.Now,
+	})
+	a.directory = directory
 	if a.root, a.created, err = directory.EnsureRoot(ctx); err != nil {
 		if made && errors.Is(err, identity.ErrWrongMasterKey) {
 			// Another server made the key that counts. The new one protects nothing and would only mislead.
@@ -132,9 +136,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if err := a.checkBlobs(ctx); err != nil {
 		return nil, err
 	}
-	a.access = access.New(access.Config{
-		Store: a.database.Access(), Directory: directory, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-	})
+	if err := a.openAccess(directory); err != nil {
+		return nil, err
+	}
 	a.registry = registry.New(registry.Config{
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Access:        a.access,

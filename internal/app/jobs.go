@@ -22,6 +22,7 @@ func (a *App) jobs() []jobs.Job {
 			{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Gather: gatherEvents, Do: dispatcher.Once},
 			{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
 			{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
+			{Name: "master key", Every: lookAgain, Do: a.directory.FollowMasterKey},
 			{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
 		},
 		a.replicationJobs(),

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,26 +37,68 @@ func lockData(path string) (io.Closer, error) {
 	return nil, fmt.Errorf("locking %s: %w", path, err)
 }
 
-// masterKey takes the key from the configuration or its file, which it makes where there is none.
-func masterKey(cfg config.Config) (key identity.MasterKey, made bool, err error) {
+// masterKey takes the key from the configuration or its file, which it makes where there is none. Keys that are put
+// into the file later are found there.
+func masterKey(cfg config.Config, now func() time.Time) (key identity.MasterKey, made bool, err error) {
 	if cfg.MasterKey != "" {
 		key, err = identity.ParseMasterKey(cfg.MasterKey)
 		return key, false, err
 	}
-	key, err = readMasterKey(cfg.MasterKeyFile)
+	key, made, err = masterKeyFile(cfg.MasterKeyFile)
+	if err == nil {
+		key.Follow(func() (identity.MasterKey, error) { return readMasterKey(cfg.MasterKeyFile) }, now)
+	}
+	return key, made, err
+}
+
+func masterKeyFile(path string) (key identity.MasterKey, made bool, err error) {
+	key, err = readMasterKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, false, err
 	}
 	if key, err = identity.GenerateMasterKey(); err != nil {
 		return key, false, err
 	}
-	err = writePrivate(cfg.MasterKeyFile, []byte(key.Text()+"\n"), os.Link)
+	err = writePrivate(path, []byte(key.Text()+"\n"), os.Link)
 	if errors.Is(err, fs.ErrExist) {
 		// Another server that shares the directory was quicker; its key is everybody's.
-		key, err = readMasterKey(cfg.MasterKeyFile)
+		key, err = readMasterKey(path)
 		return key, false, err
 	}
 	return key, true, err
+}
+
+// AddMasterKey makes a new master key and puts it before the others in a key file, which keeps its owner and mode. It
+// gives the new key's id. Servers take no notice until the key is rotated.
+func AddMasterKey(path string) (id string, err error) {
+	// A link to the file stays one.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", fmt.Errorf("adding a master key: %w", err)
+	}
+	have, err := readMasterKey(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("adding a master key: %w", err)
+	}
+	key, err := identity.GenerateMasterKey()
+	if err != nil {
+		return "", err
+	}
+	replace := func(from, to string) error {
+		if err := os.Chmod(from, info.Mode().Perm()); err != nil {
+			return err
+		}
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			if err := os.Chown(from, int(owner.Uid), int(owner.Gid)); err != nil {
+				return err
+			}
+		}
+		return os.Rename(from, to)
+	}
+	return key.ID(), writePrivate(path, []byte(key.Text()+"\n"+have.Text()+"\n"), replace)
 }
 
 func readMasterKey(path string) (identity.MasterKey, error) {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// flushPullsEvery bounds how many pull times a crash can lose.
+	// flushPullsEvery bounds how many pull times, and uses of keys, a crash can lose.
 	flushPullsEvery = 10 * time.Second
 	// cutOff is how long handlers get to store what they have once their connections are cut.
 	cutOff = 10 * time.Second
@@ -73,7 +73,7 @@ func (a *App) shutdown(ctx context.Context) {
 	}
 }
 
-// flushPulls writes pull times from time to time, and once more at the end.
+// flushPulls writes pull times, and when keys and roles were used, from time to time, and once more at the end.
 func (a *App) flushPulls(ctx context.Context) {
 	tick := time.NewTicker(flushPullsEvery)
 	defer tick.Stop()
@@ -85,6 +85,9 @@ func (a *App) flushPulls(ctx context.Context) {
 		}
 		if err := a.registry.FlushPulls(context.WithoutCancel(ctx)); err != nil {
 			a.deps.Logger.LogAttrs(ctx, slog.LevelError, "writing pull times", slog.Any("error", err))
+		}
+		if err := a.access.FlushUses(context.WithoutCancel(ctx)); err != nil {
+			a.deps.Logger.LogAttrs(ctx, slog.LevelError, "writing when keys were used", slog.Any("error", err))
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 // program is what commands get from outside.
 type program struct {
 	name           string // how to call berth again, for hints
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	environment    func(string) (string, bool)
 	now            func() time.Time
@@ -31,8 +32,11 @@ type program struct {
 // Main runs one command line and gives the exit code.
 func Main(args []string) int {
 	p := &program{
-		name: calledAs(os.Args[0]), stdout: os.Stdout, stderr: os.Stderr,
+		name: calledAs(os.Args[0]), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		environment: config.Environment, now: time.Now,
+	}
+	if asHelper(os.Args[0]) {
+		p.name, args = "berth", append([]string{"docker-credential"}, args...)
 	}
 	return p.run(context.Background(), args)
 }
@@ -84,7 +88,7 @@ func (p *program) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpFunc(p.help)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, Run: func(*cobra.Command, []string) { p.help(root, nil) }})
-	root.AddCommand(p.serveCommand(), p.envCommand(), p.tagsCommand(), p.signingCommand(), p.cacheCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.envCommand(), p.tagsCommand(), p.signingCommand(), p.cacheCommand(), p.dockerCredentialCommand(), p.adminCommand(), p.policyCommand(), p.versionCommand())
 	return root
 }
 

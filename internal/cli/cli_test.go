@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,7 +34,8 @@ var update = flag.Bool("update", false, "rewrite what the scripts expect")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"berth": func() { os.Exit(cli.Main(os.Args[1:])) },
+		"berth":                   func() { os.Exit(cli.Main(os.Args[1:])) },
+		"docker-credential-berth": func() { os.Exit(cli.Main(os.Args[1:])) },
 	})
 }
 
@@ -42,6 +44,10 @@ func TestMain(m *testing.M) {
 //	ready DIR             wait until the server with that data directory, which runs in the background, is ready
 //	berthenv DIR          set what `berth env --data DIR` prints
 //	push DIR REPO TAG N   push an image, another one for each N, with what that data directory says
+//	logsin DIR FILE       log in to the server with that data directory with a credential helper's answer
+//	answers DIR           run a server that answers Action=X with DIR/X.xml, and writes what is asked to DIR/asked.X
+//	proxy FILE            run a proxy that writes to FILE whom it should connect to, and does not
+//	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -61,7 +67,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule,
+			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "proxy": proxy,
 		},
 	})
 }
@@ -142,6 +148,26 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(remote.Write(ref, image, remote.WithAuth(&authn.Basic{
 		Username: "AWS", Password: strings.TrimPrefix(string(password), "AWS:"),
 	})))
+}
+
+func logsIn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: logsin DIR FILE")
+	}
+	key, err := app.ReadRootKey(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var login struct{ Username, Secret string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &login))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, key.URL+"/v2/", http.NoBody)
+	ts.Check(err)
+	req.SetBasicAuth(login.Username, login.Secret)
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	ts.Check(err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		ts.Fatalf("GET /v2/ answers %s", res.Status)
+	}
 }
 
 func signWith(ts *testscript.TestScript, neg bool, args []string) {

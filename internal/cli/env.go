@@ -19,7 +19,8 @@ func (p *program) envCommand() *cobra.Command {
 		Use:   "env",
 		Short: "Print the environment with which the AWS CLI and SDKs use a Berth of this machine",
 		Long: "Env prints what a shell needs to use the Berth whose data directory is on this machine, as root: where\n" +
-			"it is, and its root access key.",
+			"it is, and its root access key. Docker uses the same environment once it is told to:\n" +
+			"\"berth docker-credential install --help\" says how.",
 		Example: "eval \"$(berth env)\"\neval \"$(berth env --data /var/lib/berth --url https://registry.example.com)\"",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -11,7 +11,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // it was tried and did not work
 	exitUsage  = 2 // it was asked for in a way that cannot work: flags, arguments, settings
-	// 3 is kept for a check that worked and found what it looks for. No command checks anything yet.
+	exitFound  = 3 // a check worked, and found what it looks for
 )
 
 // usageError is an error of the command line or the settings, with what to do about it.
@@ -32,6 +32,12 @@ type hintedError struct {
 // Unwrap gives the error itself.
 func (e hintedError) Unwrap() error { return e.error }
 
+// foundError is what a check has found.
+type foundError struct{ error }
+
+// Unwrap gives the error itself.
+func (e foundError) Unwrap() error { return e.error }
+
 // report prints an error, if there is one, and gives the exit code.
 func (p *program) report(err error) int {
 	if err == nil {
@@ -50,8 +56,13 @@ func (p *program) report(err error) int {
 		p.hint(usage.hint)
 		return exitUsage
 	}
+	if _, ok := errors.AsType[foundError](err); ok {
+		return exitFound
+	}
 	if hinted, ok := errors.AsType[hintedError](err); ok {
 		p.hint(hinted.hint)
+	} else {
+		p.hint(p.usualHint(err))
 	}
 	return exitFailed
 }

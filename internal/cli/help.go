@@ -25,9 +25,15 @@ func (p *program) help(cmd *cobra.Command, _ []string) {
 	}
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprint(w, "\nCommands:\n")
+		width := 10
 		for _, c := range cmd.Commands() {
 			if c.IsAvailableCommand() {
-				fmt.Fprintf(w, "  %-10s %s\n", c.Name(), c.Short)
+				width = max(width, len(c.Name()))
+			}
+		}
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(w, "  %-*s %s\n", width, c.Name(), c.Short)
 			}
 		}
 		fmt.Fprintf(w, "\nMore about a command: %s COMMAND --help\n", cmd.CommandPath())
@@ -79,8 +85,9 @@ func helpSecrets(w io.Writer) {
 			fmt.Fprintf(w, "  %s\n      %s\n      %s\n", o.Env(), o.Usage, origin(o))
 		}
 	}
-	fmt.Fprint(w, "\nThe file has two sections more: secrets, the names and tokens for upstream registries of the pull-through cache,\n"+
-		"and destinations, the Berths that replication may send to.\n")
+	fmt.Fprint(w, "\nThe file has three sections more: secrets, the names and tokens for upstream registries of the pull-through cache,\n"+
+		"destinations, the Berths that replication may send to, and oidc-providers, identity providers that are not on the\n"+
+		"internet.\n")
 	fmt.Fprint(w, "\nA flag counts before its variable, a variable before the file, the file before the default.\n")
 }
 

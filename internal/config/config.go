@@ -13,6 +13,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type Config struct {
 	Hostname string // host[:port], with a scheme or without, or empty: see PublicURL
 
 	TLSCert, TLSKey string // paths, both or none
+	TrustedProxies  []netip.Prefix
 
 	Database string // a postgres:// URL, or empty for SQLite in Data
 	Blobs    string // s3://bucket/prefix, or empty for a directory in Data
@@ -47,6 +49,8 @@ type Config struct {
 
 	Destinations []Destination     // of replication
 	Secrets      map[string]Secret // by the name that pull-through cache rules know them by
+
+	OIDCProviders map[string]OIDCProvider // by issuer, letter for letter
 
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string

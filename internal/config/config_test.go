@@ -95,7 +95,8 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 	values := map[string]struct{ value, with string }{
 		"listen": {"127.0.0.1:1", ""}, "data": {"/elsewhere", ""}, "account-id": {"000000000001", ""}, "region": {"eu-west-1", ""},
 		"hostname": {"registry.example.com", ""}, "tls-cert": {"/c.pem", "BERTH_TLS_KEY=/k.pem"}, "tls-key": {"/k.pem", "BERTH_TLS_CERT=/c.pem"},
-		"database": {"postgres://db/berth", ""}, "blobs": {"s3://bucket/p", ""}, "s3-endpoint": {"http://s3:1", "BERTH_BLOBS=s3://bucket"},
+		"trusted-proxies": {"10.0.0.0/8", ""},
+		"database":        {"postgres://db/berth", ""}, "blobs": {"s3://bucket/p", ""}, "s3-endpoint": {"http://s3:1", "BERTH_BLOBS=s3://bucket"},
 		"s3-public-endpoint": {"https://s3.example.com", "BERTH_BLOBS=s3://bucket"},
 		"s3-region":          {"eu-west-2", "BERTH_BLOBS=s3://bucket"}, "s3-path-style": {"true", "BERTH_BLOBS=s3://bucket"},
 		"s3-access-key-id":     {"id", "BERTH_BLOBS=s3://bucket BERTH_S3_SECRET_ACCESS_KEY=s"},
@@ -141,7 +142,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 
 // fields prints the exported fields, which is what the rest of Berth sees.
 func fields(c config.Config) string {
-	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3,
+	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout)
 }
 
@@ -169,6 +170,8 @@ func TestBadSettings(t *testing.T) {
 		{"BERTH_HOSTNAME=::1", "an IPv6 address stands in brackets"},
 		{"BERTH_TLS_CERT=/c.pem", "BERTH_TLS_CERT: TLS needs a certificate and its key: set tls-key too"},
 		{"BERTH_TLS_KEY=/k.pem", "BERTH_TLS_KEY: TLS needs a certificate and its key: set tls-cert too"},
+		{"BERTH_TRUSTED_PROXIES=10.0.0.0/8,proxy", `BERTH_TRUSTED_PROXIES: "proxy" is neither an address nor a network`},
+		{"BERTH_TRUSTED_PROXIES=10.0.0.0/33", `"10.0.0.0/33" is neither`},
 		{"BERTH_DATABASE=mysql://root:hunter2@db/berth", "BERTH_DATABASE: not a URL such as postgres://"},
 		{"BERTH_BLOBS=/srv/blobs", `BERTH_BLOBS: "/srv/blobs" is not s3://bucket/prefix`},
 		{"BERTH_BLOBS=s3://B", `"s3://B" is not s3://bucket/prefix`},
@@ -184,6 +187,8 @@ func TestBadSettings(t *testing.T) {
 		{"BERTH_BLOB_DELIVERY=redirect", "BERTH_BLOB_DELIVERY: redirect needs a bucket"},
 		{"BERTH_BLOB_DELIVERY=pigeon", `BERTH_BLOB_DELIVERY: "pigeon" is not one of redirect, proxy`},
 		{"BERTH_MASTER_KEY=hunter2", "BERTH_MASTER_KEY: the master key is 64 hexadecimal digits"},
+		{"BERTH_MASTER_KEY=" + strings.Repeat("ab", 32) + ",hunter2", "BERTH_MASTER_KEY: the master key is 64 hexadecimal digits"},
+		{"BERTH_MASTER_KEY=" + strings.Repeat("ab", 32) + ",", "BERTH_MASTER_KEY: the master key is 64 hexadecimal digits"},
 		{"BERTH_MASTER_KEY_FILE=/k BERTH_MASTER_KEY=" + strings.Repeat("ab", 32), "BERTH_MASTER_KEY_FILE: has no effect beside BERTH_MASTER_KEY"},
 		{"BERTH_LOG_FORMAT=xml", `BERTH_LOG_FORMAT: "xml" is not one of text, json`},
 		{"BERTH_LOG_LEVEL=info+1", `BERTH_LOG_LEVEL: "info+1" is not a log level`},

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -94,6 +95,14 @@ func placeOptions() []Option {
 			Usage: "PEM file with the certificate's key",
 			set:   path(func(c *Config) *string { return &c.TLSKey }),
 		},
+		{
+			Name: "trusted-proxies", Computed: "none",
+			Usage: "addresses or networks of the proxies in front, separated by commas: what they say of the client's address and scheme is believed",
+			set: func(c *Config, v string) (err error) {
+				c.TrustedProxies, err = networks(v)
+				return err
+			},
+		},
 	}
 }
 
@@ -158,12 +167,12 @@ func runOptions() []Option {
 		},
 		{
 			Name: "master-key-file", Computed: "master.key in the data directory, made at the first start",
-			Usage: "file with the key that secrets in the database are sealed under",
+			Usage: "file with the key that secrets in the database are sealed under, and below it older ones",
 			set:   path(func(c *Config) *string { return &c.MasterKeyFile }),
 		},
 		{
 			Name: "master-key", Computed: "from master-key-file", Secret: true, NoFile: true,
-			Usage: "the master key itself: 64 hexadecimal digits",
+			Usage: "the master key itself: 64 hexadecimal digits; older ones follow after commas",
 			set:   text(func(c *Config) *string { return &c.MasterKey }),
 		},
 		{
@@ -221,6 +230,23 @@ func path(field func(*Config) *string) func(*Config, string) error {
 		*field(c) = abs
 		return nil
 	}
+}
+
+// networks reads addresses and networks, separated by commas. An address is a network of its own.
+func networks(v string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for word := range strings.SplitSeq(v, ",") {
+		word = strings.TrimSpace(word)
+		prefix, err := netip.ParsePrefix(word)
+		if address, single := netip.ParseAddr(word); single == nil {
+			prefix, err = netip.PrefixFrom(address.WithZone(""), address.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", word)
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all, nil
 }
 
 func boolean(field func(*Config) *bool) func(*Config, string) error {

@@ -24,6 +24,7 @@ func sections() []section {
 	return []section{
 		{"destinations", readInto(func(c *Config) any { return &c.Destinations })},
 		{"secrets", readInto(func(c *Config) any { return &c.Secrets })},
+		{"oidc-providers", readInto(func(c *Config) any { return &c.OIDCProviders })},
 	}
 }
 
@@ -92,6 +93,10 @@ func (c *Config) completeSections() error {
 		}
 		problems = append(problems, oneSecret(at, "access-token", &s.AccessToken, s.AccessTokenFile))
 		c.Secrets[name] = s
+	}
+	for issuer, p := range c.OIDCProviders {
+		problems = append(problems, p.complete(issuer))
+		c.OIDCProviders[issuer] = p
 	}
 	return errors.Join(problems...)
 }

@@ -81,8 +81,11 @@ func (c *Config) validateIdentity() error {
 		problems = append(problems, c.problem("region", "%q is not a region such as us-east-1", c.Region))
 	}
 	if c.MasterKey != "" {
-		if key, err := hex.DecodeString(c.MasterKey); err != nil || len(key) != masterKeyBytes {
-			problems = append(problems, c.problem("master-key", "the master key is 64 hexadecimal digits; make one with: openssl rand -hex 32"))
+		for text := range strings.SplitSeq(c.MasterKey, ",") {
+			if key, err := hex.DecodeString(strings.TrimSpace(text)); err != nil || len(key) != masterKeyBytes {
+				problems = append(problems, c.problem("master-key", "the master key is 64 hexadecimal digits, or several with commas between; make one with: openssl rand -hex 32"))
+				break
+			}
 		}
 		if c.given("master-key-file") {
 			problems = append(problems, c.problem("master-key-file", "has no effect beside BERTH_MASTER_KEY: set one of them"))

@@ -5,18 +5,13 @@
 // have issued; it is self-contained, so that every replica can check it. A download link carries a
 // signature of our own over its path and its end ([Authenticator.VerifyLink]), and stands for nobody.
 //
-// Tokens and links hang on the secret that all replicas share, [identity.Directory.TokenKey]. A token dies
-// with the access key it was issued to: the key is looked up each time.
+// Tokens and links hang on the secrets that all replicas share, [identity.Directory.TokenKeys], and name theirs. A token
+// dies with the access key it was issued to: the key is looked up each time.
 package authn
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -31,6 +26,9 @@ import (
 type Config struct {
 	Directory *identity.Directory
 	Now       func() time.Time
+	// Used is told of every credential that held: which service it was for, and which region it was scoped to, where it was.
+	// It must not wait. Nil: nobody wants to know.
+	Used func(caller identity.Caller, service, region string)
 }
 
 // Authenticator checks credentials, and issues the two kinds that Berth issues itself. It is safe for
@@ -38,19 +36,18 @@ type Config struct {
 type Authenticator struct {
 	directory *identity.Directory
 	now       func() time.Time
+	used      func(caller identity.Caller, service, region string)
 	verifier  sigv4.Verifier
-	keys      atomic.Pointer[keys] // nil until the first token or link
-}
-
-// keys are what is derived from the shared secret, one for each use.
-type keys struct {
-	tokens cipher.AEAD // AES-256-GCM with random nonces
-	links  []byte      // for HMAC-SHA256
+	keys      atomic.Pointer[map[uint32]*keys] // by id; nil until the first token or link
 }
 
 // New makes an Authenticator.
 func New(cfg Config) *Authenticator {
-	return &Authenticator{directory: cfg.Directory, now: cfg.Now}
+	a := &Authenticator{directory: cfg.Directory, now: cfg.Now, used: cfg.Used}
+	if a.used == nil {
+		a.used = func(identity.Caller, string, string) {}
+	}
+	return a
 }
 
 // SigV4 verifies an AWS request's signature over body, the bytes as they came on the wire, for the given
@@ -63,6 +60,7 @@ func (a *Authenticator) SigV4(r *http.Request, body []byte, service string) (ide
 	if err := a.verifier.Verify(r, q, key.Secret, body); err != nil {
 		return identity.Caller{}, err
 	}
+	a.used(key.Principal, service, q.Region)
 	return from(r, key.Principal), nil
 }
 
@@ -122,34 +120,4 @@ func (a *Authenticator) key(ctx context.Context, q *sigv4.Request) (identity.Acc
 			"The security token included in the request is invalid. The access key %s takes no session token: unset AWS_SESSION_TOKEN.", q.AccessKeyID)
 	}
 	return identity.AccessKey{}, err
-}
-
-// derived gives the keys for tokens and links, deriving them when they are first needed.
-func (a *Authenticator) derived(ctx context.Context) (*keys, error) {
-	if k := a.keys.Load(); k != nil {
-		return k, nil
-	}
-	secret, err := a.directory.TokenKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	derive := func(use string) ([]byte, error) { return hkdf.Key(sha256.New, secret, nil, use, 32) }
-	tokenKey, err := derive("berth authorization token v1")
-	if err != nil {
-		return nil, fmt.Errorf("deriving the key for tokens: %w", err)
-	}
-	block, err := aes.NewCipher(tokenKey)
-	if err != nil {
-		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
-	}
-	k := &keys{}
-	if k.tokens, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		return nil, fmt.Errorf("making the cipher for tokens: %w", err)
-	}
-	if k.links, err = derive("berth download link v1"); err != nil {
-		return nil, fmt.Errorf("deriving the key for links: %w", err)
-	}
-	// Another request may have done the same meanwhile; its keys are these.
-	a.keys.Store(k)
-	return k, nil
 }

@@ -70,6 +70,8 @@ type house struct {
 	root  identity.AccessKey
 	a, b  *authn.Authenticator
 
+	directory *identity.Directory // of a third
+
 	mu   sync.Mutex
 	time time.Time
 }
@@ -101,7 +103,8 @@ func newHouse(t testing.TB) *house {
 	}
 	h.a = authn.New(authn.Config{Directory: directory(), Now: h.now})
 	h.b = authn.New(authn.Config{Directory: directory(), Now: h.now})
-	if h.root, _, err = directory().EnsureRoot(t.Context()); err != nil {
+	h.directory = directory()
+	if h.root, _, err = h.directory.EnsureRoot(t.Context()); err != nil {
 		t.Fatalf("EnsureRoot: %v", err)
 	}
 	return h

@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	linkKey       = "X-Berth-Key" // absent for key 0
 	linkExpires   = "X-Berth-Expires"
 	linkSignature = "X-Berth-Signature"
 )
@@ -22,13 +23,17 @@ const (
 // SignLink makes the query that lets anybody GET or HEAD a path of this registry until ttl is over. The
 // path is the decoded one, as in URL.Path.
 func (a *Authenticator) SignLink(ctx context.Context, path string, ttl time.Duration) (query string, err error) {
-	k, err := a.derived(ctx)
+	k, err := a.newest(ctx)
 	if err != nil {
 		return "", err
 	}
 	expires := strconv.FormatInt(a.now().Add(ttl).Unix(), 10)
 	sum := k.linkMAC(path, expires)
-	return linkExpires + "=" + expires + "&" + linkSignature + "=" + base64.RawURLEncoding.EncodeToString(sum), nil
+	query = linkExpires + "=" + expires + "&" + linkSignature + "=" + base64.RawURLEncoding.EncodeToString(sum)
+	if k.id != 0 {
+		query += "&" + linkKey + "=" + k.name
+	}
+	return query, nil
 }
 
 // HasLink tells whether a request comes with a download link's query, sound or not.
@@ -53,12 +58,16 @@ func (a *Authenticator) VerifyLink(r *http.Request) error {
 	if len(expires) != 1 || len(signature) != 1 {
 		return fault.New(fault.CredentialsMalformed, "A download link has %s and %s once each.", linkExpires, linkSignature)
 	}
-	k, err := a.derived(r.Context())
+	id, err := linkKeyID(query[linkKey])
+	if err != nil {
+		return err
+	}
+	k, err := a.named(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(signature[0])
-	if err != nil || !hmac.Equal(sum, k.linkMAC(r.URL.Path, expires[0])) {
+	if err != nil || k == nil || !hmac.Equal(sum, k.linkMAC(r.URL.Path, expires[0])) {
 		return fault.New(fault.SignatureMismatch, "The download link was changed, or another registry made it.")
 	}
 	seconds, err := strconv.ParseInt(expires[0], 10, 64)
@@ -69,6 +78,18 @@ func (a *Authenticator) VerifyLink(r *http.Request) error {
 		return fault.New(fault.SignatureExpired, "The download link expired at %s. Ask for a new one.", end.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// linkKeyID reads which key a link is signed with.
+func linkKeyID(values []string) (uint32, error) {
+	if len(values) == 0 {
+		return 0, nil
+	}
+	id, ok := parseKeyID(values[0])
+	if !ok || len(values) > 1 {
+		return 0, fault.New(fault.CredentialsMalformed, "A download link has %s once at most, with a key's number.", linkKey)
+	}
+	return id, nil
 }
 
 // linkMAC is the signature over what a link allows. A line break cannot move a byte from the path into the

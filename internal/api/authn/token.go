@@ -20,10 +20,9 @@ const (
 	TokenUser = "AWS"
 
 	// tokenPrefix lets people, and scanners for leaked secrets, recognise a token.
-	tokenPrefix  = "berth_"
-	tokenVersion = 1
-	// sessionTokenVersion is a token for a session, which it carries with it: there is no other record of that.
-	sessionTokenVersion = 2
+	tokenPrefix = "berth_"
+	// ofSession marks, in a token's version, one for a session, which it carries with it: there is no other record of that.
+	ofSession = 0x80
 	// maxTokenBytes bounds what is decoded; our tokens have about 90, and those of sessions up to identity.MaxSession more.
 	maxTokenBytes = 8192
 )
@@ -34,16 +33,16 @@ func (a *Authenticator) IssueToken(ctx context.Context, caller identity.Caller) 
 	if caller.AccessKeyID == "" {
 		return "", time.Time{}, fault.New(fault.AccessDenied, "An authorization token is issued to the holder of an access key.")
 	}
-	k, err := a.derived(ctx)
+	k, err := a.newest(ctx)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	// Whole seconds are what the token carries, so they are what the client is told.
 	expires = a.now().Add(TokenLifetime).UTC().Truncate(time.Second)
-	plain := []byte{tokenVersion}
+	plain := []byte{k.version()}
 	var session []byte
 	if caller.Session != nil {
-		plain[0] = sessionTokenVersion
+		plain[0] |= ofSession
 		if session, err = a.directory.SealSession(ctx, caller); err != nil {
 			return "", time.Time{}, err
 		}
@@ -57,8 +56,9 @@ func (a *Authenticator) IssueToken(ctx context.Context, caller identity.Caller) 
 	}
 	plain = append(plain, caller.AccessKeyID...)
 	plain = append(plain, session...)
-	sealed := k.tokens.Seal(nil, nil, plain, []byte(tokenPrefix))
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
+	prefix := k.tokenPrefix()
+	sealed := k.tokens.Seal(nil, nil, plain, []byte(prefix))
+	return prefix + base64.RawURLEncoding.EncodeToString(sealed), expires, nil
 }
 
 // Basic establishes the caller of a registry request from its Authorization header. The faults are
@@ -73,6 +73,7 @@ func (a *Authenticator) Basic(r *http.Request) (identity.Caller, error) {
 	if err != nil {
 		return identity.Caller{}, err
 	}
+	a.used(caller, "ecr", "")
 	return from(r, caller), nil
 }
 
@@ -115,11 +116,15 @@ func basicPassword(r *http.Request) (string, error) {
 
 // token checks an authorization token and finds whom it stands for.
 func (a *Authenticator) token(ctx context.Context, password string) (identity.Caller, error) {
-	k, err := a.derived(ctx)
-	if err != nil {
-		return identity.Caller{}, err
+	id, encoded, ok := splitToken(password)
+	var t token
+	if ok {
+		k, err := a.named(ctx, id)
+		if err != nil {
+			return identity.Caller{}, err
+		}
+		t, ok = k.openToken(encoded)
 	}
-	t, ok := k.openToken(password)
 	if !ok {
 		return identity.Caller{}, fault.New(fault.TokenInvalid,
 			"Your authorization token is not one that this registry issued. Reauthenticate and try again.")
@@ -128,6 +133,7 @@ func (a *Authenticator) token(ctx context.Context, password string) (identity.Ca
 		return identity.Caller{}, fault.New(fault.TokenExpired, "Your authorization token has expired. Reauthenticate and try again.")
 	}
 	var key identity.AccessKey
+	var err error
 	if t.session != nil {
 		key, err = a.directory.SealedSession(ctx, t.keyID, t.session)
 	} else {
@@ -150,10 +156,26 @@ type token struct {
 	session []byte // sealed; nil for a key that lasts
 }
 
-// openToken reads what a token carries, if it is one of ours.
-func (k *keys) openToken(password string) (token, bool) {
-	encoded, ok := strings.CutPrefix(password, tokenPrefix)
+// splitToken parts what a token names its key by from what is sealed under that key.
+//
+//	berth_<sealed>       version 1, under key 0
+//	berth_<id>.<sealed>  version 2, under any other
+func splitToken(password string) (id uint32, encoded string, ok bool) {
+	rest, ok := strings.CutPrefix(password, tokenPrefix)
 	if !ok {
+		return 0, "", false
+	}
+	text, encoded, named := strings.Cut(rest, ".")
+	if !named {
+		return 0, rest, true
+	}
+	id, ok = parseKeyID(text)
+	return id, encoded, ok
+}
+
+// openToken reads what a token carries, if it is one of ours. No key opens nothing.
+func (k *keys) openToken(encoded string) (token, bool) {
+	if k == nil {
 		return token{}, false
 	}
 	var space [256]byte
@@ -162,23 +184,20 @@ func (k *keys) openToken(password string) (token, bool) {
 	if err != nil {
 		return token{}, false
 	}
-	plain, err := k.tokens.Open(nil, nil, sealed, []byte(tokenPrefix))
-	if err != nil || len(plain) <= 9 {
+	plain, err := k.tokens.Open(nil, nil, sealed, []byte(k.tokenPrefix()))
+	if err != nil || len(plain) <= 9 || plain[0]&^ofSession != k.version() {
 		return token{}, false
 	}
 	t := token{expires: time.Unix(int64(binary.BigEndian.Uint64(plain[1:9])), 0)}
 	rest := plain[9:]
-	switch plain[0] {
-	case tokenVersion:
+	if plain[0]&ofSession == 0 {
 		t.keyID = string(rest)
 		return t, true
-	case sessionTokenVersion:
-		n := int(rest[0])
-		if len(rest) <= 1+n {
-			return token{}, false
-		}
-		t.keyID, t.session = string(rest[1:1+n]), rest[1+n:]
-		return t, true
 	}
-	return token{}, false
+	n := int(rest[0])
+	if len(rest) <= 1+n {
+		return token{}, false
+	}
+	t.keyID, t.session = string(rest[1:1+n]), rest[1+n:]
+	return t, true
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -28,11 +29,12 @@ type face struct {
 	registry *registry.Registry
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
+	keys     *identity.Directory
 }
 
 // New makes the service.
-func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache) awswire.Service {
-	f := face{registry: r, signer: s, caches: caches}
+func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory) awswire.Service {
+	f := face{registry: r, signer: s, caches: caches, keys: keys}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
@@ -43,6 +45,8 @@ func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache) aws
 			"PrepareReplication":     awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"ReplicateImage":         awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 			"ListPullThroughCaches":  awswire.Op(f.listPullThroughCaches),
+			"RotateMasterKey":        awswire.Op(f.rotateMasterKey),
+			"RotateTokenKey":         awswire.Op(f.rotateTokenKey),
 			"SetPullThroughCacheTtl": awswire.Op(f.setPullThroughCacheTTL),
 		},
 		Exceptions: exceptionFor,

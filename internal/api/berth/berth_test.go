@@ -52,6 +52,7 @@ type server struct {
 	registry *registry.Registry
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
+	keys     *identity.Directory
 	root     identity.Caller
 	db       *metadb.DB
 	now      func() time.Time
@@ -82,8 +83,9 @@ func newServer(t *testing.T) *server {
 		Registry: s.registry, Store: db.PullThrough(), Upstream: ociclient.New(ociclient.Config{Now: tick}), Now: tick,
 	})
 	t.Cleanup(s.caches.Close)
+	s.keys = newKeys(t, db, tick)
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches, s.keys)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -237,7 +239,7 @@ func TestListTagHistoryRefuses(t *testing.T) {
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	service := berth.New(s.registry, s.signer, s.caches)
+	service := berth.New(s.registry, s.signer, s.caches, s.keys)
 	for _, code := range slices.Concat(fault.OfRegistry(), fault.OfAny()) {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)

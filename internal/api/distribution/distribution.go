@@ -87,7 +87,7 @@ func New(c Config) http.Handler {
 }
 
 func asServed(r *http.Request) string {
-	if r.TLS != nil {
+	if r.TLS != nil || r.URL.Scheme == "https" { // here, or at a proxy that is trusted
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host

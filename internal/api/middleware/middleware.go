@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -36,12 +37,14 @@ type Config struct {
 	// Stall is how long a body may stand still, in either direction, before the connection is given up. As
 	// long as bytes come there is no end. The default is 5 minutes.
 	Stall time.Duration
+	// Proxies are the networks of the proxies whose word about a client's address and scheme is taken.
+	Proxies []netip.Prefix
 }
 
 // Handler serves requests through Next.
 type Handler struct {
 	Config
-	nosniff, policy []string // headers of every answer, shared: a face that wants others sets its own
+	nosniff, policy, transport []string // headers of every answer, shared: a face that wants others sets its own
 }
 
 // New makes a Handler.
@@ -54,6 +57,8 @@ func New(c Config) *Handler {
 		// Layers and manifests are strangers' bytes: a browser must neither guess what they are nor run them.
 		nosniff: []string{"nosniff"},
 		policy:  []string{"default-src 'none'; frame-ancestors 'none'; sandbox"},
+		// Of answers by TLS alone: a year, as browsers and the scanners of audits want it.
+		transport: []string{"max-age=31536000"},
 	}
 }
 
@@ -68,6 +73,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["X-Content-Type-Options"] = h.nosniff
 	header["Content-Security-Policy"] = h.policy
 	r = r.WithContext(x)
+	h.believe(r)
+	if r.TLS != nil || r.URL.Scheme == "https" {
+		header["Strict-Transport-Security"] = h.transport
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body = r.Body
 		r.Body = (*requestBody)(x)

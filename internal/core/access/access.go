@@ -39,6 +39,7 @@ type Service struct {
 	now       func() time.Time
 	tokens    TokenVerifier
 	grants    grantCache
+	uses      useRecorder
 }
 
 // New makes a Service.

@@ -22,6 +22,9 @@ type granted struct {
 	boundary  *policy.Policy // nil: none is set
 	gone      bool           // there is no such principal: nothing is granted
 	until     time.Time
+	era       uint64 // in which they were read
+	// made are the policies by what they were made of: most are the same when grants are read anew.
+	made map[GrantedPolicy]*policy.Policy
 }
 
 // grantCache remembers what principals may do, by their unique ids. The zero
@@ -30,29 +33,58 @@ type grantCache struct {
 	mu   sync.RWMutex
 	era  uint64              // counts the clearings; guarded by mu
 	byID map[string]*granted // guarded by mu
+	// given are session policies made ready, by ARN or text, which no ARN is. Guarded by mu.
+	given map[string]givenPolicy
+}
+
+// givenPolicy is a session policy made ready.
+type givenPolicy struct {
+	policy *policy.Policy
+	until  time.Time // zero for a text, which never changes
 }
 
 func (c *grantCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.era++
-	c.byID = nil
+	c.era++ // what is remembered counts no more; most of what it is made of is needed again
+	c.given = nil
 }
 
-func (c *grantCache) find(id string, now time.Time) (g *granted, era uint64) {
+func (c *grantCache) findGiven(key string, now time.Time) (p *policy.Policy, era uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if g := c.byID[id]; g != nil && now.Before(g.until) {
-		return g, c.era
+	if g, ok := c.given[key]; ok && (g.until.IsZero() || now.Before(g.until)) {
+		return g.policy, c.era
 	}
 	return nil, c.era
 }
 
-// keep remembers g, unless the cache was cleared since g was read.
-func (c *grantCache) keep(id string, g *granted, era uint64) {
+// keepGiven remembers p, unless the cache was cleared since p was read.
+func (c *grantCache) keepGiven(key string, p givenPolicy, era uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if era != c.era {
+		return
+	}
+	if c.given == nil || len(c.given) >= maxRemembered {
+		c.given = map[string]givenPolicy{}
+	}
+	c.given[key] = p
+}
+
+// find gives what is remembered of a principal, and whether it still counts.
+func (c *grantCache) find(id string, now time.Time) (g *granted, counts bool, era uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	g = c.byID[id]
+	return g, g != nil && g.era == c.era && now.Before(g.until), c.era
+}
+
+// keep remembers g, unless the cache was cleared since g was read.
+func (c *grantCache) keep(id string, g *granted) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g.era != c.era {
 		return
 	}
 	if c.byID == nil || len(c.byID) >= maxRemembered {
@@ -64,38 +96,46 @@ func (c *grantCache) keep(id string, g *granted, era uint64) {
 // grantsOf reads what a principal may do.
 func (s *Service) grantsOf(ctx context.Context, id string) (*granted, error) {
 	now := s.now()
-	g, era := s.grants.find(id, now)
-	if g != nil {
-		return g, nil
+	old, counts, era := s.grants.find(id, now)
+	if counts {
+		return old, nil
 	}
 	read, err := s.store.Read().Grants(ctx, id)
+	var g *granted
 	switch {
 	case errors.Is(err, ErrNoRow):
 		g = &granted{gone: true}
 	case err != nil:
 		return nil, fmt.Errorf("reading what %s may do: %w", id, err)
 	default:
-		if g, err = prepare(read); err != nil {
+		if g, err = prepare(read, old); err != nil {
 			return nil, err
 		}
 	}
-	g.until = now.Add(rememberFor)
-	s.grants.keep(id, g, era)
+	g.until, g.era = now.Add(rememberFor), era
+	s.grants.keep(id, g)
 	return g, nil
 }
 
-// prepare makes grants ready to decide by.
-func prepare(read Grants) (*granted, error) {
+// prepare makes grants ready to decide by. Old are those of the same principal from before, or nil.
+func prepare(read Grants, old *granted) (*granted, error) {
 	p := read.Principal
-	g := &granted{principal: p, tags: map[string]string{}}
+	g := &granted{principal: p, tags: map[string]string{}, made: make(map[GrantedPolicy]*policy.Policy, len(read.Policies))}
+	if old == nil || old.principal.Name != p.Name { // explanations name it
+		old = &granted{}
+	}
 	for _, t := range read.Tags {
 		g.tags[fold(t.Key)] = t.Value
 	}
 	for _, gp := range read.Policies {
-		made, err := compile(policy.IdentityBased, gp.name(p), gp.ARN, gp.Document)
-		if err != nil {
-			return nil, err
+		made := old.made[gp]
+		if made == nil {
+			var err error
+			if made, err = compile(policy.IdentityBased, gp.name(p), gp.ARN, gp.Document); err != nil {
+				return nil, err
+			}
 		}
+		g.made[gp] = made
 		g.policies = append(g.policies, made)
 	}
 	if p.Boundary != "" {
@@ -167,26 +207,44 @@ func (s *Service) sessionPolicies(ctx context.Context, session *identity.Session
 	if limitlessSession(session) {
 		return nil, nil
 	}
-	var made []*policy.Policy
+	made := make([]*policy.Policy, 0, 1+len(session.PolicyARNs))
 	if session.Policy != "" {
-		p, err := compile(policy.SessionPolicy, "the session's own policy", "", session.Policy)
-		if err != nil {
-			return nil, err
+		p, era := s.grants.findGiven(session.Policy, time.Time{})
+		if p == nil {
+			var err error
+			if p, err = compile(policy.SessionPolicy, "the session's own policy", "", session.Policy); err != nil {
+				return nil, err
+			}
+			s.grants.keepGiven(session.Policy, givenPolicy{policy: p}, era)
 		}
 		made = append(made, p)
 	}
 	for _, arn := range session.PolicyARNs {
-		document, err := s.documentInForce(ctx, arn)
-		if err != nil {
-			return nil, err
-		}
-		p, err := compile(policy.SessionPolicy, arn, arn, document)
+		p, err := s.sessionPolicy(ctx, arn)
 		if err != nil {
 			return nil, err
 		}
 		made = append(made, p)
 	}
 	return made, nil
+}
+
+// sessionPolicy makes a managed policy ready that a session was given.
+func (s *Service) sessionPolicy(ctx context.Context, arn string) (*policy.Policy, error) {
+	now := s.now()
+	p, era := s.grants.findGiven(arn, now)
+	if p != nil {
+		return p, nil
+	}
+	document, err := s.documentInForce(ctx, arn)
+	if err != nil {
+		return nil, err
+	}
+	if p, err = compile(policy.SessionPolicy, arn, arn, document); err != nil {
+		return nil, err
+	}
+	s.grants.keepGiven(arn, givenPolicy{p, now.Add(rememberFor)}, era)
+	return p, nil
 }
 
 // documentInForce gives the default version of a managed policy; nothing for one that there is not.

@@ -144,6 +144,34 @@ func tagContext(entity, request []Tag) policy.Context {
 	}
 }
 
+// The condition keys about policies, in lower case.
+const (
+	boundaryKey  = "iam:permissionsboundary" // the boundary that is set, or that is being set
+	policyARNKey = "iam:policyarn"           // the managed policy that is attached or detached
+)
+
+// keyContext gives one key its value; an empty value is none.
+func keyContext(key, value string) policy.Context {
+	return func(asked string) ([]string, bool) {
+		if asked != key || value == "" {
+			return nil, false
+		}
+		return []string{value}, true
+	}
+}
+
+// firstOf asks one after the other.
+func firstOf(contexts ...policy.Context) policy.Context {
+	return func(key string) ([]string, bool) {
+		for _, c := range contexts {
+			if values, ok := c(key); ok {
+				return values, true
+			}
+		}
+		return nil, false
+	}
+}
+
 // invalid is the fault for a value that breaks a rule.
 func invalid(format string, args ...any) error {
 	return fault.New(fault.InvalidParameter, format, args...)
@@ -167,15 +195,16 @@ func (s *Service) principal(ctx context.Context, q PrincipalQueries, kind Kind, 
 }
 
 // onPrincipal finds the principal of that name and asks for a permission on it. Who may not is told so whether it is
-// there or not; then the resource is what its ARN would be without a path.
-func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, action policy.Action, kind Kind, name string) (Principal, []Tag, error) {
+// there or not; then the resource is what its ARN would be without a path. The condition keys are those that come along,
+// then those about the principal: its tags and its permissions boundary.
+func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, action policy.Action, kind Kind, name string, also ...policy.Context) (Principal, []Tag, error) {
 	if err := checkName(string(kind)+"Name", name, maxName(kind)); err != nil {
 		return Principal{}, nil, err
 	}
 	q := s.store.Read()
 	p, err := s.principal(ctx, q, kind, name)
 	if errors.Is(err, fault.EntityNotFound) {
-		if denied := s.authorize(ctx, caller, action, s.arn(string(kind), "/", name), nil); denied != nil {
+		if denied := s.authorize(ctx, caller, action, s.arn(string(kind), "/", name), firstOf(also...)); denied != nil {
 			return Principal{}, nil, denied
 		}
 		return Principal{}, nil, err
@@ -187,7 +216,8 @@ func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, actio
 	if err != nil {
 		return Principal{}, nil, fmt.Errorf("reading the tags of %s %s: %w", kind, name, err)
 	}
-	return p, tags, s.authorize(ctx, caller, action, p.ARN, tagContext(tags, nil))
+	also = append(slices.Clone(also), tagContext(tags, nil), keyContext(boundaryKey, p.Boundary))
+	return p, tags, s.authorize(ctx, caller, action, p.ARN, firstOf(also...))
 }
 
 // Page is what a list was asked for: after which one, and how many.

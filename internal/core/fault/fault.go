@@ -182,13 +182,13 @@ const (
 	PolicyNotAttachable Code = "policy not attachable"
 	// SessionTooLarge: session policies and tags do not fit into a session token.
 	SessionTooLarge Code = "session too large"
-	// IdentityTokenInvalid: a web identity token that is malformed, or whose signature or issuer does not hold.
-	IdentityTokenInvalid Code = "identity token invalid"
+	// IdentityTokenInvalid: a web identity token that is malformed, not its issuer's, or for somebody else.
+	IdentityTokenInvalid Code = "web identity token invalid"
 	// IdentityTokenExpired: a web identity token past its end.
-	IdentityTokenExpired Code = "identity token expired"
-	// IdentityTokenRejected: a sound web identity token that is meant for somebody else.
-	IdentityTokenRejected Code = "identity token rejected"
-	// IdentityProviderUnavailable: the keys of an OIDC provider cannot be had.
+	IdentityTokenExpired Code = "web identity token expired"
+	// IdentityTokenRejected: a web identity token whose claims ask for what cannot be given.
+	IdentityTokenRejected Code = "web identity token rejected"
+	// IdentityProviderUnavailable: an identity provider does not answer as it should, and its keys are not known.
 	IdentityProviderUnavailable Code = "identity provider unavailable"
 	// DecisionMessageInvalid: an encoded authorization message that this registry did not make.
 	DecisionMessageInvalid Code = "decision message invalid"

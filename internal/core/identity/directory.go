@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -20,9 +21,6 @@ const (
 	// maxCachedKeys bounds the cache's memory; there are rarely more than a few dozen keys in use.
 	maxCachedKeys = 4096
 
-	tokenKeySecret = "token-key"
-	tokenKeySize   = 32
-
 	// unknownKeyMessage is how AWS puts it, and what people search for.
 	unknownKeyMessage = "The security token included in the request is invalid."
 )
@@ -30,15 +28,20 @@ const (
 // Directory finds principals by their credentials. It is safe for concurrent use.
 type Directory struct {
 	store   Store
+	vault   Vault // may be nil
 	master  MasterKey
 	account string
 	now     func() time.Time
 	rand    io.Reader
 
-	mu       sync.RWMutex
-	keys     map[string]cachedKey // guarded by mu
-	tokenKey []byte               // guarded by mu; nil until it was needed
-	arns     map[string]cachedARN // of principals, by unique id; guarded by mu
+	mu   sync.RWMutex
+	keys map[string]cachedKey // guarded by mu
+	arns map[string]cachedARN // of principals, by unique id; guarded by mu
+	era  uint64               // counts the calls of Forget; guarded by mu
+
+	tokens     atomic.Pointer[tokenKeys] // nil until they were needed
+	tokenMu    sync.Mutex                // held while they are read
+	tokenReads atomic.Uint64             // how many readings of them have begun
 
 	sessions sync.Map // token key id -> *sessionKeys
 }
@@ -56,6 +59,7 @@ type cachedKey struct {
 // Config is what a Directory is made of.
 type Config struct {
 	Store   Store
+	Vault   Vault // where the keys are that can be rotated; nil: none can
 	Master  MasterKey
 	Account string // 12 digits
 	Now     func() time.Time
@@ -66,6 +70,7 @@ type Config struct {
 func NewDirectory(cfg Config) *Directory {
 	d := &Directory{
 		store:   cfg.Store,
+		vault:   cfg.Vault,
 		master:  cfg.Master,
 		account: cfg.Account,
 		now:     cfg.Now,
@@ -86,6 +91,9 @@ func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool
 	sealed, err := d.store.RootAccessKeys(ctx)
 	if err != nil {
 		return AccessKey{}, false, fmt.Errorf("listing the root access keys: %w", err)
+	}
+	if err := d.chooseSealing(ctx, sealed); err != nil {
+		return AccessKey{}, false, err
 	}
 	for _, s := range sealed {
 		if !s.Active {
@@ -111,6 +119,21 @@ func (d *Directory) EnsureRoot(ctx context.Context) (key AccessKey, created bool
 	return key, true, nil
 }
 
+// chooseSealing decides under which master key this process seals: the one that the last rotation chose, or without any
+// the one that everything is sealed under. A key that was put first in the file seals nothing before a rotation: other
+// replicas may not have it yet.
+func (d *Directory) chooseSealing(ctx context.Context, root []SealedKey) error {
+	marker, err := d.followMaster(ctx)
+	if err != nil || marker != nil || len(root) == 0 || d.master.ring == nil {
+		return err
+	}
+	id, err := sealedUnder(root[0].SealedSecret)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", accessKeyName(root[0].ID), err)
+	}
+	return d.master.ring.sealUnder(id)
+}
+
 // AccessKey finds an active key by its id. It answers [fault.AccessKeyUnknown] when there is none, and an
 // error that is [ErrWrongMasterKey] when the key is there and this process cannot open it.
 func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error) {
@@ -120,6 +143,7 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.keys[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.key, nil
@@ -136,59 +160,17 @@ func (d *Directory) AccessKey(ctx context.Context, id string) (AccessKey, error)
 	if err != nil {
 		return AccessKey{}, err
 	}
-	d.remember(key, now)
+	d.remember(key, now, era)
 	return key, nil
 }
 
-// TokenKey is the secret that all replicas share to issue and check authorization tokens and download
-// links. The first to ask for it makes it.
-func (d *Directory) TokenKey(ctx context.Context) ([]byte, error) {
-	d.mu.RLock()
-	key := d.tokenKey
-	d.mu.RUnlock()
-	if key != nil {
-		return key, nil
-	}
-	fresh := make([]byte, tokenKeySize)
-	if _, err := io.ReadFull(d.rand, fresh); err != nil {
-		return nil, fmt.Errorf("making the token key: %w", err)
-	}
-	fallback, err := d.master.Seal(secretName(tokenKeySecret), fresh)
-	if err != nil {
-		return nil, fmt.Errorf("sealing the token key: %w", err)
-	}
-	sealed, err := d.store.Secret(ctx, tokenKeySecret, fallback)
-	if err != nil {
-		return nil, fmt.Errorf("reading the token key: %w", err)
-	}
-	key, err = d.master.Open(secretName(tokenKeySecret), sealed)
-	if err != nil {
-		return nil, err
-	}
+// remember keeps a key, unless somebody changed one since it was read.
+func (d *Directory) remember(key AccessKey, now time.Time, era uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.tokenKey = key
-	return key, nil
-}
-
-// TokenKey is a secret that all replicas share. What is sealed or signed under it names it by its id.
-type TokenKey struct {
-	ID     uint32
-	Secret []byte // 32 bytes
-}
-
-// TokenKeys are the secrets that tokens, links and sessions may hang on, the one for new ones first.
-func (d *Directory) TokenKeys(ctx context.Context) ([]TokenKey, error) {
-	secret, err := d.TokenKey(ctx)
-	if err != nil {
-		return nil, err
+	if era != d.era {
+		return
 	}
-	return []TokenKey{{Secret: secret}}, nil
-}
-
-func (d *Directory) remember(key AccessKey, now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if len(d.keys) >= maxCachedKeys {
 		clear(d.keys)
 	}
@@ -205,6 +187,7 @@ func (d *Directory) forget(id string) {
 func (d *Directory) Forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.era++
 	clear(d.keys)
 	clear(d.arns)
 }
@@ -214,6 +197,7 @@ func (d *Directory) principalARN(ctx context.Context, id string) (string, error)
 	now := d.now()
 	d.mu.RLock()
 	cached, ok := d.arns[id]
+	era := d.era
 	d.mu.RUnlock()
 	if ok && now.Before(cached.until) {
 		return cached.arn, nil
@@ -224,6 +208,9 @@ func (d *Directory) principalARN(ctx context.Context, id string) (string, error)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if era != d.era {
+		return arn, nil
+	}
 	if len(d.arns) >= maxCachedKeys {
 		clear(d.arns)
 	}

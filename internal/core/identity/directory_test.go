@@ -213,14 +213,14 @@ func TestAnotherMasterKeyIsSaidClearly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.TokenKey(t.Context()); err != nil {
+	if _, err := d.TokenKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	other := newDirectory(store, newMaster(t), c, nil)
 	calls := map[string]func() error{
 		"EnsureRoot": func() error { _, _, err := other.EnsureRoot(t.Context()); return err },
 		"AccessKey":  func() error { _, err := other.AccessKey(t.Context(), root.ID); return err },
-		"TokenKey":   func() error { _, err := other.TokenKey(t.Context()); return err },
+		"TokenKeys":  func() error { _, err := other.TokenKeys(t.Context()); return err },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, identity.ErrWrongMasterKey) || errors.Is(err, fault.AccessKeyUnknown) {
@@ -256,11 +256,12 @@ func TestReplicasShareOneTokenKey(t *testing.T) {
 		wg.Go(func() {
 			d := newDirectory(store, master, c, nil)
 			for range 2 {
-				key, err := d.TokenKey(t.Context())
-				if err != nil {
-					t.Errorf("TokenKey: %v", err)
+				all, err := d.TokenKeys(t.Context())
+				if err != nil || len(all) != 1 || all[0].ID != 0 {
+					t.Errorf("TokenKeys: %d keys, error %v", len(all), err)
+					return
 				}
-				keys[i] = key
+				keys[i] = all[0].Secret
 			}
 		})
 	}

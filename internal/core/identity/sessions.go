@@ -9,6 +9,7 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
@@ -162,10 +163,12 @@ func (d *Directory) openSession(ctx context.Context, id string, sealed []byte) (
 	principal := Caller{Account: d.account, ARN: body.ARN, UserID: body.UserID, AccessKeyID: id, Session: &body.Session}
 	if principal.UserID == d.account {
 		principal.Root = true
-	} else if _, err := d.principalARN(ctx, principal.PrincipalID()); errors.Is(err, ErrNotFound) {
+	} else if arn, err := d.principalARN(ctx, principal.PrincipalID()); errors.Is(err, ErrNotFound) {
 		return AccessKey{}, unknown // deleted since
 	} else if err != nil {
 		return AccessKey{}, err
+	} else if body.Session.RoleARN == "" {
+		principal.ARN = arn // a user may have another name by now
 	}
 	return AccessKey{ID: id, Secret: keys.secretOf(id), Principal: principal, CreatedAt: body.Session.IssuedAt, Active: true}, nil
 }
@@ -174,6 +177,7 @@ func (d *Directory) openSession(ctx context.Context, id string, sealed []byte) (
 type sessionKeys struct {
 	seal    cipher.AEAD
 	secrets []byte // for HMAC-SHA256
+	from    []byte // the token key's secret
 }
 
 func deriveSessionKeys(key TokenKey) (*sessionKeys, error) {
@@ -186,7 +190,7 @@ func deriveSessionKeys(key TokenKey) (*sessionKeys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
 	}
-	k := &sessionKeys{}
+	k := &sessionKeys{from: key.Secret}
 	if k.seal, err = cipher.NewGCMWithRandomNonce(block); err != nil {
 		return nil, fmt.Errorf("making the cipher for sessions: %w", err)
 	}
@@ -205,24 +209,21 @@ func (k *sessionKeys) secretOf(id string) string {
 
 // sessionKeys finds the derived keys of the token key with that id, or answers ErrNotFound.
 func (d *Directory) sessionKeys(ctx context.Context, id uint32) (*sessionKeys, error) {
-	if k, ok := d.sessions.Load(id); ok {
-		return k.(*sessionKeys), nil
-	}
-	all, err := d.TokenKeys(ctx)
+	key, ok, err := d.TokenKey(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range all {
-		if key.ID != id {
-			continue
-		}
-		k, err := deriveSessionKeys(key)
-		if err == nil {
-			d.sessions.Store(id, k)
-		}
-		return k, err
+	if !ok {
+		return nil, ErrNotFound
 	}
-	return nil, ErrNotFound
+	if k, ok := d.sessions.Load(id); ok && subtle.ConstantTimeCompare(k.(*sessionKeys).from, key.Secret) == 1 {
+		return k.(*sessionKeys), nil
+	}
+	k, err := deriveSessionKeys(key)
+	if err == nil {
+		d.sessions.Store(id, k)
+	}
+	return k, err
 }
 
 func (d *Directory) newestTokenKey(ctx context.Context) (TokenKey, error) {

@@ -28,6 +28,9 @@ func (d Document) check() error {
 // OfIdentity holds the document to what an identity's policy is, a session's or a permissions boundary: about its
 // asker, and about resources that it names. It may be about any service's actions.
 func (d Document) OfIdentity() error {
+	if err := d.sids(); err != nil {
+		return err
+	}
 	return d.each(func(s Statement) string {
 		switch {
 		case len(s.Principals)+len(s.NotPrincipals) > 0:
@@ -41,6 +44,9 @@ func (d Document) OfIdentity() error {
 
 // OfTrust holds the document to what a role's trust policy is: about taking the role on, for somebody.
 func (d Document) OfTrust() error {
+	if err := d.sids(); err != nil {
+		return err
+	}
 	return d.each(func(s Statement) string {
 		switch {
 		case len(s.NotPrincipals) > 0:
@@ -52,4 +58,21 @@ func (d Document) OfTrust() error {
 		}
 		return s.of("sts")
 	})
+}
+
+// sids holds the statements' ids to what IAM's own policies may have: letters and digits, each once.
+func (d Document) sids() error {
+	seen := map[string]bool{}
+	for _, s := range d.Statements {
+		switch {
+		case s.Sid == "":
+			continue
+		case !sidRule.MatchString(s.Sid):
+			return malformed("Statement IDs (SID) must be alpha-numeric: %q is not", s.Sid)
+		case seen[s.Sid]:
+			return malformed("Statement IDs (SID) in a single policy must be unique: %q is there twice", s.Sid)
+		}
+		seen[s.Sid] = true
+	}
+	return nil
 }

@@ -26,20 +26,33 @@ type deciding struct {
 	allows  []grant
 	denies  []Match
 	missing []string
-	buffer  [8]grant
+	known   []keyValues
+	text    []byte // for patterns with variables
+
+	// What decisions need as a rule.
+	someGrants [8]grant
+	someKeys   [6]keyValues
+	someText   [64]byte
 }
 
 // grant is a statement that allows.
 type grant struct {
-	side  int
-	named naming
-	match Match
+	policy    *Policy
+	statement int32
+	side      int8
+	named     naming
+}
+
+// keyValues are what Context said of a key.
+type keyValues struct {
+	key    string
+	values []string
 }
 
 func newDeciding(q *Question) *deciding {
 	d := &deciding{q: q, action: strings.ToLower(string(q.Action))}
 	d.resource, d.isARN = splitARN(q.Resource)
-	d.allows = d.buffer[:0]
+	d.allows, d.known, d.text = d.someGrants[:0], d.someKeys[:0], d.someText[:0]
 	return d
 }
 
@@ -52,13 +65,7 @@ func newDeciding(q *Question) *deciding {
 // The root user has no policies: whoever asks for it passes one that allows everything.
 func Decide(q Question) Decision {
 	d := newDeciding(&q)
-	d.each(func(side int, p *Policy) {
-		for i := range p.statements {
-			if s := &p.statements[i]; d.weigh(side, p, i, s) && s.deny {
-				d.denies = append(d.denies, Match{Policy: p, Statement: i + 1, Sid: s.sid})
-			}
-		}
-	})
+	d.each(d.weigh)
 	if len(d.denies) > 0 {
 		return Decision{Outcome: ExplicitDeny, Because: d.denies, MissingKeys: d.missing}
 	}
@@ -69,7 +76,7 @@ func Decide(q Question) Decision {
 	because := make([]Match, 0, len(d.allows))
 	for _, g := range d.allows {
 		if g.named&counted[g.side] != 0 {
-			because = append(because, g.match)
+			because = append(because, g.policy.match(int(g.statement)))
 		}
 	}
 	return Decision{Outcome: Allowed, Because: because, MissingKeys: d.missing}
@@ -77,27 +84,43 @@ func Decide(q Question) Decision {
 
 // each goes through the question's policies.
 func (d *deciding) each(do func(side int, p *Policy)) {
-	sides := [...][]*Policy{ofIdentity: d.q.Identity, ofBoundary: {d.q.Boundary}, ofSession: d.q.Sessions, ofResource: d.q.Resources}
-	for side, policies := range sides {
-		for _, p := range policies {
-			if p != nil {
-				do(side, p)
-			}
+	one := func(side int, p *Policy) {
+		if p != nil {
+			do(side, p)
 		}
+	}
+	for _, p := range d.q.Identity {
+		one(ofIdentity, p)
+	}
+	one(ofBoundary, d.q.Boundary)
+	for _, p := range d.q.Sessions {
+		one(ofSession, p)
+	}
+	for _, p := range d.q.Resources {
+		one(ofResource, p)
 	}
 }
 
-// weigh tells whether a statement has its effect, and counts it if it allows.
-func (d *deciding) weigh(side int, p *Policy, i int, s *statement) bool {
-	named := s.fits(d)
-	if named == 0 || !s.holds(d) {
-		return false
-	}
-	if !s.deny {
+// weigh takes down which of the policy's statements have their effect.
+func (d *deciding) weigh(side int, p *Policy) {
+	for i := range p.statements {
+		s := &p.statements[i]
+		named := s.fits(d)
+		if named == 0 || !s.holds(d) {
+			continue
+		}
+		if s.deny {
+			d.denies = append(d.denies, p.match(i))
+			continue
+		}
 		d.granted[side] |= named
-		d.allows = append(d.allows, grant{side, named, Match{Policy: p, Statement: i + 1, Sid: s.sid}})
+		d.allows = append(d.allows, grant{policy: p, statement: int32(i), side: int8(side), named: named}) //nolint:gosec // both are small
 	}
-	return true
+}
+
+// match names the i-th statement.
+func (p *Policy) match(i int) Match {
+	return Match{Policy: p, Statement: i + 1, Sid: p.statements[i].sid}
 }
 
 // anyWay is every way to be named.
@@ -167,15 +190,20 @@ func takesRole(action string) bool {
 	return strings.HasPrefix(action, "sts:assumerole") || action == "sts:tagsession" || action == "sts:setsourceidentity"
 }
 
-// lookup asks for a key's values. A key with no values is one that is not there.
+// lookup asks for a key's values, once. A key with no values is one that is not there.
 func (d *deciding) lookup(key string) []string {
-	if d.q.Context == nil {
-		return nil
+	for i := range d.known {
+		if d.known[i].key == key {
+			return d.known[i].values
+		}
 	}
-	values, present := d.q.Context(key)
-	if !present {
-		return nil
+	var values []string
+	if d.q.Context != nil {
+		if v, present := d.q.Context(key); present {
+			values = v
+		}
 	}
+	d.known = append(d.known, keyValues{key, values})
 	return values
 }
 

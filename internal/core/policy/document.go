@@ -176,5 +176,6 @@ func malformed(format string, args ...any) error {
 var (
 	actionRule   = regexp.MustCompile(`^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
 	accountRule  = regexp.MustCompile(`^[0-9]{12}$`)
+	sidRule      = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
 	uniqueIDRule = regexp.MustCompile(`^A[A-Z0-9]{15,127}$`)
 )

@@ -120,6 +120,34 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		statement(`Condition={"StringEquals":{"k":null}}`):                "must be a string",
 		statement(`Condition={"StringEquals":{"k":{}}}`):                  "must be a string",
 		statement(`Principal={"AWS":"arn:aws:iam::111122223333:role/*"}`): "nobody",
+
+		statement(`Resource="arn:aws:ecr:r:1:repository/${aws:username"`):                   "has ${ without a variable",
+		statement(`NotResource="arn:aws:ecr:r:1:repository/${}"`):                           "NotResource of statement 1",
+		statement(`Resource="arn:aws:ecr:r:1:repository/${aws:username, none}"`):            "has ${ without a variable",
+		statement(`Resource="arn:aws:ecr:r:1:repository/${a${b}}"`):                         "has ${ without a variable",
+		statement(`Resource="${aws:username}"`):                                             "ARN",
+		statement(`Resource="arn"`):                                                         "ARN",
+		statement(`Resource="arn:aws:ecr:r:1:"`):                                            "ARN",
+		statement(`Resource="*:aws:ecr:r:1:repository/a"`):                                  "ARN",
+		statement(`Condition={"StringLike":{"k":["a","${b"]}}`):                             `k in StringLike of Condition of statement 1 is "${b"`,
+		statement(`Condition={"StringEqualsIgnoreCase":{"k":"${b c}"}}`):                    "has ${ without a variable",
+		statement(`Condition={"StringEqualsIfExistsIfExists":{"k":"v"}}`):                   "which there is not",
+		statement(`Condition={"ForAllValues:ForAnyValue:StringEquals":{"k":"v"}}`):          "which there is not",
+		statement(`Condition={"ForSomeValues:StringEquals":{"k":"v"}}`):                     "which there is not",
+		statement(`Condition={"stringequals":{"k":"v"}}`):                                   "which there is not",
+		statement(`Condition={"Null":{"k":"maybe"}}`):                                       "true or false",
+		statement(`Condition={"Bool":{"k":["true","1"]}}`):                                  `"1", and must be true or false`,
+		statement(`Condition={"NumericLessThan":{"k":"0x10"}}`):                             "must be a number",
+		statement(`Condition={"NumericLessThan":{"k":"1e999"}}`):                            "must be a number",
+		statement(`Condition={"NumericEqualsIfExists":{"k":true}}`):                         "must be a number",
+		statement(`Condition={"DateLessThan":{"k":"tomorrow"}}`):                            "must be a date",
+		statement(`Condition={"DateLessThan":{"k":"2026-13-01"}}`):                          "must be a date",
+		statement(`Condition={"DateLessThan":{"k":"99999999999999"}}`):                      "must be a date",
+		statement(`Condition={"ForAnyValue:IpAddress":{"k":["10.0.0.0/8","10.0.0.0/33"]}}`): `"10.0.0.0/33", and must be an IP address`,
+		statement(`Condition={"NotIpAddress":{"k":"fe80::1%eth0"}}`):                        "must be an IP address",
+		statement(`Condition={"BinaryEquals":{"k":"%"}}`):                                   "must be base64",
+		statement(`Condition={"ArnLike":{"k":"lambda:*"}}`):                                 "must be an ARN or *",
+		statement(`Condition={"ArnNotEquals":{"k":"arn"}}`):                                 "must be an ARN or *",
 	} {
 		_, err := policy.ParseDocument(text)
 		if !errors.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), words) {
@@ -128,15 +156,20 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatResourcesDemand(t *testing.T) {
+func TestWhatKindsDemand(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]struct{ repository, registry string }{
-		statement():                                     {"", "no Resource"},
-		statement(`Resource="*"`):                       {"must not have a Resource", ""},
-		statement(`Principal=`):                         {"no Principal", "no Resource"},
-		statement(`Action="s3:GetObject"`):              {"none of ecr's", "no Resource"},
-		statement(`Action="ECR:GetImage"`):              {"", "no Resource"},
-		statement(`Action=`, `NotAction=["*","iam:*"]`): {"none of ecr's", "no Resource"},
+	for text, want := range map[string]struct{ repository, registry, identity, trust string }{
+		statement():                                     {"", "no Resource", "must not have a Principal", "none of sts's"},
+		statement(`Resource="*"`):                       {"must not have a Resource", "", "must not have a Principal", "must not have a Resource"},
+		statement(`Principal=`):                         {"no Principal", "no Resource", "no Resource", "no Principal"},
+		statement(`Action="s3:GetObject"`):              {"none of ecr's", "no Resource", "must not have a Principal", "none of sts's"},
+		statement(`Action="ECR:GetImage"`):              {"", "no Resource", "must not have a Principal", "none of sts's"},
+		statement(`Action=`, `NotAction=["*","iam:*"]`): {"none of ecr's", "no Resource", "must not have a Principal", "none of sts's"},
+		statement(`Principal=`, `Resource="*"`):         {"must not have a Resource", "no Principal", "", "no Principal"},
+		statement(`Principal=`, `NotResource="arn:aws:s3:::b/*"`, `Action="s3:*"`):          {"must not have a Resource", "no Principal", "", "no Principal"},
+		statement(`Action=["sts:AssumeRole","sts:TagSession","STS:SetSourceIdentity"]`):     {"none of ecr's", "no Resource", "must not have a Principal", ""},
+		statement(`Principal=`, `NotPrincipal={"AWS":"*"}`, `Action="sts:AssumeRole"`):      {"none of ecr's", "no Resource", "must not have a Principal", "must not have a NotPrincipal"},
+		statement(`Principal={"Federated":"arn:aws:iam::1:oidc-provider/x"}`, `Action="*"`): {"", "no Resource", "must not have a Principal", ""},
 	} {
 		d, err := policy.ParseDocument(text)
 		if err != nil {
@@ -147,10 +180,55 @@ func TestWhatResourcesDemand(t *testing.T) {
 			what string
 			err  error
 			want string
-		}{{"repository", d.OfRepository(), want.repository}, {"registry", d.OfRegistry(), want.registry}} {
-			if (c.err == nil) != (c.want == "") || c.err != nil && !strings.Contains(c.err.Error(), "statement 1 ") || c.err != nil && !strings.Contains(c.err.Error(), c.want) {
-				t.Errorf("%s as a %s's policy: %v, want %q", text, c.what, c.err, c.want)
+		}{
+			{"repository", d.OfRepository(), want.repository},
+			{"registry", d.OfRegistry(), want.registry},
+			{"identity", d.OfIdentity(), want.identity},
+			{"role's trust", d.OfTrust(), want.trust},
+		} {
+			words := ""
+			if c.err != nil {
+				words = c.err.Error()
 			}
+			if (words == "") != (c.want == "") || c.err != nil && (!strings.Contains(words, "statement 1 ") || !errors.Is(c.err, fault.InvalidParameter)) || !strings.Contains(words, c.want) {
+				t.Errorf("%s as a %s policy: %v, want %q", text, c.what, c.err, c.want)
+			}
+		}
+	}
+}
+
+func TestStatementIDs(t *testing.T) {
+	t.Parallel()
+	for sids, want := range map[[2]string]string{
+		{"a", "b"}:   "",
+		{"", ""}:     "",
+		{"a", "a"}:   "must be unique",
+		{"a b", "b"}: "must be alpha-numeric",
+	} {
+		d, err := policy.ParseDocument(`{"Statement":[{"Sid":"` + sids[0] + `","Effect":"Allow","Action":"*","Resource":"*"},{"Sid":"` + sids[1] + `","Effect":"Allow","Action":"*","Resource":"*"}]}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.OfIdentity(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q in an identity's policy: %v, want %q", sids, err, want)
+		}
+		if err := d.OfTrust(); want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q in a trust policy: %v, want %q", sids, err, want)
+		}
+	}
+}
+
+func TestDocumentsThatAreTaken(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		statement(`Resource=["arn:*:ecr","arn:aws:ecr:*","arn:aws:ecr:*:123456789012:repository/*","arn:aws:s3:::bucket/*","arn:aws:e*r:::x"]`),
+		statement(`Resource="arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team, 'a}b'}/*${*}$"`),
+		strings.Replace(statement(`Resource="arn:aws:ecr:*:*:repository/${"`), "2012-10-17", "2008-10-17", 1), // no variable there
+		statement(`Condition={"ForAnyValue:Null":{"k":"true"},"NumericEquals":{"k":["1",-2.5,"1e3"]},"DateLessThan":{"k":["2026",1777636800,"2026-05-01T12:00:00.25+02:00"]}}`),
+		statement(`Condition={"ArnLikeIfExists":{"k":["*","arn:aws:lambda:*","${aws:PrincipalArn}"]},"IpAddress":{"k":["10.1.2.3/8","::1"]},"BinaryEquals":{"k":"YQ=="}}`),
+	} {
+		if _, err := policy.ParseDocument(text); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (m Match) String() string {
 // the action, for the resource or for the asker; or which statement there is, and what of its conditions the
 // request did not meet, with what it has. It takes as long as a decision.
 func Explain(q Question, d Decision) []string {
-	e := &explaining{deciding: newDeciding(&q)}
+	e := &explaining{deciding: newDeciding(&q), nearly: map[bool][]string{}}
 	var sentences []string
 	switch d.Outcome {
 	case Allowed:
@@ -88,11 +88,7 @@ func Explain(q Question, d Decision) []string {
 	case ImplicitDeny:
 		sentences = append(sentences, fmt.Sprintf("No %s allows %s.", d.Lacking, q.Action))
 	}
-	e.each(func(side int, p *Policy) {
-		for i := range p.statements {
-			e.hear(side, p, i)
-		}
-	})
+	e.each(e.hear)
 	if d.Outcome == ImplicitDeny {
 		sentences = append(sentences, e.whatIsMissing(d.Lacking)...)
 	}
@@ -110,18 +106,17 @@ type explaining struct {
 	action, asker, resource [sides]int
 	byAccount               bool              // a resource's statement delegates to the account
 	nearly                  map[bool][]string // whether they deny: what statements would do that fit but for their conditions
-	seen                    map[*Policy]bool  // policies that were counted
 }
 
-// hear counts a statement.
-func (e *explaining) hear(side int, p *Policy, i int) {
-	if e.seen == nil {
-		e.seen, e.nearly = map[*Policy]bool{}, map[bool][]string{}
+// hear takes down how near a policy's statements come.
+func (e *explaining) hear(side int, p *Policy) {
+	e.policies[side]++
+	for i := range p.statements {
+		e.hearOne(side, p, i)
 	}
-	if !e.seen[p] {
-		e.seen[p] = true
-		e.policies[side]++
-	}
+}
+
+func (e *explaining) hearOne(side int, p *Policy, i int) {
 	s := &p.statements[i]
 	if !s.fitsAction(e.deciding) {
 		return
@@ -154,12 +149,11 @@ func (e *explaining) hear(side int, p *Policy, i int) {
 			unmet = append(unmet, c.inWords(e.lookup(c.key)))
 		}
 	}
-	m := Match{Policy: p, Statement: i + 1, Sid: s.sid}
 	does := "would allow it"
 	if s.deny {
 		does = "would deny it"
 	}
-	e.nearly[s.deny] = append(e.nearly[s.deny], fmt.Sprintf("%s %s, but not under these circumstances: %s.", capital(m.String()), does, strings.Join(unmet, "; ")))
+	e.nearly[s.deny] = append(e.nearly[s.deny], fmt.Sprintf("%s %s, but not under these circumstances: %s.", capital(p.match(i).String()), does, strings.Join(unmet, "; ")))
 }
 
 // whatIsMissing tells, of each side that could have allowed, how far its statements come.

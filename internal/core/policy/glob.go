@@ -138,8 +138,8 @@ func splitParts(parts []part, n int) [][]part {
 // glob is a pattern made ready.
 type glob struct {
 	how   how
-	text  string
-	parts []part // of a pattern with variables
+	text  string // of a pattern with variables: what it begins with
+	parts []part // of a pattern with variables: the rest
 }
 
 type how uint8
@@ -156,7 +156,9 @@ func newGlob(parts []part) glob {
 	switch {
 	case len(parts) == 0:
 		return glob{how: byEquality}
-	case len(parts) > 1 || parts[0].v != nil:
+	case parts[0].v == nil && len(parts) > 1 && indexWildcard(parts[0].text) < 0:
+		return glob{how: byParts, text: parts[0].text, parts: parts[1:]}
+	case parts[0].v != nil || len(parts) > 1:
 		return glob{how: byParts, parts: parts}
 	}
 	text := parts[0].text
@@ -192,45 +194,62 @@ func (g *glob) match(d *deciding, s string) verdict {
 	case byPrefix:
 		return verdictOf(strings.HasPrefix(s, g.text))
 	case byParts:
-		text, ok := d.expand(g.parts)
-		if !ok {
+		rest, fits := strings.CutPrefix(s, g.text)
+		if !fits {
+			return no
+		}
+		text, lacking := d.expand(g.parts)
+		switch {
+		case !match(text, rest, anyRun, anyChar):
+			return no
+		case lacking != nil:
+			d.lacks(lacking)
 			return unknown
 		}
-		return verdictOf(match(text, s, anyRun, anyChar))
+		return yes
 	case byMatching:
 	}
 	return verdictOf(match(g.text, s, anyRun, anyChar))
 }
 
-// expand puts the variables' values in their places. It fails if one has none, or several, and no fallback.
-func (d *deciding) expand(parts []part) (string, bool) {
-	var text strings.Builder
+// expand puts the variables' values in their places. It answers the first variable that has none and no fallback, or
+// several; in its place it puts what matches anything, so that what does not match now, does not whatever it might be. The
+// text is good until expand is called again.
+func (d *deciding) expand(parts []part) (text []byte, lacking *variable) {
+	d.text = d.text[:0]
 	for _, p := range parts {
 		if p.v == nil {
-			text.WriteString(p.text)
+			d.text = append(d.text, p.text...)
 			continue
 		}
 		values := d.lookup(p.v.key)
 		switch {
 		case len(values) == 0 && p.v.fallback != nil:
-			text.WriteString(*p.v.fallback)
-		case len(values) == 0:
-			d.missed(p.v.spelled)
-			return "", false
-		case len(values) > 1 || !utf8.ValidString(values[0]):
-			return "", false
+			d.text = append(d.text, *p.v.fallback...)
+		case len(values) == 1 && utf8.ValidString(values[0]):
+			d.text = append(d.text, values[0]...)
 		default:
-			text.WriteString(values[0])
+			d.text = append(d.text, anyRun)
+			if lacking == nil {
+				lacking = p.v
+			}
 		}
 	}
-	return text.String(), true
+	return d.text, lacking
+}
+
+// lacks notes a variable, if it has no value at all.
+func (d *deciding) lacks(v *variable) {
+	if len(d.lookup(v.key)) == 0 {
+		d.missed(v.spelled)
+	}
 }
 
 // Matches matches the whole of s, letter by letter but for the pattern's *, which stands for any run of
 // characters, and ?, which stands for any one.
 func Matches(pattern, s string) bool { return match(pattern, s, '*', '?') }
 
-func match(pattern, s string, run, char byte) bool {
+func match[P string | []byte](pattern P, s string, run, char byte) bool {
 	// Where the last * was, and how much of s it has swallowed so far.
 	star, swallowed := -1, 0
 	p, i := 0, 0
@@ -268,35 +287,59 @@ func width(s string) int {
 }
 
 // arnPattern is a pattern for ARNs, which goes part by part: a wildcard stands for no colon, except in the last.
-type arnPattern [arnParts]glob
+type arnPattern struct {
+	head  string // the parts before the first with wildcards or variables, with their colons
+	from  int    // that first part
+	parts [arnParts]glob
+}
 
 // newARNPattern makes a pattern of fields, adding * for those that are left out, as IAM does with resources.
 func newARNPattern(fields [][]part) *arnPattern {
 	var p arnPattern
-	for i := range p {
-		p[i] = glob{how: byNothing}
+	for i := range p.parts {
+		p.parts[i] = glob{how: byNothing}
 		if i < len(fields) {
-			p[i] = newGlob(fields[i])
+			p.parts[i] = newGlob(fields[i])
 		}
+	}
+	for p.from < arnParts-1 && p.parts[p.from].how == byEquality {
+		p.head += p.parts[p.from].text + ":"
+		p.from++
 	}
 	return &p
 }
 
-// match matches an ARN in its parts. Variables are asked for only if all else fits.
-func (p *arnPattern) match(d *deciding, parts *[arnParts]string) verdict {
-	for i := arnParts - 1; i >= 0; i-- {
-		if g := &p[i]; g.how != byParts && g.match(d, parts[i]) == no {
+// match matches an ARN, as a whole and in its parts. Variables are asked for only if all else fits.
+func (p *arnPattern) match(d *deciding, whole string, parts *[arnParts]string) verdict {
+	if !strings.HasPrefix(whole, p.head) {
+		return no
+	}
+	variables := false
+	for i := arnParts - 1; i >= p.from; i-- {
+		switch g := &p.parts[i]; {
+		case g.how == byNothing:
+		case g.how == byParts:
+			variables = true
+		case g.match(d, parts[i]) == no:
 			return no
 		}
 	}
-	for i := range p {
-		if g := &p[i]; g.how == byParts {
-			if v := g.match(d, parts[i]); v != yes {
-				return v
+	if !variables {
+		return yes
+	}
+	all := yes
+	for i := p.from; i < arnParts; i++ {
+		if g := &p.parts[i]; g.how == byParts {
+			switch g.match(d, parts[i]) {
+			case no:
+				return no
+			case unknown:
+				all = unknown
+			case yes:
 			}
 		}
 	}
-	return yes
+	return all
 }
 
 const arnParts = 6

@@ -110,11 +110,12 @@ func stringEquals(want string, variables bool) (comparison, error) {
 func stringEqualsIgnoreCase(want string, variables bool) (comparison, error) {
 	parts, err := parseParts(want, variables, false)
 	return func(d *deciding, got string) verdict {
-		text, ok := d.expand(parts)
-		if !ok {
+		text, lacking := d.expand(parts)
+		if lacking != nil {
+			d.lacks(lacking)
 			return unknown
 		}
-		return verdictOf(strings.EqualFold(text, got))
+		return verdictOf(strings.EqualFold(string(text), got))
 	}, err
 }
 
@@ -143,7 +144,7 @@ func arnLike(want string, variables bool) (comparison, error) {
 		case len(fields) < arnParts:
 			return whole.match(d, got)
 		}
-		return pattern.match(d, &parts)
+		return pattern.match(d, got, &parts)
 	}, nil
 }
 

@@ -1,9 +1,10 @@
-// Package policy is Berth's permission language: IAM's actions, resource names and documents.
+// Package policy is Berth's permission language: IAM's actions, resource names and documents, and what they decide.
 //
 // The permission names are ECR's own, on purpose: they are the language in which operators of both
-// write their policies. [ParseDocument] reads a document and refuses what it does not understand. Their
-// evaluation joins this package with the Identity work; until then the account's root principal is allowed
-// everything and nobody else anything.
+// write their policies. [ParseDocument] reads a document and refuses what it does not understand, [Compile] makes it ready,
+// and [Decide] answers a [Question] by all policies that have a say in it. [Decision.Denied] and [Explain] put the
+// answer into words. It is pure: what a request is like, it asks of the Context that it is given. The rules are in
+// docs/design/policy.md.
 package policy
 
 import "fmt"

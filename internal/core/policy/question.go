@@ -55,7 +55,9 @@ type Asker struct {
 }
 
 // Context gives the values of a condition key, which is in lower case throughout: aws:sourceip, aws:principaltag/team.
-// It tells whether the request has the key at all. It is asked only for keys that a statement in question names.
+// It tells whether the request has the key at all. It is asked only for keys that statements name which fit but for their
+// conditions or their resource's variables, and once for each in a decision. Values are text: numbers, true and false,
+// dates in ISO 8601, addresses, ARNs, base64 for BinaryEquals. The values are only read.
 type Context func(key string) (values []string, present bool)
 
 // Outcome is how a decision came out.
@@ -76,8 +78,8 @@ type Decision struct {
 	// Lacking is the kind of policy without which it was not allowed, where no statement denies: the one that AWS's message
 	// names.
 	Lacking Kind
-	// MissingKeys are the condition keys, in the statements' spelling and in order, that statements which otherwise fit asked for
-	// and the request did not have.
+	// MissingKeys are the condition keys and variables, in the statements' spelling and in order, that statements which otherwise
+	// fit asked for and the request did not have. What Null and IfExists ask for is not missing.
 	MissingKeys []string
 }
 

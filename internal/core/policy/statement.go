@@ -149,7 +149,7 @@ func (r *resource) match(d *deciding) verdict {
 	case !d.isARN:
 		return no
 	}
-	return r.pattern.match(d, &d.resource)
+	return r.pattern.match(d, d.q.Resource, &d.resource)
 }
 
 // holds tells whether all conditions are met. It goes through all of them, so that all missing keys are known.

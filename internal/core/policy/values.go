@@ -41,28 +41,18 @@ func (n number) compare(to number) int {
 // a second after the seconds.
 var dateLayouts = []string{"2006", "2006-01", time.DateOnly, "2006-01-02T15:04Z07:00", time.RFC3339}
 
-// parseDate reads an ISO 8601 date, or seconds since 1970. Four digits are a year.
+// parseDate reads an ISO 8601 date, or whole seconds since 1970. Four digits are a year.
 func parseDate(s string) (time.Time, bool) {
 	for _, layout := range dateLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, true
 		}
 	}
-	seconds, fraction, _ := strings.Cut(s, ".")
-	sec, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil || sec > maxSeconds || sec < -maxSeconds {
+	seconds, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || seconds > maxSeconds || seconds < -maxSeconds {
 		return time.Time{}, false
 	}
-	t := time.Unix(sec, 0).UTC()
-	if fraction == "" {
-		return t, !strings.HasSuffix(s, ".")
-	}
-	const digits = 9
-	nanos, err := strconv.ParseUint((fraction + "000000000")[:digits], 10, 64)
-	if err != nil || sec < 0 || strings.HasPrefix(s, "-") {
-		return time.Time{}, false
-	}
-	return t.Add(time.Duration(nanos)), true //nolint:gosec // nine digits
+	return time.Unix(seconds, 0).UTC(), true
 }
 
 // maxSeconds is the year 9999's end.

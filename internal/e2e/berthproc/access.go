@@ -43,6 +43,7 @@ func (s *Server) Exports() map[string]string {
 		}
 	}
 	s.exports = exports
+	s.Secret(exports["AWS_SECRET_ACCESS_KEY"])
 	return exports
 }
 

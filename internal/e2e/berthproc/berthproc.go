@@ -42,11 +42,12 @@ type Server struct {
 	URL  string // http://127.0.0.1:port
 	Data string
 
-	t    testing.TB
-	args []string
-	env  []string
-	log  *tail
-	proc *process // nil when none runs
+	t     testing.TB
+	args  []string
+	env   []string
+	log   *tail
+	leaks *leaks
+	proc  *process // nil when none runs
 
 	exports map[string]string // what `berth env` printed; it does not change over restarts
 }
@@ -77,7 +78,7 @@ func New(t testing.TB, c Config) *Server {
 		Host: host, URL: "http://" + host, Data: c.Data, t: t,
 		args: append(append(args, c.Storage.Args...), c.Args...),
 		env:  append(append(cleanEnvironment(t.TempDir()), c.Storage.Env...), c.Env...),
-		log:  &tail{max: 256 << 10},
+		log:  &tail{max: 256 << 10}, leaks: &leaks{},
 	}
 	t.Cleanup(s.end)
 	return s
@@ -98,7 +99,8 @@ func (s *Server) Launch() {
 	}
 	cmd := exec.Command(Binary(s.t), s.args...) //nolint:noctx // it outlives any one context; end ends it
 	cmd.Env = s.env
-	cmd.Stdout, cmd.Stderr = s.log, s.log
+	log := io.MultiWriter(s.log, s.leaks)
+	cmd.Stdout, cmd.Stderr = log, log // one writer for both: os/exec then writes from one goroutine
 	cmd.SysProcAttr = dieWithParent()
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("starting %s: %v", cmd, err)
@@ -261,6 +263,7 @@ func (s *Server) end() {
 			<-p.done
 		}
 	}
+	s.checkLeaks()
 	log := s.log.String()
 	if strings.Contains(log, "panic:") || strings.Contains(log, "DATA RACE") {
 		s.t.Errorf("berth serve panicked or raced:\n%s", lastLines(log, 200))

@@ -1,5 +1,5 @@
 // Package platform is a client of the operations that only a Berth answers: what its registry can do and
-// Amazon's API has no words for (docs/api/berth.md).
+// Amazon's API has no words for (docs/api/berth.md). People is a client of IAM, Berth's or Amazon's.
 //
 // It finds the server and signs requests as every AWS client does, by AWS_ENDPOINT_URL, the shared
 // configuration files and the default chain of credentials, so that whoever can use the AWS CLI against a
@@ -20,7 +20,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/config"
 )
 
 const (
@@ -48,9 +47,9 @@ var ErrNoEndpoint = errors.New("no server is named")
 
 // New makes a client from the AWS configuration.
 func New(ctx context.Context, c Config) (*Client, error) {
-	loaded, err := config.LoadDefaultConfig(ctx)
+	loaded, err := AWS(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the AWS configuration: %w", err)
+		return nil, err
 	}
 	url := c.URL
 	if url == "" {
@@ -58,9 +57,6 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	}
 	if url == "" {
 		return nil, ErrNoEndpoint
-	}
-	if loaded.Region == "" {
-		loaded.Region = "us-east-1" // a Berth takes any region in a signature
 	}
 	return &Client{url: url, aws: loaded, signer: v4.NewSigner(), now: c.Now}, nil
 }
@@ -129,9 +125,9 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", targetPrefix+operation)
-	credentials, err := c.aws.Credentials.Retrieve(ctx)
+	credentials, err := Credentials(ctx, c.aws)
 	if err != nil {
-		return fmt.Errorf("finding AWS credentials: %w", err)
+		return err
 	}
 	hash := sha256.Sum256(body)
 	if err := c.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(hash[:]), signingName, c.aws.Region, c.now()); err != nil {

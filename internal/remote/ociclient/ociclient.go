@@ -20,17 +20,15 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
+	"github.com/hoopstat-haus/berth/internal/remote/guard"
 )
 
 const (
@@ -68,7 +66,7 @@ func New(c Config) *Client {
 	if c.Pause == 0 {
 		c.Pause = longestPause
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: refuseMetadata}
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: guard.Refusal(guard.Metadata).Control}
 	return &Client{
 		now: c.Now, pause: c.Pause,
 		http: &http.Client{
@@ -85,25 +83,6 @@ func New(c Config) *Client {
 
 // Close gives up connections that nobody uses.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// metadata are where clouds keep a machine's credentials, other than link-local: Amazon's services at IPv6, Azure's
-// WireServer, Alibaba's metadata.
-var metadata = []netip.Prefix{
-	netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("168.63.129.16/32"), netip.MustParsePrefix("100.100.100.200/32"),
-}
-
-// refuseMetadata looks at the address that a name came to, whoever named it.
-func refuseMetadata(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("%s is no address: %w", address, err)
-	}
-	ip := at.Addr().Unmap().WithZone("")
-	if ip.IsLinkLocalUnicast() || slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-		return fmt.Errorf("%s is where machines have their credentials from, and no registry is", address)
-	}
-	return nil
-}
 
 // follow keeps a redirect from leaving TLS, and the Authorization from other hosts: Go's client itself lets it go on to
 // subdomains and to other ports.

@@ -46,9 +46,10 @@ func accessError(err error) error {
 	return err
 }
 
-// likePrefix makes the pattern of LIKE … ESCAPE '!' for what begins so.
-func likePrefix(prefix string) string {
-	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(prefix) + "%"
+// pathBegins is the condition that a path begins as a parameter says. It is not LIKE, for which letters have no case on
+// SQLite.
+func pathBegins(column, parameter string) string {
+	return `substr(` + column + `, 1, length(CAST(` + parameter + ` AS TEXT))) = CAST(` + parameter + ` AS TEXT)`
 }
 
 const principalColumns = `p.id, p.kind, p.name, p.path, p.arn, p.description, p.trust, p.max_session, p.boundary, p.created_at, p.used_at, p.used_region`
@@ -78,8 +79,8 @@ func (a accessRows) PrincipalByID(ctx context.Context, id string) (access.Princi
 func (a accessRows) Principals(ctx context.Context, kind access.Kind, pathPrefix, after string, limit int) ([]access.Principal, error) {
 	return list(ctx, a.s, scanPrincipal, `
 		SELECT `+principalColumns+` FROM principals p
-		WHERE p.kind = $1 AND p.folded > $2 AND p.path LIKE $3 ESCAPE '!' ORDER BY p.folded LIMIT $4`,
-		string(kind), after, likePrefix(pathPrefix), limit)
+		WHERE p.kind = $1 AND p.folded > $2 AND `+pathBegins(`p.path`, `$3`)+` ORDER BY p.folded LIMIT $4`,
+		string(kind), after, pathPrefix, limit)
 }
 
 // GroupsOf implements access.PrincipalQueries.

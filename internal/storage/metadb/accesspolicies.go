@@ -46,8 +46,8 @@ func (a accessRows) ManagedPolicy(ctx context.Context, arn string) (access.Manag
 
 // ManagedPolicies implements access.PolicyQueries.
 func (a accessRows) ManagedPolicies(ctx context.Context, pathPrefix, after string, limit int) ([]access.ManagedPolicy, error) {
-	return list(ctx, a.s, scanManagedPolicy, managedPolicies+`WHERE folded > $1 AND path LIKE $2 ESCAPE '!' ORDER BY folded LIMIT $3`,
-		after, likePrefix(pathPrefix), limit)
+	return list(ctx, a.s, scanManagedPolicy, managedPolicies+`WHERE folded > $1 AND `+pathBegins(`path`, `$2`)+` ORDER BY folded LIMIT $3`,
+		after, pathPrefix, limit)
 }
 
 // PolicyVersions implements access.PolicyQueries.

@@ -129,3 +129,12 @@ func MigrateTo(ctx context.Context, db *sql.DB, engine string, version int64) er
 	_, err = p.UpTo(ctx, version)
 	return err
 }
+
+// SealedColumns names the columns that a rotation of the master key seals anew.
+func SealedColumns() []string {
+	var names []string
+	for _, c := range sealedColumns() {
+		names = append(names, c.table+"."+c.sealed)
+	}
+	return names
+}

@@ -1,0 +1,108 @@
+package authn_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/hoopstat-haus/berth/internal/api/authn"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+)
+
+// signedFrom is a request for which the secret is right or not, from an address.
+func signedFrom(t *testing.T, h *house, address, secret string) *http.Request {
+	t.Helper()
+	r := sign(t, []byte("{}"), aws.Credentials{AccessKeyID: h.root.ID, SecretAccessKey: secret}, "ecr", h.now())
+	r.RemoteAddr = address + ":1000"
+	return r
+}
+
+func TestAKeyThatFailsIsHeldUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	try := func(address, secret string) error {
+		_, err := g.SigV4(signedFrom(t, h, address, secret), []byte("{}"), "ecr")
+		return err
+	}
+	for i := range 10 {
+		if err := try("198.51.100.7", "guess"); !errors.Is(err, fault.SignatureMismatch) {
+			t.Fatalf("guess %d: %v, want SignatureMismatch", i+1, err)
+		}
+	}
+	err := try("198.51.100.7", "guess")
+	f, _ := fault.Of(err)
+	if !errors.Is(err, fault.TooManyFailures) || f.Detail.(fault.Wait).For <= 0 {
+		t.Fatalf("guess 11: %v, want TooManyFailures with a wait", err)
+	}
+	if err := try("198.51.100.7", h.root.Secret); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("the right secret after 11 wrong ones: %v: a lucky guess is found out", err)
+	}
+	if err := try("203.0.113.5", h.root.Secret); err != nil {
+		t.Errorf("the key's owner at another address: %v", err)
+	}
+	h.sleep(6 * time.Second)
+	if err := try("198.51.100.7", h.root.Secret); err != nil {
+		t.Errorf("the right secret, after a while: %v", err)
+	}
+}
+
+func TestAnAddressThatFailsLearnsNothingMore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	guess := func(i int) error {
+		r := basic("AWS", fmt.Sprintf("berth_%d", i))
+		r.RemoteAddr = "198.51.100.7:1000"
+		_, err := g.Basic(r)
+		return err
+	}
+	for i := range 60 {
+		if err := guess(i); !errors.Is(err, fault.TokenInvalid) {
+			t.Fatalf("token %d: %v, want TokenInvalid", i+1, err)
+		}
+	}
+	if err := guess(61); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("token 61: %v, want TooManyFailures", err)
+	}
+	good := basic("AWS", h.issue(t))
+	good.RemoteAddr = "198.51.100.7:2000"
+	if _, err := g.Basic(good); err != nil {
+		t.Errorf("a token that holds, from an address where others fail: %v", err)
+	}
+}
+
+// TestManyWhoFailCostLittle comes from more addresses than are remembered.
+func TestManyWhoFailCostLittle(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	for i := range 30_000 {
+		r := basic("AWS", "berth_x")
+		r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)
+		if _, err := g.Basic(r); !errors.Is(err, fault.TokenInvalid) {
+			t.Fatalf("address %d: %v", i, err)
+		}
+	}
+	if n := authn.Remembered(g); n > 10_000 {
+		t.Errorf("%d addresses are remembered, want 10000 at most", n)
+	}
+}
+
+// TestEndedCredentialsAreNoGuesses lets a client with an expired token ask as often as it likes.
+func TestEndedCredentialsAreNoGuesses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	old := h.issue(t)
+	h.sleep(13 * time.Hour)
+	for i := range 200 {
+		if _, err := g.Basic(basic("AWS", old)); !errors.Is(err, fault.TokenExpired) {
+			t.Fatalf("request %d: %v, want TokenExpired", i+1, err)
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
+)
+
+// usualHint is what to do about errors that any command may meet.
+func (p *program) usualHint(err error) string {
+	switch sentence, denied := platform.Denied(err); {
+	case denied:
+		return p.simulateHint(sentence)
+	case errors.Is(err, platform.ErrNoCredentials):
+		return `type: eval "$(` + p.name + ` env)", or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`
+	default:
+		return ""
+	}
+}
+
+// deniedSentence is how AWS refuses, and Berth as AWS.
+var deniedSentence = regexp.MustCompile(`^User: (\S+) is not authorized to perform: (\S+)(?: on resource: (\S+))?`)
+
+// simulateHint is how to find out what decided.
+func (p *program) simulateHint(sentence string) string {
+	who, action, resource := "ARN", "ACTION", "ARN"
+	if m := deniedSentence.FindStringSubmatch(sentence); m != nil {
+		who, action = quote(m[1]), quote(m[2])
+		switch {
+		case strings.HasPrefix(m[3], "arn:"):
+			resource = quote(m[3])
+		case m[3] == "" || m[3] == "*":
+			resource = quote("*")
+		}
+	}
+	return "what decided this is said by: " + p.name + " policy simulate --principal " + who + " --action " + action + " --resource " + resource
+}

@@ -1,0 +1,45 @@
+package identity_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+)
+
+// slow is a store that lets something happen between a key's being read and its being returned.
+type slow struct {
+	*memory
+	meanwhile func()
+}
+
+func (s *slow) AccessKey(ctx context.Context, id string) (identity.SealedKey, error) {
+	key, err := s.memory.AccessKey(ctx, id)
+	s.meanwhile()
+	return key, err
+}
+
+// TestAKeySwitchedOffWhileItIsReadIsNotRemembered has a key switched off after a look-up read it and before that
+// remembered it.
+func TestAKeySwitchedOffWhileItIsReadIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	store := &slow{memory: &memory{}, meanwhile: func() {}}
+	d := newDirectory(store, newMaster(t), newClock(), nil)
+	root, _, err := d.EnsureRoot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.meanwhile = func() {
+		store.deactivate(root.ID)
+		d.Forget()
+	}
+	if _, err := d.AccessKey(t.Context(), root.ID); err != nil {
+		t.Fatalf("AccessKey, which read before the change: %v", err)
+	}
+	store.meanwhile = func() {}
+	if _, err := d.AccessKey(t.Context(), root.ID); !errors.Is(err, fault.AccessKeyUnknown) {
+		t.Errorf("AccessKey after the change: %v, want %v", err, fault.AccessKeyUnknown)
+	}
+}
