@@ -28,13 +28,17 @@ func attempts() map[string]attempt {
 	maps.Copy(all, userAttempts())
 	maps.Copy(all, groupAttempts())
 	maps.Copy(all, keyAttempts())
+	maps.Copy(all, providerAttempts())
+	maps.Copy(all, sessionAttempts())
 	return all
 }
 
 // asksNothing lists the methods that take a caller and ask no permission, with the reason.
 func asksNothing() map[string]string {
 	return map[string]string{
-		"Used": "notes that a proven credential was used",
+		"Used":                      "notes that a proven credential was used",
+		"GetSessionToken":           "a key's holder may have a session of its own, as at AWS",
+		"AssumeRoleWithWebIdentity": "a token speaks for its bearer; see TestAssumeRoleWithWebIdentity",
 	}
 }
 
@@ -144,6 +148,8 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 		h.user("ci")
 		_, err := h.CreateGroup(t.Context(), h.root, "ci", "")
 		h.ok("CreateGroup", err)
+		_, err = h.CreateProvider(t.Context(), h.root, access.NewProvider{Issuer: "https://ci"})
+		h.ok("CreateProvider", err)
 		before := h.everything()
 		tries, exempt := attempts(), asksNothing()
 		for name := range operationsOf(h.Service) {
