@@ -28,8 +28,10 @@ func attempts() map[string]attempt {
 	maps.Copy(all, userAttempts())
 	maps.Copy(all, groupAttempts())
 	maps.Copy(all, keyAttempts())
-	maps.Copy(all, providerAttempts())
-	maps.Copy(all, sessionAttempts())
+	maps.Copy(all, roleAttempts())
+	maps.Copy(all, policyAttempts())
+	maps.Copy(all, versionAttempts())
+	maps.Copy(all, stsAttempts())
 	return all
 }
 
@@ -37,8 +39,8 @@ func attempts() map[string]attempt {
 func asksNothing() map[string]string {
 	return map[string]string{
 		"Used":                      "notes that a proven credential was used",
-		"GetSessionToken":           "a key's holder may have a session of its own, as at AWS",
-		"AssumeRoleWithWebIdentity": "a token speaks for its bearer; see TestAssumeRoleWithWebIdentity",
+		"AssumeRoleWithWebIdentity": "the token is the proof: its tests show whom it lets in",
+		"GetSessionToken":           "as at AWS, whoever has a key may have a session that can do no more",
 	}
 }
 
