@@ -151,6 +151,8 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 		h.ok("UpdateUser", h.UpdateUser(t.Context(), h.root, "ci", "", "/hidden/"))
 		_, err := h.CreateGroup(t.Context(), h.root, "ci", "/hidden/")
 		h.ok("CreateGroup", err)
+		_, err = h.CreateProvider(t.Context(), h.root, access.NewProvider{Issuer: "https://ci"})
+		h.ok("CreateProvider", err)
 		before := h.everything()
 		tries, exempt := attempts(), asksNothing()
 		for name := range operationsOf(h.Service) {
