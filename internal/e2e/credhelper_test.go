@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,4 +60,43 @@ func TestCredentialHelper(t *testing.T) {
 	sh.env = append(sh.env, "AWS_EC2_METADATA_DISABLED=true")
 	said := sh.refused("", "docker", "pull", image)
 	contains(t, "docker pull without credentials", said, s.Host+": used without a login: there are no AWS credentials", "no basic auth credentials")
+}
+
+// TestPersonsWayIn makes a user who may pull and nothing else, and has docker be that user, whom nobody logs in.
+func TestPersonsWayIn(t *testing.T) {
+	t.Parallel()
+	berthproc.Gate(t)
+	d := newDocker(t)
+	s := berthproc.Start(t, berthproc.Config{})
+	s.CreateRepositories("team/app")
+	berth, bin, config := berthproc.Binary(t), t.TempDir(), t.TempDir()
+	sh := newShell(t, s)
+	sh.env = append(append(sh.env, d.env...), "DOCKER_BUILDKIT=0", "DOCKER_CONFIG="+config, "HOME="+t.TempDir(),
+		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	sh.run(berth, "docker-credential", "install", "--link", bin) // for the server of AWS_ENDPOINT_URL
+	image := s.Host + "/team/app:v1"
+	sh.buildImage(image, "1 of "+image)
+	sh.run("docker", "push", image)
+
+	sh.run(berth, "admin", "create-user", "ada", "--policy", "pull")
+	var key struct{ AccessKeyID, SecretAccessKey string }
+	if out := sh.run(berth, "admin", "create-key", "ada", "--output", "json"); json.Unmarshal([]byte(out), &key) != nil {
+		t.Fatalf("berth admin create-key printed %q", out)
+	}
+	ada := &shell{t: t, dir: sh.dir, env: append(slices.Clone(sh.env), "AWS_ACCESS_KEY_ID="+key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+key.SecretAccessKey)}
+	ada.run("docker", "pull", "--quiet", image)
+	ada.run("docker", "tag", image, s.Host+"/team/app:v2")
+	contains(t, "docker push by whoever may pull", ada.refused("", "docker", "push", s.Host+"/team/app:v2"),
+		"User: arn:aws:iam::123456789012:user/ada is not authorized to perform: ecr:", "because no identity-based policy allows the ecr:")
+	contains(t, "berth admin by whoever may pull", ada.refused("", berth, "admin", "create-user", "eve", "--policy", "full"),
+		"AccessDenied: User: arn:aws:iam::123456789012:user/ada is not authorized to perform: iam:CreateUser",
+		"policy simulate --principal arn:aws:iam::123456789012:user/ada --action iam:CreateUser")
+
+	// The token that the helper keeps opens nothing once the key is gone.
+	sh.run(berth, "admin", "disable-key", "ada", key.AccessKeyID)
+	ada.refused("", "docker", "pull", image)
+	sh.run(berth, "admin", "enable-key", "ada", key.AccessKeyID)
+	ada.run("docker", "pull", "--quiet", image)
+	sh.run(berth, "admin", "delete-user", "ada", "--force")
+	ada.refused("", "docker", "pull", image)
 }

@@ -4,14 +4,20 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // AWS's thumbprints are SHA-1
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/big"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,18 +32,50 @@ type issuer struct {
 	key             *rsa.PrivateKey
 }
 
+// issuers counts the providers that were started: each has an address of its own, since Terraform takes no issuer with
+// a port.
+var issuers atomic.Int32
+
 func startIssuer(t *testing.T) *issuer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
+	address := net.IPv4(127, 83, byte(os.Getpid()), byte(issuers.Add(1)))
+	listener, err := net.Listen("tcp", net.JoinHostPort(address.String(), "443")) //nolint:noctx // as httptest's own
+	if err != nil {
+		berthproc.Missing(t, "the OIDC provider cannot listen on port 443 of a loopback address: %v", err)
+	}
 	provider := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "2026", Algorithm: "RS256"}}}
-	srv := httptest.NewTLSServer(provider)
+	srv := httptest.NewUnstartedServer(provider)
+	if err := srv.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	certificate := selfSigned(t, key, address)
+	srv.Listener, srv.TLS = listener, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}}
+	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	provider.SetIssuer(srv.URL)
-	sum := sha1.Sum(srv.Certificate().Raw) //nolint:gosec // see above
-	return &issuer{url: srv.URL, thumbprint: hex.EncodeToString(sum[:]), key: key}
+	url := "https://" + address.String()
+	provider.SetIssuer(url)
+	sum := sha1.Sum(certificate) //nolint:gosec // see above
+	return &issuer{url: url, thumbprint: hex.EncodeToString(sum[:]), key: key}
+}
+
+// selfSigned makes a certificate for an address that vouches for itself.
+func selfSigned(t *testing.T, key *rsa.PrivateKey, address net.IP) []byte {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "OIDC provider of a test"}, IPAddresses: []net.IP{address},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
 }
 
 // token is what a job of GitHub Actions gets for itself.
@@ -157,7 +195,9 @@ func (g *identityStory) others() {
 func (g *identityStory) puller(w *workspace) {
 	g.t.Helper()
 	root := &shell{t: g.t, dir: g.t.TempDir(), env: w.env}
-	var key struct{ AccessKey struct{ AccessKeyID, SecretAccessKey string } }
+	var key struct {
+		AccessKey struct{ AccessKeyID, SecretAccessKey string }
+	}
 	made := root.run("aws", "iam", "create-access-key", "--user-name", "hoopstat-haus-puller", "--output", "json")
 	if err := json.Unmarshal([]byte(made), &key); err != nil || key.AccessKey.SecretAccessKey == "" {
 		g.t.Fatalf("aws iam create-access-key printed %q: %v", made, err)
@@ -175,7 +215,7 @@ func (g *identityStory) puller(w *workspace) {
 	for _, command := range []string{
 		"ecr describe-repositories", "ecr batch-delete-image --repository-name hoopstat-haus/prod --image-ids imageTag=" + latestTag,
 		"ecr set-repository-policy --repository-name hoopstat-haus/prod --policy-text {}", "iam list-users",
-		"iam create-access-key --user-name hoopstat-haus-puller", "sts assume-role --role-arn " + g.role + " --role-session-name x",
+		"iam create-access-key --user-name hoopstat-haus-puller", "sts assume-role --role-arn " + g.role + " --role-session-name mine",
 	} {
 		contains(g.t, "aws "+command, host.refused("", "aws", strings.Fields(command)...), "AccessDenied", "machines/hoopstat-haus-puller")
 	}
