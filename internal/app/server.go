@@ -69,7 +69,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		Authenticator: auth,
 		Logger:        a.deps.Logger,
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
-		Denials:       a.access,
+		Denials:       explained{a.access},
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
 				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches,
@@ -86,7 +86,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 	}
 	oci := distribution.New(distribution.Config{
 		Registry: a.registry, Pulls: a.caches, Auth: auth, Logger: a.deps.Logger,
-		LinkCaller: a.root.Principal, Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: a.access,
+		LinkCaller: a.root.Principal, Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: explained{a.access},
 	})
 	state := ops.New(ops.Config{Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now})
 	faces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

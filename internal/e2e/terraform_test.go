@@ -102,11 +102,7 @@ type workspace struct {
 
 func newWorkspace(t *testing.T, s *berthproc.Server, mirror string) *workspace {
 	t.Helper()
-	w := &workspace{shell: newShell(t, s)}
-	settings := filepath.Join(t.TempDir(), "terraform.rc")
-	writeFile(t, settings, fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror))
-	w.env = append(slices.DeleteFunc(w.env, func(v string) bool { return strings.HasPrefix(v, "TF_") }),
-		"TF_CLI_CONFIG_FILE="+settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1")
+	w := emptyWorkspace(t, s, mirror)
 	files, err := filepath.Glob("../../examples/terraform/*.tf")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("examples/terraform: %v, %v", files, err)
@@ -119,6 +115,17 @@ func newWorkspace(t *testing.T, s *berthproc.Server, mirror string) *workspace {
 		writeFile(t, filepath.Join(w.dir, filepath.Base(file)), string(text))
 	}
 	w.run("init", "-input=false")
+	return w
+}
+
+// emptyWorkspace has no configuration yet.
+func emptyWorkspace(t *testing.T, s *berthproc.Server, mirror string) *workspace {
+	t.Helper()
+	w := &workspace{shell: newShell(t, s)}
+	settings := filepath.Join(t.TempDir(), "terraform.rc")
+	writeFile(t, settings, fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror))
+	w.env = append(slices.DeleteFunc(w.env, func(v string) bool { return strings.HasPrefix(v, "TF_") }),
+		"TF_CLI_CONFIG_FILE="+settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1")
 	return w
 }
 

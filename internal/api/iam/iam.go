@@ -86,8 +86,9 @@ func exception(err error) (awswire.Exception, bool) {
 	case fault.SettingUnsupported, fault.SessionTooLarge, fault.IdentityTokenInvalid, fault.IdentityTokenExpired,
 		fault.IdentityTokenRejected, fault.DecisionMessageInvalid:
 		return refused("InvalidInput", http.StatusBadRequest)
+	default:
+		// The protocol's own errors are IAM's too. An operation that met a fault of the registry's would be a mistake of
+		// ours, to be logged.
+		return awswire.Query.Exception(f)
 	}
-	// The protocol's own errors are IAM's too. An operation that met a fault of the registry's would be a mistake of
-	// ours, to be logged.
-	return awswire.Query.Exception(f)
 }

@@ -18,6 +18,7 @@ import (
 // simulationOperations names what explains decisions.
 func (f face) simulationOperations() map[string]awswire.Operation {
 	return map[string]awswire.Operation{
+		"GetAccountAuthorizationDetails":   awswire.Op(f.getAccountAuthorizationDetails),
 		"GetContextKeysForCustomPolicy":    awswire.Op(f.getContextKeysForCustomPolicy),
 		"GetContextKeysForPrincipalPolicy": awswire.Op(f.getContextKeysForPrincipalPolicy),
 		"SimulateCustomPolicy":             awswire.Op(f.simulateCustomPolicy),

@@ -15,8 +15,9 @@ type exchange struct {
 
 	id        string
 	principal string
-	status    int   // 0 until the answer has begun
-	in, out   int64 // bytes of the bodies
+	denied    string // why the request was refused permission, in sentences
+	status    int    // 0 until the answer has begun
+	in, out   int64  // bytes of the bodies
 	started   time.Time
 
 	now        func() time.Time

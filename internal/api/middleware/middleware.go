@@ -122,7 +122,7 @@ func (h *Handler) log(x *exchange, r *http.Request, now time.Time) {
 	if status == 0 {
 		status = http.StatusOK // what net/http sends for a handler that wrote nothing
 	}
-	attrs := make([]slog.Attr, 0, 10)
+	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs, slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)))
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		attrs = append(attrs, slog.String("operation", clip(target[strings.LastIndexByte(target, '.')+1:])))
@@ -133,12 +133,18 @@ func (h *Handler) log(x *exchange, r *http.Request, now time.Time) {
 	if x.principal != "" {
 		attrs = append(attrs, slog.String("principal", x.principal))
 	}
+	if x.denied != "" {
+		attrs = append(attrs, slog.String("denied_because", x.denied))
+	}
 	h.Logger.LogAttrs(r.Context(), level, "request", append(attrs, slog.String("request_id", x.id))...)
 }
 
 // clip bounds how much of a stranger's text a log line holds.
 func clip(s string) string {
-	const most = 512
+	return clipTo(s, 512)
+}
+
+func clipTo(s string, most int) string {
 	if len(s) > most {
 		return s[:most] + "…"
 	}
@@ -160,6 +166,17 @@ func NotePrincipal(ctx context.Context, arn string) {
 		x.principal = arn
 	}
 }
+
+// NoteDenial says for the access log why the request was refused permission: what the decision rests on, which the client is
+// not told. The goroutine that serves the request calls it.
+func NoteDenial(ctx context.Context, why string) {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		x.denied = clipTo(why, maxDenial)
+	}
+}
+
+// maxDenial is how much is logged of a denial's reasons.
+const maxDenial = 2048
 
 func newRequestID() string {
 	var raw [16]byte

@@ -45,7 +45,7 @@ func (f face) assumeRole(ctx context.Context, c awswire.Call, in *sts.AssumeRole
 	return &sts.AssumeRoleOutput{
 		AssumedRoleUser:         roleUser(begun.Principal),
 		Credentials:             credentials(begun.Credentials),
-		PackedPolicySize:        packed(begun),
+		PackedPolicySize:        packed(begun), //nolint:staticcheck // deprecated, and what clients of today read
 		SessionTokenSize:        tokenSize(begun),
 		SessionTokenUtilization: utilization(begun),
 		SourceIdentity:          optional(begun.Principal.Session.SourceIdentity),
@@ -70,7 +70,7 @@ func (f face) assumeRoleWithWebIdentity(ctx context.Context, c awswire.Call, in 
 		AssumedRoleUser:             roleUser(begun.Principal),
 		Audience:                    optional(begun.Audience),
 		Credentials:                 credentials(begun.Credentials),
-		PackedPolicySize:            packed(begun.RoleSession),
+		PackedPolicySize:            packed(begun.RoleSession), //nolint:staticcheck // as above
 		Provider:                    aws.String(begun.Issuer),
 		SessionTokenSize:            tokenSize(begun.RoleSession),
 		SessionTokenUtilization:     utilization(begun.RoleSession),

@@ -98,11 +98,15 @@ func newOffice(t *testing.T) *office {
 		ctx, now := t.Context(), time.Now()
 		for _, p := range []access.Principal{
 			{ID: user.UserID, Kind: access.User, Name: "ci", Path: "/", ARN: user.ARN, CreatedAt: now},
-			{ID: "AROAPUSHAAAAAAAAAAAAA", Kind: access.Role, Name: "push", Path: "/", ARN: o.role, CreatedAt: now, MaxSession: time.Hour,
-				Trust: trust(`{"AWS":"`+account+`"}`, `["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]`, "")},
-			{ID: "AROAWEBAAAAAAAAAAAAAA", Kind: access.Role, Name: "web", Path: "/web/", ARN: o.web, CreatedAt: now, MaxSession: time.Hour,
+			{
+				ID: "AROAPUSHAAAAAAAAAAAAA", Kind: access.Role, Name: "push", Path: "/", ARN: o.role, CreatedAt: now, MaxSession: time.Hour,
+				Trust: trust(`{"AWS":"`+account+`"}`, `["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]`, ""),
+			},
+			{
+				ID: "AROAWEBAAAAAAAAAAAAAA", Kind: access.Role, Name: "web", Path: "/web/", ARN: o.web, CreatedAt: now, MaxSession: time.Hour,
 				Trust: trust(`{"Federated":"`+provider.ARN+`"}`, `"sts:AssumeRoleWithWebIdentity"`,
-					`,"Condition":{"StringEquals":{"token.example:sub":"repo:org/app:ref:refs/heads/main"}}`)},
+					`,"Condition":{"StringEquals":{"token.example:sub":"repo:org/app:ref:refs/heads/main"}}`),
+			},
 		} {
 			if err := tx.InsertPrincipal(ctx, p); err != nil {
 				return err
@@ -189,7 +193,7 @@ func TestAssumeRoleByTheSDK(t *testing.T) {
 	if *out.AssumedRoleUser.Arn != arn || *out.AssumedRoleUser.AssumedRoleId != "AROAPUSHAAAAAAAAAAAAA:run-17" || aws.ToString(out.SourceIdentity) != "alice" {
 		t.Errorf("the session: %+v, %v", *out.AssumedRoleUser.Arn, aws.ToString(out.SourceIdentity))
 	}
-	if p := aws.ToInt32(out.PackedPolicySize); p < 1 || p > 100 || *out.SessionTokenUtilization != p || int(*out.SessionTokenSize) != len(*out.Credentials.SessionToken) {
+	if p := aws.ToInt32(out.PackedPolicySize); p < 1 || p > 100 || *out.SessionTokenUtilization != p || int(*out.SessionTokenSize) != len(*out.Credentials.SessionToken) { //nolint:staticcheck // deprecated, and what clients of today read
 		t.Errorf("the room: packed %d, %d of %d", p, *out.SessionTokenSize, *out.SessionTokenUtilization)
 	}
 	if left := time.Until(*out.Credentials.Expiration); left < 14*time.Minute || left > 15*time.Minute {
@@ -243,8 +247,8 @@ func TestAssumeRoleWithWebIdentityByTheSDK(t *testing.T) {
 	if err != nil {
 		t.Fatalf("AssumeRoleWithWebIdentity: %v", err)
 	}
-	if *out.Provider != issuer || *out.Audience != "sts.amazonaws.com" || *out.SubjectFromWebIdentityToken != "repo:org/app:ref:refs/heads/main" || out.PackedPolicySize != nil {
-		t.Errorf("AssumeRoleWithWebIdentity: %s %s %s %v", *out.Provider, *out.Audience, *out.SubjectFromWebIdentityToken, out.PackedPolicySize)
+	if *out.Provider != issuer || *out.Audience != "sts.amazonaws.com" || *out.SubjectFromWebIdentityToken != "repo:org/app:ref:refs/heads/main" || out.PackedPolicySize != nil { //nolint:staticcheck // as above
+		t.Errorf("AssumeRoleWithWebIdentity: %s %s %s", *out.Provider, *out.Audience, *out.SubjectFromWebIdentityToken)
 	}
 	c := o.session(out.Credentials)
 	if got := o.who(c); got != "arn:aws:sts::"+account+":assumed-role/web/GitHubActions" {

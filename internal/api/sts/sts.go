@@ -42,8 +42,8 @@ func (f face) operations() map[string]awswire.Operation {
 	return all
 }
 
-// exception is the table from faults to STS's errors. It has no default, so that a new fault is decided on
-// here, or fails the test.
+// exception is the table from faults to STS's errors. A new fault is decided on here or in the protocol's table, or
+// fails the test.
 func exception(err error) (awswire.Exception, bool) {
 	f, ok := fault.Of(err)
 	if !ok {
@@ -70,8 +70,9 @@ func exception(err error) (awswire.Exception, bool) {
 		return awswire.Exception{Code: "ValidationError", Status: http.StatusBadRequest, Message: f.Message}, true
 	case fault.LimitExceeded:
 		return awswire.Exception{Code: "LimitExceeded", Status: http.StatusConflict, Message: f.Message}, true
+	default:
+		// The protocol's own errors are STS's too. An operation that met a fault of the registry's would be a mistake of
+		// ours, to be logged.
+		return awswire.Query.Exception(f)
 	}
-	// The protocol's own errors are STS's too. An operation that met a fault of the registry's would be a mistake of
-	// ours, to be logged.
-	return awswire.Query.Exception(f)
 }

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -79,5 +80,27 @@ func TestGroupsAreListed(t *testing.T) {
 		if len(users) != 2 || users[0].Name != "a" || users[1].Name != "B" || len(more) != 1 || more[0].Name != "ci" || end != "" {
 			t.Errorf("users of g00: %v, then %v, then %q", users, more, end)
 		}
+	})
+}
+
+func TestGroupsHaveAQuota(t *testing.T) {
+	t.Parallel()
+	eachHouse(t, func(t *testing.T, h *house) {
+		h.write(func(ctx context.Context, tx access.Tx) error {
+			for i := range access.MaxGroups - 1 {
+				name := fmt.Sprintf("g%03d", i)
+				p := access.Principal{ID: "AGPA" + name, Kind: access.Group, Name: name, Path: "/", ARN: iamARN("group/" + name), CreatedAt: h.now()}
+				if err := tx.InsertPrincipal(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		_, err := h.CreateGroup(t.Context(), h.root, "last", "")
+		h.ok("CreateGroup of the last", err)
+		_, err = h.CreateGroup(t.Context(), h.root, "more", "")
+		wantCode(t, "CreateGroup of one more", err, fault.LimitExceeded, "Cannot exceed quota for GroupsPerAccount: 300")
+		_, _, _, err = h.Group(t.Context(), h.root, "more", access.Page{})
+		wantCode(t, "Group of the one that was refused", err, fault.EntityNotFound, "more")
 	})
 }

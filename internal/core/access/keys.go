@@ -129,23 +129,34 @@ func (s *Service) keepsRootKey(ctx context.Context, q KeyQueries, id string, cod
 }
 
 // AccessKeyLastUsed tells whose a key is, and when and for what it was last used: as of what is written, which happens
-// every few seconds. The permission is asked on the key's user.
+// every few seconds. The permission is asked on the key's user. Who has it not learns neither whose the key is nor
+// whether there is such a key.
 func (s *Service) AccessKeyLastUsed(ctx context.Context, caller identity.Caller, id string) (KeyInfo, error) {
-	q := s.store.Read()
-	key, err := q.KeyInfo(ctx, id)
-	switch {
-	case errors.Is(err, ErrNoRow):
-		if err := s.authorize(ctx, caller, policy.GetAccessKeyLastUsed, s.arn("user", "/", "*"), nil); err != nil {
-			return KeyInfo{}, err
-		}
-		return KeyInfo{}, keyNotFound(id)
-	case err != nil:
+	key, err := s.store.Read().KeyInfo(ctx, id)
+	if err != nil && !errors.Is(err, ErrNoRow) {
 		return KeyInfo{}, fmt.Errorf("reading access key %s: %w", id, err)
-	case key.Root:
-		return key, s.authorize(ctx, caller, policy.GetAccessKeyLastUsed, "arn:aws:iam::"+s.account+":root", nil)
 	}
-	_, _, err = s.onPrincipal(ctx, caller, policy.GetAccessKeyLastUsed, User, key.UserName)
-	return key, err
+	const action = policy.GetAccessKeyLastUsed
+	anybody := func() error { return s.authorize(ctx, caller, action, s.arn("user", "/", "*"), nil) }
+	switch {
+	case err != nil:
+		if err = anybody(); err == nil {
+			err = keyNotFound(id)
+		}
+	case key.Root:
+		err = s.authorize(ctx, caller, action, "arn:aws:iam::"+s.account+":root", nil)
+	default:
+		_, _, err = s.onPrincipal(ctx, caller, action, User, key.UserName)
+	}
+	if errors.Is(err, fault.AccessDenied) {
+		if denied := anybody(); denied != nil {
+			err = denied
+		}
+	}
+	if err != nil {
+		return KeyInfo{}, err
+	}
+	return key, nil
 }
 
 // NoOtherCredentials is what is asked about the kinds of credentials that IAM has and Berth has not, of which every user therefore

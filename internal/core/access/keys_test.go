@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,6 +119,26 @@ func TestTheRootPrincipalKeepsAKey(t *testing.T) {
 		}
 		admin := h.user("admin", statement("Allow", "*"))
 		wantCode(t, "an administrator about it", h.DeleteAccessKey(t.Context(), admin, "", second.ID), fault.EntityNotFound, second.ID)
+	})
+}
+
+// TestAKeysOwnerIsNoStrangersBusiness holds that one without permission is told the same about a user's key, a root key and none.
+func TestAKeysOwnerIsNoStrangersBusiness(t *testing.T) {
+	t.Parallel()
+	eachHouse(t, func(t *testing.T, h *house) {
+		ci, eve := h.user("ci"), h.user("eve", statement("Allow", "iam:GetAccessKeyLastUsed", iamARN("user/eve")))
+		told := map[string]bool{}
+		for _, id := range []string{ci.AccessKeyID, h.root.AccessKeyID, "AKIAAAAAAAAAAAAAAAAA"} {
+			k, err := h.AccessKeyLastUsed(t.Context(), eve, id)
+			wantCode(t, "AccessKeyLastUsed", err, fault.AccessDenied, "")
+			told[fmt.Sprint(k, err)] = true
+		}
+		if len(told) != 1 {
+			t.Errorf("three answers differ: %v", told)
+		}
+		if k, err := h.AccessKeyLastUsed(t.Context(), eve, eve.AccessKeyID); err != nil || k.UserName != "eve" {
+			t.Errorf("her own: %+v, %v", k, err)
+		}
 	})
 }
 

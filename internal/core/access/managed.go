@@ -42,6 +42,11 @@ func (s *Service) CreatePolicy(ctx context.Context, caller identity.Caller, n Ne
 	if err := s.authorize(ctx, caller, policy.CreatePolicy, arn, tagContext(nil, n.Tags)); err != nil {
 		return PolicyInfo{}, err
 	}
+	if len(n.Tags) > 0 {
+		if err := s.authorize(ctx, caller, policy.TagPolicy, arn, tagContext(nil, n.Tags)); err != nil {
+			return PolicyInfo{}, err
+		}
+	}
 	if err := checkNewPolicy(n); err != nil {
 		return PolicyInfo{}, err
 	}

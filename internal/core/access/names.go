@@ -195,8 +195,8 @@ func (s *Service) principal(ctx context.Context, q PrincipalQueries, kind Kind, 
 }
 
 // onPrincipal finds the principal of that name and asks for a permission on it. Who may not is told so whether it is
-// there or not; then the resource is what its ARN would be without a path. The condition keys are those that come along,
-// then those about the principal: its tags and its permissions boundary.
+// there or not: the resource they are told of is what its ARN would be without a path. The condition keys are those that come
+// along, then those about the principal: its tags and its permissions boundary.
 func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, action policy.Action, kind Kind, name string, also ...policy.Context) (Principal, []Tag, error) {
 	if err := checkName(string(kind)+"Name", name, maxName(kind)); err != nil {
 		return Principal{}, nil, err
@@ -217,7 +217,7 @@ func (s *Service) onPrincipal(ctx context.Context, caller identity.Caller, actio
 		return Principal{}, nil, fmt.Errorf("reading the tags of %s %s: %w", kind, name, err)
 	}
 	also = append(slices.Clone(also), tagContext(tags, nil), keyContext(boundaryKey, p.Boundary))
-	return p, tags, s.authorize(ctx, caller, action, p.ARN, firstOf(also...))
+	return p, tags, pathless(s.authorize(ctx, caller, action, p.ARN, firstOf(also...)), caller, p)
 }
 
 // Page is what a list was asked for: after which one, and how many.

@@ -148,6 +148,10 @@ func versionAttempts() map[string]attempt {
 			_, _, err := s.SimulatePrincipalPolicy(ctx, c, user(name), access.Simulation{Actions: []string{"ecr:PutImage"}}, access.Page{})
 			return err
 		},
+		"GetAccountAuthorizationDetails": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.GetAccountAuthorizationDetails(ctx, c, access.DetailFilter{}, access.Page{})
+			return err
+		},
 		"SimulateCustomPolicy": func(ctx ctx, s svc, c who, _ string) error {
 			_, _, err := s.SimulateCustomPolicy(ctx, c, access.Simulation{Actions: []string{"ecr:PutImage"}, Policies: []string{document}}, access.Page{})
 			return err

@@ -44,6 +44,11 @@ func (s *Service) CreateRole(ctx context.Context, caller identity.Caller, r NewR
 	if err := s.authorize(ctx, caller, policy.CreateRole, p.ARN, about); err != nil {
 		return Principal{}, err
 	}
+	if len(r.Tags) > 0 {
+		if err := s.authorize(ctx, caller, policy.TagRole, p.ARN, about); err != nil {
+			return Principal{}, err
+		}
+	}
 	if p.MaxSession == 0 {
 		p.MaxSession = minRoleSession
 	}

@@ -198,6 +198,8 @@ func TestEverybodysTokens(t *testing.T) {
 				`{"StringLike":{"ISSUER:sub":["repo:me/mine:*","?*"]}}`:               `lets "?*" through`,
 				`{"StringLike":{"ISSUER:sub":"repo:*"}}`:                              `lets "repo:*" through`,
 				`{"StringLike":{"ISSUER:sub":"repo:*/*:*"}}`:                          `lets "repo:*/*:*" through`,
+				`{"StringEquals":{"ISSUER:sub":"${ISSUER:sub}"}}`:                     `lets "${`,
+				`{"StringLike":{"ISSUER:sub":"repo:${ISSUER:sub}*"}}`:                 `lets "repo:${`,
 				`{"StringLikeIfExists":{"ISSUER:sub":"repo:me/mine:*"}}`:              "has no condition",
 				`{"ForAllValues:StringLike":{"ISSUER:sub":"repo:me/mine:*"}}`:         "has no condition",
 				`{"StringNotEquals":{"ISSUER:sub":"repo:me/mine:ref:refs/heads/x"}}`:  "has no condition",
@@ -217,6 +219,8 @@ func TestEverybodysTokens(t *testing.T) {
 		}
 		deny := strings.Replace(trusting(`"Federated":"`+arnPrefix+`oidc-provider/gitlab.com"`), "Allow", "Deny", 1)
 		o.must("a deny", o.UpdateAssumeRolePolicy(t.Context(), o.root, "r", deny))
+		tagging := strings.Replace(trusting(`"Federated":"`+arnPrefix+`oidc-provider/gitlab.com"`), "sts:AssumeRole", "sts:TagSession", 1)
+		o.must("to tag the session", o.UpdateAssumeRolePolicy(t.Context(), o.root, "r", tagging))
 		o.must("an issuer of one's own", o.UpdateAssumeRolePolicy(t.Context(), o.root, "r", trusting(`"Federated":"`+arnPrefix+`oidc-provider/gitlab.example.com"`)))
 	})
 }
@@ -286,5 +290,35 @@ func TestBoundaryCondition(t *testing.T) {
 		wantFault(t, "attaching elsewhere", o.AttachPolicy(ctx, helper, access.Role, "free", pullOnly), fault.AccessDenied, "role/free")
 		wantFault(t, "another boundary", o.PutRolePermissionsBoundary(ctx, helper, "bound", pullOnly), fault.AccessDenied, "iam:PutRolePermissionsBoundary")
 		wantFault(t, "no boundary", o.DeleteRolePermissionsBoundary(ctx, helper, "bound"), fault.AccessDenied, "iam:DeleteRolePermissionsBoundary")
+	})
+}
+
+// TestTagsOnCreation wants the permission to tag beside the one to create, as AWS does.
+func TestTagsOnCreation(t *testing.T) {
+	eachOffice(t, func(t *testing.T, o *office) {
+		ctx := t.Context()
+		ci := o.principal(access.User, "ci")
+		allow := func(actions string) {
+			o.must("PutInlinePolicy", o.PutInlinePolicy(ctx, o.root, access.User, "ci", access.InlinePolicy{
+				Name: "p", Document: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":[` + actions + `],"Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"web"}}}}`,
+			}))
+		}
+		create := func(team string) (role, managed error) {
+			tags := []access.Tag{{Key: "team", Value: team}}
+			_, role = o.CreateRole(ctx, ci, access.NewRole{Name: "r" + team, Trust: trusting(`"AWS":"*"`), Tags: tags})
+			_, managed = o.CreatePolicy(ctx, ci, access.NewPolicy{Name: "p" + team, Document: granting("*"), Tags: tags})
+			return role, managed
+		}
+		allow(`"iam:CreateRole","iam:CreatePolicy"`)
+		role, managed := create("web")
+		wantFault(t, "a role with tags", role, fault.AccessDenied, "iam:TagRole")
+		wantFault(t, "a policy with tags", managed, fault.AccessDenied, "iam:TagPolicy")
+		allow(`"iam:CreateRole","iam:CreatePolicy","iam:TagRole","iam:TagPolicy"`)
+		role, managed = create("web")
+		o.must("a role with its tag", role)
+		o.must("a policy with its tag", managed)
+		role, managed = create("data")
+		wantFault(t, "a role with another tag", role, fault.AccessDenied, "iam:CreateRole")
+		wantFault(t, "a policy with another tag", managed, fault.AccessDenied, "iam:CreatePolicy")
 	})
 }

@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -233,7 +234,20 @@ func TestGetSessionToken(t *testing.T) {
 			t.Errorf("%s: AssumeRole: %v", what, err)
 		}
 	}
-	_, err := h.GetSessionToken(ctx, ci, 36*time.Hour+time.Second)
+	begun, err := h.GetSessionToken(ctx, ci, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed := strings.Replace(ci.ARN, "user/ci", "user/cd", 1)
+	h.update(func(ctx context.Context, tx access.Tx) error {
+		p, err := tx.PrincipalByID(ctx, ci.UserID)
+		p.Name, p.ARN = "cd", renamed
+		return errors.Join(err, tx.UpdatePrincipal(ctx, p))
+	})
+	if c := h.caller(begun); c.ARN != renamed {
+		t.Errorf("the session of a user who has another name since is %s, want %s", c.ARN, renamed)
+	}
+	_, err = h.GetSessionToken(ctx, ci, 36*time.Hour+time.Second)
 	stsWants(t, "too long", err, fault.InvalidParameter)
 	_, err = h.GetSessionToken(ctx, identity.Caller{}, 0)
 	stsWants(t, "nobody", err, fault.AccessDenied)

@@ -228,6 +228,12 @@ func TestAssumeRole(t *testing.T) {
 		}
 		_, err = h.AssumeRole(ctx, eve, request(strings.ReplaceAll(push, "/build/", "/")))
 		stsWants(t, "another path", err, fault.AccessDenied)
+		external.ExternalID = "wr0ng"
+		_, err = h.AssumeRole(ctx, eve, external)
+		stsWants(t, "with another external id", err, fault.AccessDenied)
+		if f, _ := fault.Of(err); strings.Contains(fmt.Sprintf("%+v", f.Detail), "wr0ng") || strings.Contains(fmt.Sprintf("%+v", f.Detail), "s3cret") {
+			t.Errorf("the refusal tells external ids: %+v", f.Detail)
+		}
 		external.ExternalID = "s3cret"
 		if _, err = h.AssumeRole(ctx, eve, external); err != nil {
 			t.Errorf("with the external id: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ func readTrust(text string) (policy.Document, error) {
 		return policy.Document{}, fault.New(fault.LimitExceeded, "Cannot exceed quota for ACLSizePerRole: %d", maxTrust)
 	}
 	for i, st := range d.Statements {
-		if st.Effect != policy.Allow {
+		if st.Effect != policy.Allow || !letsIn(st) {
 			continue
 		}
 		for _, p := range st.Principals {
@@ -57,6 +58,13 @@ var sharedIssuers = []string{ //nolint:gochecknoglobals // a table
 	"vstoken.actions.githubusercontent.com",
 }
 
+// letsIn tells whether a statement of a trust policy may let a web identity take the role on, and not just tag its session.
+func letsIn(st policy.Statement) bool {
+	return len(st.Actions) == 0 || slices.ContainsFunc(st.Actions, func(a string) bool {
+		return !strings.EqualFold(a, "sts:TagSession") && !strings.EqualFold(a, "sts:SetSourceIdentity")
+	})
+}
+
 // checkShared refuses a statement that would let anybody's job take the role on: the confused deputy.
 func checkShared(number int, p policy.Principal, st policy.Statement) error {
 	_, issuer, ok := strings.Cut(p.ID, ":oidc-provider/")
@@ -73,16 +81,19 @@ func checkShared(number int, p policy.Principal, st policy.Statement) error {
 		if !strings.EqualFold(c.Key, key) {
 			continue
 		}
+		var wide int
 		switch strings.TrimPrefix(c.Operator, "ForAnyValue:") {
-		case "StringEquals", "StringEqualsIgnoreCase":
-			limited = true // compared letter by letter: a star is a star
+		case "StringEquals", "StringEqualsIgnoreCase": // compared letter by letter: a star is a star
+			wide = slices.IndexFunc(c.Values, func(v string) bool { return strings.Contains(v, "${") && everybodys(v) })
 		case "StringLike":
-			wide := slices.IndexFunc(c.Values, everybodys)
-			if wide >= 0 {
-				return refused(fmt.Sprintf("its condition on %s lets %q through, which is everybody", key, c.Values[wide]))
-			}
-			limited = true
+			wide = slices.IndexFunc(c.Values, everybodys)
+		default:
+			continue
 		}
+		if wide >= 0 {
+			return refused(fmt.Sprintf("its condition on %s lets %q through, which is everybody", key, c.Values[wide]))
+		}
+		limited = true
 	}
 	if !limited {
 		return refused("has no condition that limits " + key)
@@ -90,10 +101,13 @@ func checkShared(number int, p policy.Principal, st policy.Statement) error {
 	return nil
 }
 
-// everybodys tells a pattern that leaves open whose tokens it is about: it has nothing but wildcards after the word that
-// all subjects of an issuer begin with.
+// variables are what a value may take from the token itself.
+var variables = regexp.MustCompile(`\$\{[^}]*\}`)
+
+// everybodys tells a pattern that leaves open whose tokens it is about: it has nothing but wildcards and variables after the
+// word that all subjects of an issuer begin with.
 func everybodys(pattern string) bool {
-	rest := strings.ToLower(pattern)
+	rest := variables.ReplaceAllString(strings.ToLower(pattern), "")
 	for _, word := range []string{"repo:", "project_path:", "organization:", "repository_owner:", "account:"} {
 		if after, ok := strings.CutPrefix(rest, word); ok {
 			rest = after

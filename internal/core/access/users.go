@@ -284,3 +284,15 @@ func deleteWithoutPolicies(ctx context.Context, tx Tx, p Principal) error {
 	}
 	return tx.DeletePrincipal(ctx, p.ID)
 }
+
+// pathless takes a principal's path out of what somebody who may not is told: it would give away that there is such a
+// principal. Of themselves people may know.
+func pathless(err error, caller identity.Caller, p Principal) error {
+	f, ok := fault.Of(err)
+	if !ok || f.Code != fault.AccessDenied || p.ID == caller.PrincipalID() {
+		return err
+	}
+	hidden := *f
+	hidden.Message = strings.ReplaceAll(f.Message, p.ARN, strings.Replace(p.ARN, p.Path+p.Name, "/"+p.Name, 1))
+	return &hidden
+}

@@ -67,7 +67,7 @@ func (s *Service) onUserTags(ctx context.Context, caller identity.Caller, action
 	if err != nil {
 		return Principal{}, fmt.Errorf("reading the tags of user %s: %w", name, err)
 	}
-	return p, s.authorize(ctx, caller, action, p.ARN, request(have))
+	return p, pathless(s.authorize(ctx, caller, action, p.ARN, request(have)), caller, p)
 }
 
 // updateTags changes a principal's tags, of which there may be so many after that.

@@ -134,7 +134,7 @@ func claimContext(provider Provider, c Claims, other policy.Context) policy.Cont
 	}
 }
 
-// immutableRule knows GitHub's subjects that have ids of owner and repository: repo:octocat@123456/app@456789:…
+// immutableRule knows GitHub's subjects that have ids of owner and repository: repo:octocat@123456/app@456789:ref:refs/heads/main.
 var immutableRule = regexp.MustCompile(`^repo:([^/@:]+)@[0-9]+/([^/@:]+)@[0-9]+:(.*)$`)
 
 // untrusted is the refusal of a token that holds.

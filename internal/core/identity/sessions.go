@@ -262,9 +262,9 @@ func packSession(body sessionBody) ([]byte, error) {
 var inflaters = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }} //nolint:gochecknoglobals // a pool
 
 func unpackSession(packed []byte) (sessionBody, error) {
-	inflater := inflaters.Get().(io.Reader) //nolint:errcheck,forcetypeassert // nothing else is in it
+	inflater := inflaters.Get().(io.Reader) //nolint:forcetypeassert // nothing else is in it
 	defer inflaters.Put(inflater)
-	if err := inflater.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil { //nolint:errcheck,forcetypeassert // flate's are
+	if err := inflater.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil { //nolint:forcetypeassert // flate's are
 		return sessionBody{}, err
 	}
 	text, err := io.ReadAll(io.LimitReader(inflater, maxSessionText))

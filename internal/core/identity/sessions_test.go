@@ -52,7 +52,7 @@ func sessionPrincipal(c *clock) identity.Caller {
 
 func newSession(tb testing.TB, d *identity.Directory, c *clock) identity.Credentials {
 	tb.Helper()
-	session, err := d.NewSession(context.Background(), sessionPrincipal(c)) //nolint:usetesting // fuzzing has no other
+	session, err := d.NewSession(context.Background(), sessionPrincipal(c))
 	if err != nil {
 		tb.Fatalf("NewSession: %v", err)
 	}
@@ -132,7 +132,7 @@ func TestNoByteOfASessionCanChange(t *testing.T) {
 		}
 		changed := []byte(session.SessionToken)
 		changed[i] = b
-		if _, err := d.SessionKey(context.Background(), session.AccessKeyID, string(changed)); !errors.Is(err, fault.AccessKeyUnknown) { //nolint:usetesting // rapid's own
+		if _, err := d.SessionKey(context.Background(), session.AccessKeyID, string(changed)); !errors.Is(err, fault.AccessKeyUnknown) {
 			t.Fatalf("%q at %d: %v, want fault.AccessKeyUnknown", b, i, err)
 		}
 	})

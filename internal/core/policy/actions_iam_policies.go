@@ -61,8 +61,9 @@ const (
 	UntagPolicy               Action = "iam:UntagPolicy"
 )
 
-// IAM's actions that explain decisions.
+// IAM's actions that explain decisions, and what they are made by.
 const (
+	GetAccountAuthorizationDetails   Action = "iam:GetAccountAuthorizationDetails"
 	GetContextKeysForCustomPolicy    Action = "iam:GetContextKeysForCustomPolicy"
 	GetContextKeysForPrincipalPolicy Action = "iam:GetContextKeysForPrincipalPolicy"
 	SimulateCustomPolicy             Action = "iam:SimulateCustomPolicy"
