@@ -1,0 +1,80 @@
+package app_test
+
+import (
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// inside is a service of the inside that nobody is to reach through Berth.
+func inside(t *testing.T) (address string, visits *atomic.Int64) {
+	t.Helper()
+	visits = new(atomic.Int64)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			visits.Add(1)
+			conn.Close()
+		}
+	}()
+	return l.Addr().String(), visits
+}
+
+// TestNoProviderInsideIsAsked has identity providers at a service of the inside: for their keys, which strangers' tokens make
+// Berth fetch, and for their certificates.
+func TestNoProviderInsideIsAsked(t *testing.T) {
+	t.Parallel()
+	address, visits := inside(t)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, file := issuers(t, "https://github.example.com")
+	c := newCastle(t, "config="+file)
+	ctx := t.Context()
+	for _, host := range []string{address, "localhost:" + port, "[::ffff:127.0.0.1]:" + port, "127.1:" + port, "2130706433:" + port, "0.0.0.0:" + port, "169.254.169.254"} {
+		url := "https://" + host
+		made, err := c.iam().CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{Url: &url, ClientIDList: []string{"sts.amazonaws.com"}, ThumbprintList: []string{strings.Repeat("a", 40)}})
+		if err == nil {
+			trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"` + *made.OpenIDConnectProviderArn + `"}}]}`
+			c.must(c.iam().CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("r"), AssumeRolePolicyDocument: &trust}))
+			_, err = c.stsAs(aws.Credentials{}).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+				RoleArn: aws.String("arn:aws:iam::123456789012:role/r"), RoleSessionName: aws.String("job"), WebIdentityToken: aws.String(issuer{url, all[0].key}.token(t, nil)),
+			})
+			if err == nil {
+				t.Errorf("a token of %s is taken", url)
+			}
+			c.must(c.iam().DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: aws.String("r")}))
+		}
+		// Without a thumbprint the provider is asked for its certificate.
+		_, _ = c.iam().CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{Url: aws.String(url + "/x"), ClientIDList: []string{"sts.amazonaws.com"}})
+	}
+	if n := visits.Load(); n > 0 {
+		t.Errorf("the inside was asked %d times", n)
+	}
+	// The listener counts, or the test shows nothing.
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	for end := time.Now().Add(10 * time.Second); visits.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a visit is not counted")
+		}
+	}
+}
