@@ -62,18 +62,16 @@ func TestEveryFaultIsAnError(t *testing.T) {
 	}
 }
 
-const everything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
-
 // valid gives values for the members that the SDK wants, by name, such that nothing but permission is lacking.
 func valid() map[string]any {
 	return map[string]any{
 		"UserName": "xx", "GroupName": "xx", "AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": types.StatusTypeActive,
 		"Tags": []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}, "TagKeys": []string{"a"},
-		"RoleName": "xx", "PolicyName": "xx", "PolicyDocument": everything, "VersionId": "v1", "Description": "x",
-		"AssumeRolePolicyDocument": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"sts:AssumeRole"}]}`,
-		"PolicyArn":                "arn:aws:iam::" + account + ":policy/xx", "PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess",
-		"PolicySourceArn": "arn:aws:iam::" + account + ":user/xx", "ActionNames": []string{"ecr:PutImage"}, "PolicyInputList": []string{everything},
-		"OpenIDConnectProviderArn": "arn:aws:iam::" + account + ":oidc-provider/xx", "Url": "https://xx", "ClientID": "a", "ThumbprintList": []string{},
+		"RoleName": "xx", "AssumeRolePolicyDocument": trustRoot, "Description": "x", "PermissionsBoundary": pullOnlyARN,
+		"PolicyName": "xx", "PolicyDocument": allowECR, "PolicyArn": bureauARN + "policy/xx", "VersionId": "v1",
+		"PolicySourceArn": bureauARN + "user/xx", "ActionNames": []string{"ecr:PutImage"}, "PolicyInputList": []string{allowECR},
+		"OpenIDConnectProviderArn": bureauARN + "oidc-provider/x.example", "ClientID": "x", "Url": "https://x.example",
+		"ThumbprintList": []string{"0000000000000000000000000000000000000000"},
 	}
 }
 
