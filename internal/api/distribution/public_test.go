@@ -65,7 +65,7 @@ func (q *questions) take() []string {
 	return slices.Compact(taken)
 }
 
-func newGuarded(t *testing.T, db *metadb.DB) *guarded {
+func newGuarded(t *testing.T, db *metadb.DB, adjust ...func(*distribution.Config)) *guarded {
 	t.Helper()
 	master, err := identity.GenerateMasterKey()
 	if err != nil {
@@ -82,15 +82,16 @@ func newGuarded(t *testing.T, db *metadb.DB) *guarded {
 	g.asked = &questions{Access: access.New(access.Config{
 		Store: db.Access(), Directory: g.directory, Account: account, Region: "us-east-1", Now: time.Now,
 	})}
-	blobs, err := diskblob.Open(t.TempDir())
+	disk, err := diskblob.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: time.Now, Access: g.asked})
-	g.server = serverOn(t, db, t.TempDir(), func(c *distribution.Config) {
+	bytes := &blobs{Store: disk}
+	r := registry.New(registry.Config{Store: db, Blobs: bytes, Account: account, Region: "us-east-1", Now: time.Now, Access: g.asked})
+	g.server = serverOn(t, db, t.TempDir(), append(adjust, func(c *distribution.Config) {
 		c.Registry, c.Auth, c.LinkCaller = r, g.auth, identity.Service(account, "download-links")
-	})
-	g.registry = r
+	})...)
+	g.registry, g.server.blobs = r, bytes
 	g.createRepository(t, repo)
 	return g
 }
@@ -386,4 +387,32 @@ func TestUploadOfAnother(t *testing.T) {
 		wantStatus(t, g.call(t, method, path, nil, "Authorization", "Basic "+basicOf("AWS", bob)), http.StatusNotFound)
 	}
 	wantStatus(t, g.call(t, "GET", at, nil, "Authorization", "Basic "+basicOf("AWS", ann)), http.StatusNoContent)
+}
+
+// TestLinksForNobody: who may read a layer is sent to the bucket, and by a signed link reads it here, without credentials.
+func TestLinksForNobody(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, metadbtest.New(t), func(c *distribution.Config) { c.Redirect = true })
+	body := registry.Part{Start: registry.Anywhere, Size: 5, Body: strings.NewReader("hello")}
+	layer := oci.FromBytes([]byte("hello"))
+	if _, err := g.registry.PutLayer(t.Context(), g.root, repo, layer, body); err != nil {
+		t.Fatal(err)
+	}
+	path := "/v2/" + repo + "/blobs/" + layer.String()
+	query, err := g.auth.SignLink(t.Context(), path, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, g.call(t, "GET", path, nil, "Authorization", ""), http.StatusUnauthorized)
+	if res := g.call(t, "GET", path+"?"+query, nil, "Authorization", ""); string(res.body) != "hello" {
+		t.Errorf("the link gives %d %q", res.status, res.body)
+	}
+	g.open(t, "")
+	if res := g.call(t, "GET", path, nil, "Authorization", ""); string(res.body) != "hello" {
+		t.Errorf("what is public is %d %q", res.status, res.body)
+	}
+	g.blobs.link = "https://bucket.example/layer"
+	res := g.call(t, "GET", path, nil, "Authorization", "Bearer "+g.token(t, "GET", "", nil))
+	wantStatus(t, res, http.StatusTemporaryRedirect)
+	wantHeader(t, res, "Location", g.blobs.link)
 }
