@@ -108,13 +108,12 @@ func TestWhoMay(t *testing.T) {
 			eachEnforced(t, func(t *testing.T, b *bench) {
 				b.create(registry.NewRepository{Name: other})
 				who := b.user(tt.name, tt.own...)
-				img := b.pushNew("a", "v1")
 				for _, name := range []string{repo, other} {
 					if tt.repository != "" {
 						b.setPolicy(name, strings.ReplaceAll(tt.repository, "%s", tt.name))
 					}
 				}
-				for _, o := range imagesAndLayers(img) {
+				for _, o := range ofRepository() {
 					wantAllowed(t, o.name, o.call(b, who), tt.allowed)
 				}
 			})
@@ -122,22 +121,57 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-// imagesAndLayers are operations on a repository that has the image as v1, none of which takes it away.
-func imagesAndLayers(img registry.Image) []operation {
-	drop := func(_ any, err error) error { return err }
-	all := append(layerOperations(), operation{"PutImage", func(b *bench, who identity.Caller) error {
-		return drop(b.PutImage(b.t.Context(), who, registry.Push{Repository: repo, Manifest: b.index(), Tags: []string{"v2"}}))
-	}, ""}, operation{"Image", func(b *bench, who identity.Caller) error {
-		return drop(b.Image(b.t.Context(), who, repo, oci.Reference{Digest: img.Digest}))
-	}, ""})
-	var kept []operation
-	for _, o := range all {
-		switch o.name { // what hangs on the one before it, and mounting, which denies nothing aloud
-		case "PutLayer", "PutImage", "Image", "StartUpload":
-			kept = append(kept, o)
+// ofRepository are the operations that are about repo and other alone, and ask for no more.
+func ofRepository() []operation {
+	var its []operation
+	for _, o := range append(append(repositoryOperations(), imageOperations()...), layerOperations()...) {
+		about := true
+		for question := range strings.SplitSeq(o.want, ", ") {
+			_, where, _ := strings.Cut(question, " ")
+			about = about && (where == repo || where == other)
+		}
+		// These would change what the test has set up.
+		if about && !strings.HasSuffix(o.name, "RepositoryPolicy") && o.name != "UntagResource" {
+			its = append(its, o)
 		}
 	}
-	return kept
+	return its
+}
+
+// TestTheWholeRegistry goes through all operations, of the registry too.
+func TestTheWholeRegistry(t *testing.T) {
+	t.Parallel()
+	everything := allows(`"Action":"ecr:*","Resource":"*"`)
+	for name, tt := range map[string]struct {
+		own, registry string
+		allowed       bool
+	}{
+		"nothing":      {denies(`"Action":"s3:*","Resource":"*"`), "", false},
+		"identity":     {everything, "", true},
+		"registry":     {denies(`"Action":"s3:*","Resource":"*"`), allows(`"Principal":{"AWS":"arn:aws:iam::` + account + `:user/who"},"Action":"ecr:*","Resource":"*"`), true},
+		"denied there": {everything, denies(`"Principal":"*","Action":"ecr:*","Resource":"*"`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachEnforced(t, func(t *testing.T, b *bench) {
+				b.create(registry.NewRepository{Name: other})
+				b.template(registry.Template{Prefix: "made", Uses: []registry.TemplateUse{registry.ForPush}})
+				if tt.registry != "" {
+					if err := b.PutPolicy(t.Context(), root, document(tt.registry)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				who := b.user("who", tt.own)
+				for _, o := range operations() {
+					switch o.name {
+					case "PutPolicy", "Policy", "DeletePolicy": // on which the rest hangs
+					default:
+						wantAllowed(t, o.name, o.call(b, who), tt.allowed)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestTheSentenceOfADenial(t *testing.T) {
@@ -323,9 +357,9 @@ func TestUploadsBelongToTheirStarter(t *testing.T) {
 		}
 		ann, bob := b.user("ann"), b.user("bob")
 		for _, tt := range []struct {
-			name       string
-			one, else_ identity.Caller
-			same       bool
+			name         string
+			one, another identity.Caller
+			same         bool
 		}{
 			{"two users", ann, bob, false},
 			{"root and a user", root, bob, false},
@@ -340,13 +374,13 @@ func TestUploadsBelongToTheirStarter(t *testing.T) {
 			}
 			body := registry.Part{Start: registry.Anywhere, Size: 1, Body: strings.NewReader("x")}
 			for what, do := range map[string]func() error{
-				"Upload":       func() error { _, err := b.Upload(t.Context(), tt.else_, repo, u.ID); return err },
-				"AppendUpload": func() error { _, err := b.AppendUpload(t.Context(), tt.else_, repo, u.ID, body); return err },
+				"Upload":       func() error { _, err := b.Upload(t.Context(), tt.another, repo, u.ID); return err },
+				"AppendUpload": func() error { _, err := b.AppendUpload(t.Context(), tt.another, repo, u.ID, body); return err },
 				"CompleteUpload": func() error {
-					_, err := b.CompleteUpload(t.Context(), tt.else_, repo, u.ID, registry.Completion{Digest: oci.FromBytes(nil)})
+					_, err := b.CompleteUpload(t.Context(), tt.another, repo, u.ID, registry.Completion{Digest: oci.FromBytes(nil)})
 					return err
 				},
-				"CancelUpload": func() error { return b.CancelUpload(t.Context(), tt.else_, repo, u.ID) },
+				"CancelUpload": func() error { return b.CancelUpload(t.Context(), tt.another, repo, u.ID) },
 			} {
 				if tt.same && what != "Upload" {
 					continue

@@ -314,8 +314,7 @@ func TestEveryOperationAsks(t *testing.T) {
 			tried[o.name] = true
 		}
 		v := reflect.TypeOf(b.Registry)
-		for i := range v.NumMethod() {
-			m := v.Method(i)
+		for m := range v.Methods() {
 			if m.Type.NumIn() > 2 && m.Type.In(2) == reflect.TypeFor[identity.Caller]() && !tried[m.Name] {
 				t.Errorf("%s is an operation, and is not in the table", m.Name)
 			}
