@@ -86,7 +86,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 	}
 	oci := distribution.New(distribution.Config{
 		Registry: a.registry, Pulls: a.caches, Auth: auth, Logger: a.deps.Logger,
-		LinkCaller: a.root.Principal, Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: explained{a.access},
+		LinkCaller: identity.Service(a.cfg.Account, "download-links"), Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: explained{a.access},
 	})
 	state := ops.New(ops.Config{Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now})
 	faces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

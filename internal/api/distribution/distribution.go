@@ -12,11 +12,13 @@ package distribution
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -31,6 +33,10 @@ type Authenticator interface {
 	// answers fault.CredentialsMissing where there is none, and TokenExpired, TokenInvalid, AccessKeyUnknown
 	// or CredentialsMalformed for one that does not hold.
 	Basic(r *http.Request) (identity.Caller, error)
+	// Bearer is Basic for a bearer token. The caller of an anonymous one is nobody.
+	Bearer(r *http.Request) (identity.Caller, error)
+	// Exchange gives a bearer token for Basic credentials, or for none.
+	Exchange(r *http.Request) (authn.BearerToken, error)
 	// VerifyLink checks a path that this registry signed, for whoever has it to fetch what is there.
 	VerifyLink(r *http.Request) error
 }
@@ -110,6 +116,8 @@ type exchange struct {
 	r      *http.Request
 	req    request
 	caller identity.Caller
+	// stranger is set where the request came without credentials, or with a token for nobody.
+	stranger bool
 }
 
 // route is what a method does to what a path names.
@@ -137,6 +145,8 @@ var routes = [...]route{
 	{kindUpload, http.MethodDelete, (*face).cancelUpload},
 	{kindBase, http.MethodGet, (*face).base},
 	{kindBase, http.MethodHead, (*face).base},
+	{kindToken, http.MethodGet, (*face).token},
+	{kindToken, http.MethodPost, (*face).token},
 	{kindTags, http.MethodGet, (*face).listTags},
 	{kindTags, http.MethodHead, (*face).listTags},
 	{kindReferrers, http.MethodGet, (*face).listReferrers},
@@ -150,6 +160,10 @@ func (f *face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	x := &exchange{w: w, r: r}
 	if err := f.serve(x); err != nil {
+		if x.stranger && errors.Is(err, fault.AccessDenied) {
+			// Credentials may help. Nothing is said of what is there.
+			err = fault.Wrap(fault.CredentialsMissing, err, "no credentials")
+		}
 		f.refuse(x, err)
 	}
 }

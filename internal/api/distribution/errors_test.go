@@ -239,7 +239,7 @@ func credentialErrors(manifest []byte) map[string]errorCase {
 			"the authorization token is not one of this registry's",
 		},
 		"credentials of another kind": {
-			"GET", "/v2/", nil, []string{"Authorization", "Bearer x"}, 401, "UNAUTHORIZED", "the Authorization header is not Basic",
+			"GET", "/v2/", nil, []string{"Authorization", "Digest x"}, 401, "UNAUTHORIZED", "the Authorization header is not Basic",
 		},
 	}
 }
@@ -308,7 +308,7 @@ func TestMethods(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	paths := map[string]string{
-		"base": "/v2/", "catalog": "/v2/_catalog", "manifest": "/v2/" + repo + "/manifests/x", "blob": "/v2/" + repo + "/blobs/" + someDigest,
+		"base": "/v2/", "catalog": "/v2/_catalog", "token": "/v2/token", "manifest": "/v2/" + repo + "/manifests/x", "blob": "/v2/" + repo + "/blobs/" + someDigest,
 		"uploads": "/v2/" + repo + "/blobs/uploads/", "upload": "/v2/" + repo + "/blobs/uploads/" + someUpload,
 		"tags": "/v2/" + repo + "/tags/list", "referrers": "/v2/" + repo + "/referrers/" + someDigest,
 	}

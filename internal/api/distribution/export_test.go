@@ -16,7 +16,7 @@ type Parsed struct {
 }
 
 var kindNames = map[kind]string{
-	kindUnknown: "unknown", kindBase: "base", kindCatalog: "catalog", kindBlob: "blob", kindUploads: "uploads",
+	kindUnknown: "unknown", kindBase: "base", kindCatalog: "catalog", kindToken: "token", kindBlob: "blob", kindUploads: "uploads",
 	kindUpload: "upload", kindManifest: "manifest", kindTags: "tags", kindReferrers: "referrers",
 }
 

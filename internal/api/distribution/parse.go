@@ -16,6 +16,7 @@ const (
 	kindUnknown   kind = iota
 	kindBase           // /v2/                             end-1
 	kindCatalog        // /v2/_catalog                     (docker's, not in the spec)
+	kindToken          // /v2/token                        (docker's, not in the spec)
 	kindBlob           // /v2/<name>/blobs/<digest>        end-2, end-10
 	kindUploads        // /v2/<name>/blobs/uploads/        end-4a, end-4b, end-11
 	kindUpload         // /v2/<name>/blobs/uploads/<id>    end-5, end-6, end-13, end-14
@@ -60,6 +61,8 @@ func parsePath(path string) (request, error) {
 		return request{}, nothingHere()
 	case rest == "_catalog":
 		return request{Kind: kindCatalog}, nil
+	case rest == "token": // no repository: what is in one has more parts
+		return request{Kind: kindToken}, nil
 	}
 	head, last := cutLast(rest)
 	name, verb := cutLast(head)

@@ -25,7 +25,10 @@ func TestParse(t *testing.T) {
 		"/v2/":         {Kind: "base"},
 		"/v2":          {Kind: "base"},
 		"/v2/_catalog": {Kind: "catalog"},
+		"/v2/token":    {Kind: "token"},
 
+		"/v2/token/manifests/x":                         {Kind: "manifest", Name: "token", Tag: "x"},
+		"/v2/token/token/tags/list":                     {Kind: "tags", Name: "token/token"},
 		"/v2/a/manifests/latest":                        {Kind: "manifest", Name: "a", Tag: "latest"},
 		"/v2/a/b/c/manifests/" + someDigest:             {Kind: "manifest", Name: "a/b/c", Digest: someDigest},
 		"/v2/a/blobs/" + someDigest:                     {Kind: "blob", Name: "a", Digest: someDigest},

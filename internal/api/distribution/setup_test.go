@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/api/distribution"
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
@@ -57,6 +58,21 @@ func (gate) Basic(r *http.Request) (identity.Caller, error) {
 		return identity.Caller{}, fault.New(fault.TokenExpired, "Your authorization token has expired. Reauthenticate and try again.")
 	}
 	return identity.Caller{}, fault.New(fault.TokenInvalid, "the authorization token is not one of this registry's")
+}
+
+// Bearer takes Basic's passwords as tokens.
+func (g gate) Bearer(r *http.Request) (identity.Caller, error) {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	basic := r.Clone(r.Context())
+	basic.SetBasicAuth("AWS", token)
+	return g.Basic(basic)
+}
+
+// Exchange gives the password back.
+func (g gate) Exchange(r *http.Request) (authn.BearerToken, error) {
+	_, err := g.Basic(r)
+	_, password, _ := r.BasicAuth()
+	return authn.BearerToken{Token: password, Lasts: time.Minute}, err
 }
 
 // VerifyLink takes the signature good.

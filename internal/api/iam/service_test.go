@@ -67,6 +67,11 @@ func valid() map[string]any {
 	return map[string]any{
 		"UserName": "xx", "GroupName": "xx", "AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": types.StatusTypeActive,
 		"Tags": []types.Tag{{Key: aws.String("a"), Value: aws.String("b")}}, "TagKeys": []string{"a"},
+		"RoleName": "xx", "AssumeRolePolicyDocument": trustRoot, "Description": "x", "PermissionsBoundary": pullOnlyARN,
+		"PolicyName": "xx", "PolicyDocument": allowECR, "PolicyArn": bureauARN + "policy/xx", "VersionId": "v1",
+		"PolicySourceArn": bureauARN + "user/xx", "ActionNames": []string{"ecr:PutImage"}, "PolicyInputList": []string{allowECR},
+		"OpenIDConnectProviderArn": bureauARN + "oidc-provider/x.example", "ClientID": "x", "Url": "https://x.example",
+		"ThumbprintList": []string{"0000000000000000000000000000000000000000"},
 	}
 }
 

@@ -38,10 +38,10 @@ func (s *server) post(t *testing.T, form string) (status int, body string) {
 	}
 	return resp.StatusCode, changing.ReplaceAllStringFunc(string(text), func(found string) string {
 		switch {
+		case strings.HasPrefix(found, "A"): // it may end in a Z, as times do
+			return found[:4] + "…"
 		case strings.HasSuffix(found, "Z"):
 			return "TIME"
-		case strings.HasPrefix(found, "A"):
-			return found[:4] + "…"
 		}
 		return "<RequestId>ID</RequestId>"
 	})

@@ -21,8 +21,9 @@ const (
 	maxTags     = 50
 	maxTagKey   = 128
 	maxTagValue = 256
-	// MaxPage is how many entities one page of a list has at most, and DefaultPage where nobody asks.
-	MaxPage     = 1000
+	// MaxPage is how many entities one page of a list has at most.
+	MaxPage = 1000
+	// DefaultPage is how many it has where nobody asks.
 	DefaultPage = 100
 )
 

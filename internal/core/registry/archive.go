@@ -60,7 +60,7 @@ type ArchiveWrites interface {
 // index does not go alone (fault.StorageClassRefused); one that another active index needs, or that has a tag of its own,
 // stays when its index goes. Coming back is instant and makes an image new: ActivatedAt is now.
 func (r *Registry) SetStorageClass(ctx context.Context, caller identity.Caller, repository string, ids []ImageID, class StorageClass) ([]ImageResult, error) {
-	if err := r.onRepository(ctx, caller, repository, policy.UpdateImageStorageClass); err != nil {
+	if err := r.onImages(ctx, caller, repository, policy.UpdateImageStorageClass, ids, r.readKeys); err != nil {
 		return nil, err
 	}
 	if class != Standard && class != Archive {

@@ -11,6 +11,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
@@ -18,9 +19,10 @@ import (
 // (ecr:CreateRepository). The creation template for the name and the occasion says how; without one it has
 // the settings of NewRepository's zero value, but a push makes none: fault.RepositoryNotFound.
 func (r *Registry) EnsureRepository(ctx context.Context, caller identity.Caller, name string, use TemplateUse) (Repository, error) {
-	if err := r.onRepository(ctx, caller, name, policy.CreateRepository); err != nil {
+	if err := r.mayMake(ctx, caller, name, use); err != nil {
 		return Repository{}, err
 	}
+	defer r.sides.forget(name)
 	var repo Repository
 	err := r.change(ctx, func(tx Tx) (err error) {
 		repo, err = r.makeRepository(ctx, tx, caller, name, use)
@@ -52,7 +54,11 @@ func (r *Registry) makeRepository(ctx context.Context, tx Tx, caller identity.Ca
 // checked when the template was stored.
 func (r *Registry) stampPolicies(ctx context.Context, tx Tx, repo Repository, t Template) error {
 	if t.RepositoryPolicy != "" {
-		if err := tx.PutRepositoryPolicy(ctx, repo.ID, t.RepositoryPolicy, repo.CreatedAt); err != nil {
+		d, err := readRepositoryPolicy(t.RepositoryPolicy)
+		if err != nil {
+			return err
+		}
+		if err := tx.PutRepositoryPolicy(ctx, repo.ID, t.RepositoryPolicy, d.Open(), repo.CreatedAt); err != nil {
 			return fmt.Errorf("storing the policy of %s: %w", repo.Name, err)
 		}
 	}
@@ -106,54 +112,100 @@ func (r *Registry) checkPushable(ctx context.Context, caller identity.Caller, na
 // mayMakeByPush answers nil when a template has pushes make the repository, and the caller may
 // (ecr:CreateRepository). Without a template the answer is what the push would have got.
 func (r *Registry) mayMakeByPush(ctx context.Context, q TemplateQueries, caller identity.Caller, name string, notFound error) error {
-	_, applies, err := templateFor(ctx, q, name, ForPush)
+	t, applies, err := templateFor(ctx, q, name, ForPush)
 	if err != nil {
 		return err
 	}
 	if !applies {
 		return notFound
 	}
-	return r.onRepository(ctx, caller, name, policy.CreateRepository)
+	return r.onRepositoryWith(ctx, caller, name, requestTags(t.ResourceTags), policy.CreateRepository)
 }
+
+// mayMake answers nil when the caller may have a repository made as its template says (ecr:CreateRepository). The tags of the
+// template are the request's.
+func (r *Registry) mayMake(ctx context.Context, caller identity.Caller, name string, use TemplateUse) error {
+	if _, err := oci.ParseRepositoryName(name); err != nil {
+		return err
+	}
+	t, _, err := templateFor(ctx, r.store.Read(), name, use)
+	if err != nil {
+		return err
+	}
+	return r.onRepositoryWith(ctx, caller, name, requestTags(t.ResourceTags), policy.CreateRepository)
+}
+
+// errAskFirst ends a transaction that would make a repository before it was asked whether the caller may.
+var errAskFirst = errors.New("nobody asked whether the repository may be made")
 
 // pushTo runs a push's transaction on its repository, which may be made by it: see findOrMake.
 func (r *Registry) pushTo(ctx context.Context, caller identity.Caller, name string, f func(tx Tx, repo Repository) error) error {
-	made := false
-	err := r.store.Update(ctx, func(tx Tx) (err error) {
-		var repo Repository
-		repo, made, err = r.findOrMake(ctx, tx, caller, name, func() (Repository, error) { return r.repository(ctx, tx, name) })
+	return r.findingOrMaking(ctx, caller, name, r.repositoryIn, f)
+}
+
+func (r *Registry) repositoryIn(ctx context.Context, tx Tx, name string) (Repository, error) {
+	return r.repository(ctx, tx, name)
+}
+
+// lockForPush is pushTo for a manifest on its way in, which holds the repository's lock.
+func (r *Registry) lockForPush(ctx context.Context, caller identity.Caller, p Push, f func(tx Tx, repo Repository) error) error {
+	if p.Source == event.Push {
+		err := r.findingOrMaking(ctx, caller, p.Repository, r.lockRepository, f)
+		if err == nil && r.notify != nil {
+			r.notify()
+		}
+		return err
+	}
+	return r.change(ctx, func(tx Tx) error { // whoever brings it has seen to the repository
+		repo, err := r.lockRepository(ctx, tx, p.Repository)
 		if err != nil {
 			return err
 		}
 		return f(tx, repo)
 	})
-	if err == nil && made && r.notify != nil {
-		r.notify()
-	}
-	return err
 }
 
-// lockForPush is lockRepository for a manifest on its way in, which may make its repository.
-func (r *Registry) lockForPush(ctx context.Context, tx Tx, caller identity.Caller, p Push) (Repository, error) {
-	find := func() (Repository, error) { return r.lockRepository(ctx, tx, p.Repository) }
-	if p.Source != event.Push {
-		return find() // whoever brings it has seen to the repository
+// findingOrMaking runs a transaction on a repository that find gives or findOrMake makes. Whether the caller may make it is
+// asked outside of the transaction, and only when it turns out that there is none: then the transaction begins anew.
+func (r *Registry) findingOrMaking(ctx context.Context, caller identity.Caller, name string,
+	find func(ctx context.Context, tx Tx, name string) (Repository, error), f func(tx Tx, repo Repository) error,
+) error {
+	for may := false; ; may = true {
+		made := false
+		err := r.store.Update(ctx, func(tx Tx) (err error) {
+			var repo Repository
+			found := func() (Repository, error) { return find(ctx, tx, name) }
+			if repo, made, err = r.findOrMake(ctx, tx, caller, name, may, found); err != nil {
+				return err
+			}
+			return f(tx, repo)
+		})
+		if made {
+			r.sides.forget(name)
+		}
+		if err == nil && made && r.notify != nil {
+			r.notify()
+		}
+		if !errors.Is(err, errAskFirst) {
+			return err
+		}
+		if err := r.mayMakeByPush(ctx, r.store.Read(), caller, name, r.RepositoryNotFound(name, r.account)); err != nil {
+			return err
+		}
 	}
-	repo, _, err := r.findOrMake(ctx, tx, caller, p.Repository, find)
-	return repo, err
 }
 
 // findOrMake finds the repository of a push. Where there is none and a template has pushes make it, it is made
 // in the push's own transaction, so that a push that fails leaves no repository behind.
 func (r *Registry) findOrMake(
-	ctx context.Context, tx Tx, caller identity.Caller, name string, find func() (Repository, error),
+	ctx context.Context, tx Tx, caller identity.Caller, name string, may bool, find func() (Repository, error),
 ) (repo Repository, made bool, err error) {
 	repo, err = find()
 	if !errors.Is(err, fault.RepositoryNotFound) {
 		return repo, false, err
 	}
-	if err := r.mayMakeByPush(ctx, tx, caller, name, err); err != nil {
-		return Repository{}, false, err
+	if !may {
+		return Repository{}, false, errAskFirst
 	}
 	repo, err = r.makeRepository(ctx, tx, caller, name, ForPush)
 	if errors.Is(err, fault.RepositoryExists) { // somebody was faster

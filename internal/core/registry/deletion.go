@@ -27,7 +27,7 @@ type Deleted struct {
 // last. An image that an index refers to is refused, unless the same call deletes the index. What has an image as
 // its subject goes with it, unless it has a tag of its own. Each id succeeds or fails by itself.
 func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]Deleted, error) {
-	if err := r.onRepository(ctx, caller, repository, policy.BatchDeleteImage); err != nil {
+	if err := r.onImages(ctx, caller, repository, policy.BatchDeleteImage, ids, r.deletedKeys); err != nil {
 		return nil, err
 	}
 	var results []Deleted
@@ -46,7 +46,7 @@ func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, rep
 // DeleteImage deletes one image by digest with all its tags and referrers, or one tag alone, which leaves its image even
 // if that had no other (ecr:BatchDeleteImage; distribution-spec "Content Management").
 func (r *Registry) DeleteImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) error {
-	if err := r.onRepository(ctx, caller, repository, policy.BatchDeleteImage); err != nil {
+	if err := r.onImage(ctx, caller, repository, r.deletedKeys(ctx, repository, idOf(ref)), policy.BatchDeleteImage); err != nil {
 		return err
 	}
 	return r.change(ctx, func(tx Tx) error {

@@ -43,7 +43,7 @@ func (r *Registry) StatImage(ctx context.Context, caller identity.Caller, reposi
 func (r *Registry) findImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference,
 	find func(context.Context, string, oci.Reference) (Image, error),
 ) (Image, error) {
-	if err := r.onRepository(ctx, caller, repository, policy.BatchGetImage); err != nil {
+	if err := r.onImage(ctx, caller, repository, r.readKeys(ctx, repository, idOf(ref)), policy.BatchGetImage); err != nil {
 		return Image{}, err
 	}
 	img, err := find(ctx, repository, ref)
@@ -65,7 +65,8 @@ func imageArchived() error {
 
 func imageNotFound() error { return fault.New(fault.ImageNotFound, "Requested image not found") }
 
-// PullImages gets several by id, each pulled or failing by itself (ecr:BatchGetImage).
+// PullImages gets several by id, each pulled or failing by itself (ecr:BatchGetImage). One that the caller may not have
+// fails the call.
 func (r *Registry) PullImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]ImageResult, error) {
 	results, err := r.lookUp(ctx, caller, policy.BatchGetImage, repository, ids, func(ctx context.Context, q Queries, repo Repository, ref oci.Reference) (Image, error) {
 		img, err := q.ManifestIn(ctx, repo.Name, ref)
@@ -131,7 +132,7 @@ func withTags(ctx context.Context, q Queries, repo Repository, ref oci.Reference
 }
 
 func (r *Registry) lookUp(ctx context.Context, caller identity.Caller, action policy.Action, repository string, ids []ImageID, find finder) ([]ImageResult, error) {
-	if err := r.onRepository(ctx, caller, repository, action); err != nil {
+	if err := r.onImages(ctx, caller, repository, action, ids, r.readKeys); err != nil {
 		return nil, err
 	}
 	q := r.store.Read()
@@ -155,6 +156,10 @@ func (r *Registry) openListing(ctx context.Context, caller identity.Caller, acti
 	if err := r.onRepository(ctx, caller, repository, action); err != nil {
 		return nil, Repository{}, cursor{}, err
 	}
+	return r.beginListing(ctx, repository, listing, token)
+}
+
+func (r *Registry) beginListing(ctx context.Context, repository, listing, token string) (Queries, Repository, cursor, error) {
 	c, err := parseCursor(listing, token)
 	if err != nil {
 		return nil, Repository{}, cursor{}, err
@@ -245,7 +250,11 @@ type ReferrerFilter struct {
 // not be there.
 func (r *Registry) Referrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest, filter ReferrerFilter, limit int, token string) (Page[Image], error) {
 	listing := "referrers/" + subject.String() + "/" + repository
-	q, repo, c, err := r.openListing(ctx, caller, policy.BatchGetImage, repository, listing, token)
+	keys := r.readKeys(ctx, repository, ImageID{Digest: subject.String()})
+	if err := r.onImage(ctx, caller, repository, keys, policy.BatchGetImage); err != nil {
+		return Page[Image]{}, err
+	}
+	q, repo, c, err := r.beginListing(ctx, repository, listing, token)
 	if err != nil {
 		return Page[Image]{}, err
 	}

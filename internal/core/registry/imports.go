@@ -20,7 +20,7 @@ func (r *Registry) MayImport(ctx context.Context, caller identity.Caller, reposi
 	_, err := r.store.Read().Repository(ctx, repository)
 	switch {
 	case errors.Is(err, ErrNoRow):
-		return r.onRepository(ctx, caller, repository, policy.CreateRepository)
+		return r.mayMake(ctx, caller, repository, ForPullThrough)
 	case err != nil:
 		return fmt.Errorf("reading repository %s: %w", repository, err)
 	}

@@ -206,8 +206,12 @@ func (r *Registry) mountSource(ctx context.Context, caller identity.Caller, d oc
 		}
 	}
 	for _, name := range names {
-		if r.onRepository(ctx, caller, name, policy.GetDownloadURLForLayer) == nil {
+		err := r.onRepository(ctx, caller, name, policy.GetDownloadURLForLayer)
+		if err == nil {
 			return name, nil
+		}
+		if _, refused := fault.Of(err); !refused {
+			return "", err
 		}
 	}
 	return "", nil

@@ -59,7 +59,11 @@ func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, 
 func (r *Registry) onImagesIf(ctx context.Context, caller identity.Caller, repository string, action policy.Action, ds []oci.Digest,
 	still func(q Queries, img Image) (bool, error), do func(tx Tx, repo Repository, img Image) ([]ImageID, error),
 ) ([]Deleted, error) {
-	if err := r.onRepository(ctx, caller, repository, action); err != nil {
+	ids := make([]ImageID, len(ds))
+	for i, d := range ds {
+		ids[i].Digest = d.String()
+	}
+	if err := r.onImages(ctx, caller, repository, action, ids, r.readKeys); err != nil {
 		return nil, err
 	}
 	var results []Deleted

@@ -23,8 +23,8 @@ type PolicyQueries interface {
 
 // PolicyWrites changes repositories' policies. They go with their repositories.
 type PolicyWrites interface {
-	// PutRepositoryPolicy stores a policy in the place of what there was.
-	PutRepositoryPolicy(ctx context.Context, repositoryID int64, text string, at time.Time) error
+	// PutRepositoryPolicy stores a policy in the place of what there was, and whether it may allow something to everybody.
+	PutRepositoryPolicy(ctx context.Context, repositoryID int64, text string, open bool, at time.Time) error
 	// DeleteRepositoryPolicy removes one. One that is not there is no error.
 	DeleteRepositoryPolicy(ctx context.Context, repositoryID int64) error
 }
@@ -102,12 +102,13 @@ func (r *Registry) SetRepositoryPolicy(ctx context.Context, caller identity.Call
 		return badPolicy("repository", fault.New(fault.InvalidParameter,
 			"it would keep %s from setting another policy; set force if that is meant", caller.ARN))
 	}
+	defer r.sides.forget(repository)
 	return r.store.Update(ctx, func(tx Tx) error {
 		repo, err := r.lockRepository(ctx, tx, repository)
 		if err != nil {
 			return err
 		}
-		return tx.PutRepositoryPolicy(ctx, repo.ID, text, r.now())
+		return tx.PutRepositoryPolicy(ctx, repo.ID, text, d.Open(), r.now())
 	})
 }
 
@@ -117,6 +118,7 @@ func (r *Registry) DeleteRepositoryPolicy(ctx context.Context, caller identity.C
 	if err := r.onRepository(ctx, caller, repository, policy.DeleteRepositoryPolicy); err != nil {
 		return "", err
 	}
+	defer r.sides.forget(repository)
 	var text string
 	err := r.store.Update(ctx, func(tx Tx) error {
 		repo, err := r.lockRepository(ctx, tx, repository)
@@ -158,6 +160,7 @@ func (r *Registry) PutPolicy(ctx context.Context, caller identity.Caller, text s
 	if _, err := readRegistryPolicy(text); err != nil {
 		return err
 	}
+	defer r.sides.clear()
 	return r.store.Update(ctx, func(tx Tx) error { return tx.PutSetting(ctx, settingPolicy, text, r.now()) })
 }
 
@@ -167,6 +170,7 @@ func (r *Registry) DeletePolicy(ctx context.Context, caller identity.Caller) (st
 	if err := r.authorize(ctx, caller, policy.DeleteRegistryPolicy, policy.AnyResource); err != nil {
 		return "", err
 	}
+	defer r.sides.clear()
 	var text string
 	err := r.store.Update(ctx, func(tx Tx) (err error) {
 		if text, err = r.registryPolicy(ctx, tx); err != nil {

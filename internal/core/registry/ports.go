@@ -37,6 +37,7 @@ type Queries interface {
 	SettingQueries
 	TemplateQueries
 	PolicyQueries
+	AccessQueries
 	PullExclusionQueries
 	ScanQueries
 	LifecycleQueries
@@ -296,7 +297,7 @@ type Layer struct {
 type Upload struct {
 	ID           string
 	RepositoryID int64
-	Actor        string // the ARN of the caller who started it
+	Actor        string // who started it: see uploader
 	StartedAt    time.Time
 	UpdatedAt    time.Time
 	Blob         blob.Upload

@@ -61,7 +61,7 @@ type Pushed struct {
 // image brings it back, and an index brings back its images.
 func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push) (Pushed, error) {
 	p.Source = cmp.Or(p.Source, event.Push)
-	if err := r.onRepository(ctx, caller, p.Repository, p.permission()); err != nil {
+	if err := r.onImage(ctx, caller, p.Repository, pushedKeys(p), p.permission()); err != nil {
 		return Pushed{}, err
 	}
 	for _, t := range p.Tags {
@@ -82,11 +82,7 @@ func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push)
 		Subject: m.Subject.Digest, ManifestSize: int64(len(p.Manifest)), Annotations: m.Annotations, Manifest: p.Manifest,
 	}
 	var pushed Pushed
-	err = r.change(ctx, func(tx Tx) error {
-		repo, err := r.lockForPush(ctx, tx, caller, p)
-		if err != nil {
-			return err
-		}
+	err = r.lockForPush(ctx, caller, p, func(tx Tx, repo Repository) error {
 		if err := r.tagsStayed(ctx, tx, repo, p); err != nil {
 			return err
 		}

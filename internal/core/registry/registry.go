@@ -65,6 +65,7 @@ type Registry struct {
 
 	readLifecycle func(text string) (string, error) // or nil
 	access        Access                            // or nil
+	sides         sideCache
 }
 
 // New makes a registry.
@@ -93,13 +94,34 @@ func (r *Registry) MayGetToken(ctx context.Context, caller identity.Caller) erro
 	return r.authorize(ctx, caller, policy.GetAuthorizationToken, policy.AnyResource)
 }
 
-// authorize is where every operation asks.
+// authorize asks for what is about no one repository: the registry's policy alone has a say in it beside the caller's.
 func (r *Registry) authorize(ctx context.Context, caller identity.Caller, action policy.Action, resource string) error {
+	return r.ask(ctx, caller, question{action: action, resource: resource})
+}
+
+// question is what is asked before an operation.
+type question struct {
+	action     policy.Action
+	resource   string
+	repository string         // whose policy and tags have a say, if it is there; or empty
+	request    policy.Context // the keys that are about the request itself, or nil
+}
+
+// ask is where every operation asks. It may read from the database, and is never called within a transaction: under load
+// a connection that holds one would wait for another that never comes.
+func (r *Registry) ask(ctx context.Context, caller identity.Caller, q question) error {
 	if (caller.Root || caller.Service) && caller.Session == nil && caller.Account == r.account {
 		return nil
 	}
+	action, resource := q.action, q.resource
 	if r.access != nil {
-		return r.access.Authorize(ctx, caller, policy.Request{Action: action, Resource: resource, Account: r.account})
+		side, err := r.side(ctx, q.repository)
+		if err != nil {
+			return err
+		}
+		return r.access.Authorize(ctx, caller, policy.Request{
+			Action: action, Resource: resource, Account: r.account, Resources: side.policies, Context: side.context(q.request),
+		})
 	}
 	who := caller.ARN
 	if who == "" {
@@ -110,11 +132,16 @@ func (r *Registry) authorize(ctx context.Context, caller identity.Caller, action
 
 // onRepository checks a repository's name and that the caller may do all of the actions on it.
 func (r *Registry) onRepository(ctx context.Context, caller identity.Caller, name string, actions ...policy.Action) error {
+	return r.onRepositoryWith(ctx, caller, name, nil, actions...)
+}
+
+// onRepositoryWith is onRepository with condition keys that are about the request.
+func (r *Registry) onRepositoryWith(ctx context.Context, caller identity.Caller, name string, request policy.Context, actions ...policy.Action) error {
 	if _, err := oci.ParseRepositoryName(name); err != nil {
 		return err
 	}
 	for _, a := range actions {
-		if err := r.authorize(ctx, caller, a, r.ARN(name)); err != nil {
+		if err := r.ask(ctx, caller, question{action: a, resource: r.ARN(name), repository: name, request: request}); err != nil {
 			return err
 		}
 	}

@@ -41,7 +41,7 @@ func (r *Registry) CreateRepository(ctx context.Context, caller identity.Caller,
 	if len(n.ResourceTags) > 0 {
 		actions = append(actions, policy.TagResource)
 	}
-	if err := r.onRepository(ctx, caller, n.Name, actions...); err != nil {
+	if err := r.onRepositoryWith(ctx, caller, n.Name, requestTags(n.ResourceTags), actions...); err != nil {
 		return Repository{}, err
 	}
 	if n.Mutability == "" {
@@ -54,6 +54,7 @@ func (r *Registry) CreateRepository(ctx context.Context, caller identity.Caller,
 	if err != nil {
 		return Repository{}, err
 	}
+	defer r.sides.forget(n.Name)
 	wanted := Repository{Name: n.Name, CreatedAt: r.now(), Mutability: n.Mutability, Exclusions: n.Exclusions, ScanOnPush: n.ScanOnPush}
 	var repo Repository
 	err = r.change(ctx, func(tx Tx) (err error) { // which may run more than once
@@ -130,6 +131,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller,
 	if err := r.onRepository(ctx, caller, name, policy.DeleteRepository); err != nil {
 		return Repository{}, err
 	}
+	defer r.sides.forget(name)
 	var repo Repository
 	var orphans []Upload
 	err := r.change(ctx, func(tx Tx) (err error) {
@@ -230,7 +232,7 @@ func (r *Registry) ResourceTags(ctx context.Context, caller identity.Caller, nam
 
 // TagResource sets resource tags, keeping those of other keys (ecr:TagResource).
 func (r *Registry) TagResource(ctx context.Context, caller identity.Caller, name string, tags []ResourceTag) error {
-	if err := r.onRepository(ctx, caller, name, policy.TagResource); err != nil {
+	if err := r.onRepositoryWith(ctx, caller, name, requestTags(tags), policy.TagResource); err != nil {
 		return err
 	}
 	return r.changeResourceTags(ctx, name, func(old []ResourceTag) ([]ResourceTag, error) { return mergeResourceTags(old, tags) })
@@ -238,7 +240,7 @@ func (r *Registry) TagResource(ctx context.Context, caller identity.Caller, name
 
 // UntagResource removes resource tags by key; keys that are not there are ignored (ecr:UntagResource).
 func (r *Registry) UntagResource(ctx context.Context, caller identity.Caller, name string, keys []string) error {
-	if err := r.onRepository(ctx, caller, name, policy.UntagResource); err != nil {
+	if err := r.onRepositoryWith(ctx, caller, name, requestTagKeys(keys), policy.UntagResource); err != nil {
 		return err
 	}
 	return r.changeResourceTags(ctx, name, func(old []ResourceTag) ([]ResourceTag, error) {
@@ -247,6 +249,7 @@ func (r *Registry) UntagResource(ctx context.Context, caller identity.Caller, na
 }
 
 func (r *Registry) changeResourceTags(ctx context.Context, name string, change func([]ResourceTag) ([]ResourceTag, error)) error {
+	defer r.sides.forget(name)
 	return r.store.Update(ctx, func(tx Tx) error {
 		repo, err := r.lockRepository(ctx, tx, name)
 		if err != nil {

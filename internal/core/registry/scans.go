@@ -101,7 +101,7 @@ func (r *Registry) scanPushed(ctx context.Context, tx Tx, repo Repository, img I
 // one. With enhanced scanning nobody can ask (fault.RegistrySettingInvalid); what is no image answers
 // fault.ImageNotScannable.
 func (r *Registry) StartScan(ctx context.Context, caller identity.Caller, repository string, id ImageID) (Image, Scan, error) {
-	if err := r.onRepository(ctx, caller, repository, policy.StartImageScan); err != nil {
+	if err := r.MayOnImage(ctx, caller, repository, id, policy.StartImageScan); err != nil {
 		return Image{}, Scan{}, err
 	}
 	var img Image
@@ -145,7 +145,7 @@ func (r *Registry) StartScan(ctx context.Context, caller identity.Caller, reposi
 // (ecr:DescribeImageScanFindings), or answers fault.ScanNotFound. The token is a place in its findings, of which there
 // are none without a scanner.
 func (r *Registry) ImageScan(ctx context.Context, caller identity.Caller, repository string, id ImageID, token string) (Image, Scan, error) {
-	if err := r.onRepository(ctx, caller, repository, policy.DescribeImageScanFindings); err != nil {
+	if err := r.MayOnImage(ctx, caller, repository, id, policy.DescribeImageScanFindings); err != nil {
 		return Image{}, Scan{}, err
 	}
 	if _, err := parseCursor("findings", token); err != nil {

@@ -95,7 +95,10 @@ func (r *Registry) CreateTemplate(ctx context.Context, caller identity.Caller, t
 	}
 	t.CreatedAt = r.now()
 	t.UpdatedAt = t.CreatedAt
-	t, err := r.completeTemplate(ctx, caller, t, t)
+	if err := r.mayStamp(ctx, caller, t); err != nil {
+		return Template{}, err
+	}
+	t, err := r.completeTemplate(t)
 	if err != nil {
 		return Template{}, err
 	}
@@ -155,14 +158,16 @@ func (r *Registry) UpdateTemplate(ctx context.Context, caller identity.Caller, c
 	if err := checkPrefix("prefix", change.Prefix); err != nil {
 		return Template{}, err
 	}
+	if err := r.mayStamp(ctx, caller, change.apply(Template{Prefix: change.Prefix})); err != nil {
+		return Template{}, err
+	}
 	var t Template
 	err := r.store.Update(ctx, func(tx Tx) error {
 		old, err := r.lockTemplate(ctx, tx, change.Prefix)
 		if err != nil {
 			return err
 		}
-		stamped := change.apply(Template{Prefix: old.Prefix})
-		if t, err = r.completeTemplate(ctx, caller, change.apply(old), stamped); err != nil {
+		if t, err = r.completeTemplate(change.apply(old)); err != nil {
 			return err
 		}
 		t.UpdatedAt = r.now()
@@ -296,13 +301,9 @@ func atMost(parameter, text string, most int) error {
 	return nil
 }
 
-// completeTemplate holds a template to its rules, and its caller to the permissions for what is stamped anew,
-// and gives it in the form that is kept.
-func (r *Registry) completeTemplate(ctx context.Context, caller identity.Caller, t, stamped Template) (Template, error) {
+// completeTemplate holds a template to its rules and gives it in the form that is kept.
+func (r *Registry) completeTemplate(t Template) (Template, error) {
 	if err := checkPrefix("prefix", t.Prefix); err != nil {
-		return Template{}, err
-	}
-	if err := r.mayStamp(ctx, caller, stamped); err != nil {
 		return Template{}, err
 	}
 	if err := atMost("description", t.Description, maxDescription); err != nil {
@@ -344,7 +345,11 @@ func (r *Registry) mayStamp(ctx context.Context, caller identity.Caller, t Templ
 		if !s.stamps {
 			continue
 		}
-		if err := r.authorize(ctx, caller, s.action, where); err != nil {
+		q := question{action: s.action, resource: where}
+		if s.action == policy.TagResource {
+			q.request = requestTags(t.ResourceTags)
+		}
+		if err := r.ask(ctx, caller, q); err != nil {
 			return err
 		}
 	}

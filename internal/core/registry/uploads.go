@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding"
 	"errors"
@@ -54,7 +55,7 @@ func (r *Registry) StartUpload(ctx context.Context, caller identity.Caller, repo
 		a = oci.SHA256
 	}
 	u := newUpload(a)
-	u.Actor, u.StartedAt = caller.ARN, r.now()
+	u.Actor, u.StartedAt = uploader(caller), r.now()
 	u.UpdatedAt = u.StartedAt
 	err := r.pushTo(ctx, caller, repository, func(tx Tx, repo Repository) error {
 		u.RepositoryID = repo.ID
@@ -130,6 +131,11 @@ func (r *Registry) CompleteUpload(ctx context.Context, caller identity.Caller, r
 		return Layer{}, err
 	}
 	defer release()
+	if c.Last != nil {
+		if err := r.onRepository(ctx, caller, repository, policy.UploadLayerPart); err != nil {
+			return Layer{}, err
+		}
+	}
 	u, err := r.findUpload(ctx, caller, policy.CompleteLayerUpload, repository, id)
 	if err != nil {
 		return Layer{}, err
@@ -230,7 +236,7 @@ func (r *Registry) findUpload(ctx context.Context, caller identity.Caller, actio
 		return Upload{}, err
 	}
 	u, err := r.store.Read().UploadIn(ctx, repository, id)
-	if err == nil && u.Actor != caller.ARN {
+	if err == nil && (u.Actor == "" || u.Actor != uploader(caller)) {
 		err = ErrNoRow // another principal's upload is nobody else's business
 	}
 	if errors.Is(err, ErrNoRow) {
@@ -241,6 +247,11 @@ func (r *Registry) findUpload(ctx context.Context, caller identity.Caller, actio
 	}
 	return u, nil
 }
+
+// uploader is to whom an upload belongs: the user or role by its unique id, the root principal and the server by their
+// ARN. Sessions of one role are one to it: a job whose credentials are renewed, or that is split over several, goes on
+// with what it began. Nobody owns nothing.
+func uploader(caller identity.Caller) string { return cmp.Or(caller.PrincipalID(), caller.ARN) }
 
 func (r *Registry) uploadNotFound(repository, id string) error {
 	return fault.New(fault.UploadNotFound,

@@ -132,7 +132,7 @@ func New(c Config) *Signer {
 // Statuses tells how far an image's signatures are, in order of profile (ecr:DescribeImageSigningStatus), and
 // which image it is. An image that no profile signs has none.
 func (s *Signer) Statuses(ctx context.Context, caller identity.Caller, repository string, id registry.ImageID) (oci.Digest, []Status, error) {
-	if err := s.registry.May(ctx, caller, policy.DescribeImageSigningStatus, repository); err != nil {
+	if err := s.registry.MayOnImage(ctx, caller, repository, id, policy.DescribeImageSigningStatus); err != nil {
 		return "", nil, err
 	}
 	images, err := s.registry.DescribeImages(ctx, s.self, repository, []registry.ImageID{id})

@@ -14,10 +14,11 @@ func (q queries) RepositoryPolicy(ctx context.Context, repositoryID int64) (stri
 }
 
 // PutRepositoryPolicy implements registry.PolicyWrites.
-func (t tx) PutRepositoryPolicy(ctx context.Context, repositoryID int64, text string, at time.Time) error {
+func (t tx) PutRepositoryPolicy(ctx context.Context, repositoryID int64, text string, open bool, at time.Time) error {
 	_, err := t.s.exec(ctx, `
-		INSERT INTO repository_policies (repository_id, body, updated_at) VALUES ($1, $2, $3)
-		ON CONFLICT (repository_id) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at`, repositoryID, text, micros(at))
+		INSERT INTO repository_policies (repository_id, body, updated_at, open) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (repository_id) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at, open = excluded.open`,
+		repositoryID, text, micros(at), open)
 	return err
 }
 
