@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -112,16 +113,43 @@ func TestRefusalsDoNotTellWhatThereIs(t *testing.T) {
 			})
 		}
 	}
-	for who, password := range map[string]string{"a guest": guest, "a stranger": ""} {
+	docker := func(who string, send func(method, path string) (int, http.Header, string)) {
 		for _, path := range []string{
 			"GET /v2/team/here/tags/list", "GET /v2/team/here/manifests/v1", "HEAD /v2/team/here/manifests/" + manifest, "GET /v2/team/here/blobs/" + layer,
 			"POST /v2/team/here/blobs/uploads/", "GET /v2/team/here/blobs/uploads/" + upload, "DELETE /v2/team/here/manifests/v1",
-			"GET /v2/team/here/referrers/" + manifest,
+			"GET /v2/team/here/referrers/" + manifest, "PUT /v2/team/here/manifests/v1", "POST /v2/team/here/blobs/uploads/?mount=" + layer + "&from=team/here",
 		} {
 			method, path, _ := strings.Cut(path, " ")
-			same(who+": "+method+" "+path, func(name func(string) string) (int, http.Header, string) {
-				return c.docker(password, method, name(path), "")
-			})
+			same(who+": "+method+" "+path, func(name func(string) string) (int, http.Header, string) { return send(method, name(path)) })
+		}
+	}
+	with := func(password string) func(method, path string) (int, http.Header, string) {
+		return func(method, path string) (int, http.Header, string) { return c.docker(password, method, path, "") }
+	}
+	docker("a guest", with(guest))
+	docker("a stranger", with(""))
+	// Where something is public, strangers get further, and to a token of their own.
+	c.repository("open/app", "for everybody")
+	c.must(c.ecrAs(c.root).SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: aws.String("open/app"), PolicyText: aws.String(aResource)}))
+	if status, _, answer := c.docker("", http.MethodGet, "/v2/open/app/manifests/v1", ""); status != http.StatusOK {
+		t.Fatalf("what is public: %d %s", status, answer)
+	}
+	status, header, answer := c.docker("", http.MethodGet, "/v2/token?service=ecr.amazonaws.com&scope=repository:team/here:pull,push", "")
+	var token struct{ Token string }
+	if err := json.Unmarshal([]byte(answer), &token); err != nil || status != http.StatusOK || header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("a token for a stranger: %d %s %v", status, answer, header)
+	}
+	docker("a stranger among what is public", with(""))
+	docker("a guest among what is public", with(guest))
+	docker("a stranger with a token", func(method, path string) (int, http.Header, string) {
+		return c.signed(aws.Credentials{}, "", method, path, "", "Authorization", "Bearer "+token.Token)
+	})
+	for _, path := range []string{"GET /v2/_catalog", "POST /v2/open/app/blobs/uploads/", "PUT /v2/open/app/manifests/v1", "DELETE /v2/open/app/manifests/v1"} {
+		method, path, _ := strings.Cut(path, " ")
+		for name, authorization := range map[string]string{"no credentials": "", "a token for nobody": "Bearer " + token.Token, "a token for nobody as a password": basicToken(token.Token)} {
+			if status, _, answer := c.signed(aws.Credentials{}, "", method, path, "", "Authorization", authorization); status != http.StatusUnauthorized && status != http.StatusForbidden {
+				t.Errorf("%s %s with %s: %d %s", method, path, name, status, answer)
+			}
 		}
 	}
 }
