@@ -44,6 +44,15 @@ func NewGuard(a *Authenticator) *Guard {
 	}
 }
 
+// Screen is Authenticator.Screen, and answers fault.TooManyFailures besides.
+func (g *Guard) Screen(r *http.Request, service string) error {
+	err := g.Authenticator.Screen(r, service)
+	if !wrongCredentials(err) {
+		return err
+	}
+	return g.refused(network(r), err)
+}
+
 // SigV4 is Authenticator.SigV4, and answers fault.TooManyFailures besides.
 func (g *Guard) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
 	origin := network(r)

@@ -181,3 +181,26 @@ func TestTheKeyThatIsHeldUpIsTheOneThatIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksBeforeABodyAreCounted asks for nothing but whether there is a key, as announcing a large body does.
+func TestLooksBeforeABodyAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	look := func(id string) error {
+		r := sign(t, []byte("{}"), aws.Credentials{AccessKeyID: id, SecretAccessKey: "guess"}, "ecr", h.now())
+		r.RemoteAddr = "198.51.100.7:1000"
+		return g.Screen(r, "ecr")
+	}
+	for i := range 60 {
+		if err := look(fmt.Sprintf("AKIA%016d", i)); !errors.Is(err, fault.AccessKeyUnknown) {
+			t.Fatalf("look %d: %v, want AccessKeyUnknown", i+1, err)
+		}
+	}
+	if err := look("AKIAAAAAAAAAAAAAAAAA"); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("look 61: %v, want TooManyFailures", err)
+	}
+	if err := look(h.root.ID); err != nil {
+		t.Errorf("a key that there is: %v", err)
+	}
+}

@@ -109,10 +109,12 @@ func (h *handler) serveJSON(x *exchange, target string) error {
 func (h *handler) serveQuery(x *exchange) error {
 	x.wire = queryWire{}
 	// Which operation it is stands in the body, so that the largest limit of all has to do at first; for
-	// whoever names no key, or one that does not hold, a small one.
+	// whoever names no key, or one that does not hold, a small one. Who sends little is not looked at twice: each look that
+	// fails counts against its address.
 	var limit int64 = screenFrom
 	scope := scopeService(x.r)
-	if scope != "" && h.authenticator.Screen(x.r, scope) == nil {
+	large := x.r.ContentLength < 0 || x.r.ContentLength > screenFrom || x.r.Header.Get("Content-Encoding") != ""
+	if scope != "" && large && h.authenticator.Screen(x.r, scope) == nil {
 		limit = defaultMaxBody
 		for _, svc := range h.queries {
 			for _, op := range svc.Operations {
