@@ -96,6 +96,24 @@ func network(r *http.Request) string {
 	return prefix.String()
 }
 
+// Bearer is Authenticator.Bearer, and answers fault.TooManyFailures besides.
+func (g *Guard) Bearer(r *http.Request) (identity.Caller, error) {
+	caller, err := g.Authenticator.Bearer(r)
+	if !wrongCredentials(err) {
+		return caller, err
+	}
+	return identity.Caller{}, g.refused(Origin(r).Address, err)
+}
+
+// Exchange is Authenticator.Exchange, and answers fault.TooManyFailures besides.
+func (g *Guard) Exchange(r *http.Request) (BearerToken, error) {
+	t, err := g.Authenticator.Exchange(r)
+	if !wrongCredentials(err) {
+		return t, err
+	}
+	return BearerToken{}, g.refused(Origin(r).Address, err)
+}
+
 // refused counts a failure, and says why, unless there were too many.
 func (g *Guard) refused(address string, err error) error {
 	wait := g.addresses.wait(address)

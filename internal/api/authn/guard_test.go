@@ -69,6 +69,15 @@ func TestAnAddressThatFailsLearnsNothingMore(t *testing.T) {
 	if err := guess(61); !errors.Is(err, fault.TooManyFailures) {
 		t.Errorf("token 61: %v, want TooManyFailures", err)
 	}
+	exchanged := basic("AWS", "berth_guess")
+	exchanged.RemoteAddr = "198.51.100.7:1000"
+	if _, err := g.Exchange(exchanged); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("one to be exchanged: %v, want TooManyFailures", err)
+	}
+	bearer := &http.Request{RemoteAddr: "198.51.100.7:1000", Header: http.Header{"Authorization": {"Bearer berth_guess"}}}
+	if _, err := g.Bearer(bearer.WithContext(t.Context())); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("one as a bearer token: %v, want TooManyFailures", err)
+	}
 	good := basic("AWS", h.issue(t))
 	good.RemoteAddr = "198.51.100.7:2000"
 	if _, err := g.Basic(good); err != nil {

@@ -38,7 +38,7 @@ func (f face) detachGroupPolicy(ctx context.Context, c awswire.Call, in *iam.Det
 }
 
 func (f face) listAttachedGroupPolicies(ctx context.Context, c awswire.Call, in *iam.ListAttachedGroupPoliciesInput) (*iam.ListAttachedGroupPoliciesOutput, error) {
-	attached, marker, err := f.access.ListAttachedPolicies(ctx, c.Caller, access.Group, aws.ToString(in.GroupName), aws.ToString(in.PathPrefix),
+	attached, marker, err := f.access.AttachedPolicies(ctx, c.Caller, access.Group, aws.ToString(in.GroupName), aws.ToString(in.PathPrefix),
 		page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (f face) detachRolePolicy(ctx context.Context, c awswire.Call, in *iam.Deta
 }
 
 func (f face) listAttachedRolePolicies(ctx context.Context, c awswire.Call, in *iam.ListAttachedRolePoliciesInput) (*iam.ListAttachedRolePoliciesOutput, error) {
-	attached, marker, err := f.access.ListAttachedPolicies(ctx, c.Caller, access.Role, aws.ToString(in.RoleName), aws.ToString(in.PathPrefix),
+	attached, marker, err := f.access.AttachedPolicies(ctx, c.Caller, access.Role, aws.ToString(in.RoleName), aws.ToString(in.PathPrefix),
 		page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (f face) detachUserPolicy(ctx context.Context, c awswire.Call, in *iam.Deta
 }
 
 func (f face) listAttachedUserPolicies(ctx context.Context, c awswire.Call, in *iam.ListAttachedUserPoliciesInput) (*iam.ListAttachedUserPoliciesOutput, error) {
-	attached, marker, err := f.access.ListAttachedPolicies(ctx, c.Caller, access.User, aws.ToString(in.UserName), aws.ToString(in.PathPrefix),
+	attached, marker, err := f.access.AttachedPolicies(ctx, c.Caller, access.User, aws.ToString(in.UserName), aws.ToString(in.PathPrefix),
 		page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (f face) listEntitiesForPolicy(ctx context.Context, c awswire.Call, in *iam
 	default:
 		return nil, badValue("entityFilter", string(in.EntityFilter), "[User, Role, Group]")
 	}
-	found, marker, err := f.access.ListEntitiesForPolicy(ctx, c.Caller, aws.ToString(in.PolicyArn), filter, page(in.Marker, in.MaxItems))
+	found, marker, err := f.access.PolicyEntities(ctx, c.Caller, aws.ToString(in.PolicyArn), filter, page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (f face) getAccountAuthorizationDetails(ctx context.Context, c awswire.Call
 			return nil, badValue("filter", string(kind), "[User, Role, Group, LocalManagedPolicy, AWSManagedPolicy]")
 		}
 	}
-	details, marker, err := f.access.GetAccountAuthorizationDetails(ctx, c.Caller, filter, page(in.Marker, in.MaxItems))
+	details, marker, err := f.access.Details(ctx, c.Caller, filter, page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (f face) putGroupPolicy(ctx context.Context, c awswire.Call, in *iam.PutGro
 }
 
 func (f face) getGroupPolicy(ctx context.Context, c awswire.Call, in *iam.GetGroupPolicyInput) (*iam.GetGroupPolicyOutput, error) {
-	p, found, err := f.access.GetInlinePolicy(ctx, c.Caller, access.Group, aws.ToString(in.GroupName), aws.ToString(in.PolicyName))
+	p, found, err := f.access.InlinePolicy(ctx, c.Caller, access.Group, aws.ToString(in.GroupName), aws.ToString(in.PolicyName))
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (f face) deleteGroupPolicy(ctx context.Context, c awswire.Call, in *iam.Del
 }
 
 func (f face) listGroupPolicies(ctx context.Context, c awswire.Call, in *iam.ListGroupPoliciesInput) (*iam.ListGroupPoliciesOutput, error) {
-	names, marker, err := f.access.ListInlinePolicies(ctx, c.Caller, access.Group, aws.ToString(in.GroupName), page(in.Marker, in.MaxItems))
+	names, marker, err := f.access.InlinePolicies(ctx, c.Caller, access.Group, aws.ToString(in.GroupName), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (f face) putRolePolicy(ctx context.Context, c awswire.Call, in *iam.PutRole
 }
 
 func (f face) getRolePolicy(ctx context.Context, c awswire.Call, in *iam.GetRolePolicyInput) (*iam.GetRolePolicyOutput, error) {
-	p, found, err := f.access.GetInlinePolicy(ctx, c.Caller, access.Role, aws.ToString(in.RoleName), aws.ToString(in.PolicyName))
+	p, found, err := f.access.InlinePolicy(ctx, c.Caller, access.Role, aws.ToString(in.RoleName), aws.ToString(in.PolicyName))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (f face) deleteRolePolicy(ctx context.Context, c awswire.Call, in *iam.Dele
 }
 
 func (f face) listRolePolicies(ctx context.Context, c awswire.Call, in *iam.ListRolePoliciesInput) (*iam.ListRolePoliciesOutput, error) {
-	names, marker, err := f.access.ListInlinePolicies(ctx, c.Caller, access.Role, aws.ToString(in.RoleName), page(in.Marker, in.MaxItems))
+	names, marker, err := f.access.InlinePolicies(ctx, c.Caller, access.Role, aws.ToString(in.RoleName), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (f face) putUserPolicy(ctx context.Context, c awswire.Call, in *iam.PutUser
 }
 
 func (f face) getUserPolicy(ctx context.Context, c awswire.Call, in *iam.GetUserPolicyInput) (*iam.GetUserPolicyOutput, error) {
-	p, found, err := f.access.GetInlinePolicy(ctx, c.Caller, access.User, aws.ToString(in.UserName), aws.ToString(in.PolicyName))
+	p, found, err := f.access.InlinePolicy(ctx, c.Caller, access.User, aws.ToString(in.UserName), aws.ToString(in.PolicyName))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (f face) deleteUserPolicy(ctx context.Context, c awswire.Call, in *iam.Dele
 }
 
 func (f face) listUserPolicies(ctx context.Context, c awswire.Call, in *iam.ListUserPoliciesInput) (*iam.ListUserPoliciesOutput, error) {
-	names, marker, err := f.access.ListInlinePolicies(ctx, c.Caller, access.User, aws.ToString(in.UserName), page(in.Marker, in.MaxItems))
+	names, marker, err := f.access.InlinePolicies(ctx, c.Caller, access.User, aws.ToString(in.UserName), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}

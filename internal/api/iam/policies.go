@@ -101,7 +101,7 @@ func (f face) createPolicy(ctx context.Context, c awswire.Call, in *iam.CreatePo
 }
 
 func (f face) getPolicy(ctx context.Context, c awswire.Call, in *iam.GetPolicyInput) (*iam.GetPolicyOutput, error) {
-	p, err := f.access.GetPolicy(ctx, c.Caller, aws.ToString(in.PolicyArn))
+	p, err := f.access.Policy(ctx, c.Caller, aws.ToString(in.PolicyArn))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (f face) listPolicies(ctx context.Context, c awswire.Call, in *iam.ListPoli
 	default:
 		return nil, badValue("scope", string(in.Scope), "[All, AWS, Local]")
 	}
-	found, marker, err := f.access.ListPolicies(ctx, c.Caller, filter, page(in.Marker, in.MaxItems))
+	found, marker, err := f.access.Policies(ctx, c.Caller, filter, page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (f face) getPolicyVersion(ctx context.Context, c awswire.Call, in *iam.GetP
 	if err != nil {
 		return nil, err
 	}
-	v, err := f.access.GetPolicyVersion(ctx, c.Caller, aws.ToString(in.PolicyArn), n)
+	v, err := f.access.PolicyVersion(ctx, c.Caller, aws.ToString(in.PolicyArn), n)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (f face) getPolicyVersion(ctx context.Context, c awswire.Call, in *iam.GetP
 }
 
 func (f face) listPolicyVersions(ctx context.Context, c awswire.Call, in *iam.ListPolicyVersionsInput) (*iam.ListPolicyVersionsOutput, error) {
-	versions, marker, err := f.access.ListPolicyVersions(ctx, c.Caller, aws.ToString(in.PolicyArn), page(in.Marker, in.MaxItems))
+	versions, marker, err := f.access.PolicyVersions(ctx, c.Caller, aws.ToString(in.PolicyArn), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (f face) untagPolicy(ctx context.Context, c awswire.Call, in *iam.UntagPoli
 }
 
 func (f face) listPolicyTags(ctx context.Context, c awswire.Call, in *iam.ListPolicyTagsInput) (*iam.ListPolicyTagsOutput, error) {
-	tags, marker, err := f.access.ListPolicyTags(ctx, c.Caller, aws.ToString(in.PolicyArn), page(in.Marker, in.MaxItems))
+	tags, marker, err := f.access.PolicyTags(ctx, c.Caller, aws.ToString(in.PolicyArn), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (f face) createRole(ctx context.Context, c awswire.Call, in *iam.CreateRole
 }
 
 func (f face) getRole(ctx context.Context, c awswire.Call, in *iam.GetRoleInput) (*iam.GetRoleOutput, error) {
-	p, tags, err := f.access.GetRole(ctx, c.Caller, aws.ToString(in.RoleName))
+	p, tags, err := f.access.Role(ctx, c.Caller, aws.ToString(in.RoleName))
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (f face) getRole(ctx context.Context, c awswire.Call, in *iam.GetRoleInput)
 }
 
 func (f face) listRoles(ctx context.Context, c awswire.Call, in *iam.ListRolesInput) (*iam.ListRolesOutput, error) {
-	roles, marker, err := f.access.ListRoles(ctx, c.Caller, aws.ToString(in.PathPrefix), page(in.Marker, in.MaxItems))
+	roles, marker, err := f.access.Roles(ctx, c.Caller, aws.ToString(in.PathPrefix), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (f face) untagRole(ctx context.Context, c awswire.Call, in *iam.UntagRoleIn
 }
 
 func (f face) listRoleTags(ctx context.Context, c awswire.Call, in *iam.ListRoleTagsInput) (*iam.ListRoleTagsOutput, error) {
-	tags, marker, err := f.access.ListRoleTags(ctx, c.Caller, aws.ToString(in.RoleName), page(in.Marker, in.MaxItems))
+	tags, marker, err := f.access.RoleTags(ctx, c.Caller, aws.ToString(in.RoleName), page(in.Marker, in.MaxItems))
 	if err != nil {
 		return nil, err
 	}

@@ -138,11 +138,11 @@ func wirePosition(p policy.Position) *types.Position {
 }
 
 func (f face) getContextKeysForCustomPolicy(ctx context.Context, c awswire.Call, in *iam.GetContextKeysForCustomPolicyInput) (*iam.GetContextKeysForCustomPolicyOutput, error) {
-	keys, err := f.access.GetContextKeysForCustomPolicy(ctx, c.Caller, in.PolicyInputList)
+	keys, err := f.access.ContextKeysOfPolicies(ctx, c.Caller, in.PolicyInputList)
 	return &iam.GetContextKeysForCustomPolicyOutput{ContextKeyNames: some(keys)}, err
 }
 
 func (f face) getContextKeysForPrincipalPolicy(ctx context.Context, c awswire.Call, in *iam.GetContextKeysForPrincipalPolicyInput) (*iam.GetContextKeysForPrincipalPolicyOutput, error) {
-	keys, err := f.access.GetContextKeysForPrincipalPolicy(ctx, c.Caller, aws.ToString(in.PolicySourceArn), in.PolicyInputList)
+	keys, err := f.access.ContextKeysOfPrincipal(ctx, c.Caller, aws.ToString(in.PolicySourceArn), in.PolicyInputList)
 	return &iam.GetContextKeysForPrincipalPolicyOutput{ContextKeyNames: some(keys)}, err
 }

@@ -32,7 +32,7 @@ func (f face) getSessionToken(ctx context.Context, c awswire.Call, in *sts.GetSe
 	if err := unsupported(in.SerialNumber, in.TokenCode, in.MinimumSessionTokenSize); err != nil {
 		return nil, err
 	}
-	begun, err := f.access.GetSessionToken(ctx, c.Caller, seconds(in.DurationSeconds))
+	begun, err := f.access.StartSession(ctx, c.Caller, seconds(in.DurationSeconds))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (f face) getSessionToken(ctx context.Context, c awswire.Call, in *sts.GetSe
 }
 
 func (f face) getAccessKeyInfo(ctx context.Context, c awswire.Call, in *sts.GetAccessKeyInfoInput) (*sts.GetAccessKeyInfoOutput, error) {
-	account, err := f.access.GetAccessKeyInfo(ctx, c.Caller, aws.ToString(in.AccessKeyId))
+	account, err := f.access.AccessKeyAccount(ctx, c.Caller, aws.ToString(in.AccessKeyId))
 	if err != nil {
 		return nil, err
 	}

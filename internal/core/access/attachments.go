@@ -70,9 +70,9 @@ func (s *Service) DetachPolicy(ctx context.Context, caller identity.Caller, kind
 // AttachedPolicy is a managed policy that is attached somewhere.
 type AttachedPolicy struct{ Name, ARN string }
 
-// ListAttachedPolicies lists the managed policies whose path begins so that are attached to a user, role or group, in order of
+// AttachedPolicies lists the managed policies whose path begins so that are attached to a user, role or group, in order of
 // name.
-func (s *Service) ListAttachedPolicies(ctx context.Context, caller identity.Caller, kind Kind, name, pathPrefix string, page Page) ([]AttachedPolicy, string, error) {
+func (s *Service) AttachedPolicies(ctx context.Context, caller identity.Caller, kind Kind, name, pathPrefix string, page Page) ([]AttachedPolicy, string, error) {
 	p, _, err := s.onPrincipal(ctx, caller, kind.actions().listsAttached, kind, name)
 	if err != nil {
 		return nil, "", err

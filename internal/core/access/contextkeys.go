@@ -10,9 +10,9 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// GetContextKeysForPrincipalPolicy lists the condition keys that the policies of a user, group or role ask for, and the given
+// ContextKeysOfPrincipal lists the condition keys that the policies of a user, group or role ask for, and the given
 // documents.
-func (s *Service) GetContextKeysForPrincipalPolicy(ctx context.Context, caller identity.Caller, principalARN string, documents []string) ([]string, error) {
+func (s *Service) ContextKeysOfPrincipal(ctx context.Context, caller identity.Caller, principalARN string, documents []string) ([]string, error) {
 	p, err := s.onPrincipalARN(ctx, caller, policy.GetContextKeysForPrincipalPolicy, principalARN)
 	if err != nil {
 		return nil, err
@@ -30,8 +30,8 @@ func (s *Service) GetContextKeysForPrincipalPolicy(ctx context.Context, caller i
 	return contextKeys(all)
 }
 
-// GetContextKeysForCustomPolicy lists the condition keys that the documents ask for.
-func (s *Service) GetContextKeysForCustomPolicy(ctx context.Context, caller identity.Caller, documents []string) ([]string, error) {
+// ContextKeysOfPolicies lists the condition keys that the documents ask for.
+func (s *Service) ContextKeysOfPolicies(ctx context.Context, caller identity.Caller, documents []string) ([]string, error) {
 	if err := s.authorize(ctx, caller, policy.GetContextKeysForCustomPolicy, policy.AnyResource, nil); err != nil {
 		return nil, err
 	}

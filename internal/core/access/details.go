@@ -48,8 +48,8 @@ type detailed struct {
 	policy    *PolicyInfo
 }
 
-// GetAccountAuthorizationDetails tells all that there is in the account, in order of kind and name.
-func (s *Service) GetAccountAuthorizationDetails(ctx context.Context, caller identity.Caller, filter DetailFilter, page Page) (Details, string, error) {
+// Details tells all that there is in the account, in order of kind and name.
+func (s *Service) Details(ctx context.Context, caller identity.Caller, filter DetailFilter, page Page) (Details, string, error) {
 	if err := s.authorize(ctx, caller, policy.GetAccountAuthorizationDetails, policy.AnyResource, nil); err != nil {
 		return Details{}, "", err
 	}

@@ -76,8 +76,8 @@ func (s *Service) PutInlinePolicy(ctx context.Context, caller identity.Caller, k
 	})
 }
 
-// GetInlinePolicy finds a policy of a user's, role's or group's own, and answers the principal with it.
-func (s *Service) GetInlinePolicy(ctx context.Context, caller identity.Caller, kind Kind, name, policyName string) (Principal, InlinePolicy, error) {
+// InlinePolicy finds a policy of a user's, role's or group's own, and answers the principal with it.
+func (s *Service) InlinePolicy(ctx context.Context, caller identity.Caller, kind Kind, name, policyName string) (Principal, InlinePolicy, error) {
 	p, _, err := s.onPrincipal(ctx, caller, kind.actions().get, kind, name)
 	if err != nil {
 		return Principal{}, InlinePolicy{}, err
@@ -118,8 +118,8 @@ func (s *Service) DeleteInlinePolicy(ctx context.Context, caller identity.Caller
 	})
 }
 
-// ListInlinePolicies lists the names of a user's, role's or group's own policies, in order.
-func (s *Service) ListInlinePolicies(ctx context.Context, caller identity.Caller, kind Kind, name string, page Page) ([]string, string, error) {
+// InlinePolicies lists the names of a user's, role's or group's own policies, in order.
+func (s *Service) InlinePolicies(ctx context.Context, caller identity.Caller, kind Kind, name string, page Page) ([]string, string, error) {
 	p, _, err := s.onPrincipal(ctx, caller, kind.actions().list, kind, name)
 	if err != nil {
 		return nil, "", err

@@ -28,9 +28,9 @@ type PolicyFilter struct {
 	Usage        Usage // only those used so
 }
 
-// ListPolicies lists managed policies, without their tags, in order of name; of two with one name AWS's
+// Policies lists managed policies, without their tags, in order of name; of two with one name AWS's
 // comes before the account's.
-func (s *Service) ListPolicies(ctx context.Context, caller identity.Caller, filter PolicyFilter, page Page) ([]PolicyInfo, string, error) {
+func (s *Service) Policies(ctx context.Context, caller identity.Caller, filter PolicyFilter, page Page) ([]PolicyInfo, string, error) {
 	prefix, err := s.listed(ctx, caller, policy.ListPolicies, "policy", filter.PathPrefix)
 	if err != nil {
 		return nil, "", err
@@ -106,9 +106,9 @@ func (s *Service) policiesUnder(ctx context.Context, q PolicyQueries, scope Scop
 	return all, nil
 }
 
-// ListEntitiesForPolicy lists the principals that a managed policy is attached to, or whose boundary it is, in order of kind and
+// PolicyEntities lists the principals that a managed policy is attached to, or whose boundary it is, in order of kind and
 // name.
-func (s *Service) ListEntitiesForPolicy(ctx context.Context, caller identity.Caller, arn string, filter EntityFilter, page Page) ([]Principal, string, error) {
+func (s *Service) PolicyEntities(ctx context.Context, caller identity.Caller, arn string, filter EntityFilter, page Page) ([]Principal, string, error) {
 	if _, _, err := s.onPolicy(ctx, caller, policy.ListEntitiesForPolicy, arn); err != nil {
 		return nil, "", err
 	}

@@ -143,8 +143,8 @@ func (s *Service) onOwnPolicy(ctx context.Context, caller identity.Caller, actio
 	return nil
 }
 
-// GetPolicy finds a managed policy.
-func (s *Service) GetPolicy(ctx context.Context, caller identity.Caller, arn string) (PolicyInfo, error) {
+// Policy finds a managed policy.
+func (s *Service) Policy(ctx context.Context, caller identity.Caller, arn string) (PolicyInfo, error) {
 	p, tags, err := s.onPolicy(ctx, caller, policy.GetPolicy, arn)
 	if err != nil {
 		return PolicyInfo{}, err
@@ -226,8 +226,8 @@ func (s *Service) retagPolicy(ctx context.Context, arn string, merge func(have [
 	})
 }
 
-// ListPolicyTags lists a managed policy's tags, in order of key.
-func (s *Service) ListPolicyTags(ctx context.Context, caller identity.Caller, arn string, page Page) ([]Tag, string, error) {
+// PolicyTags lists a managed policy's tags, in order of key.
+func (s *Service) PolicyTags(ctx context.Context, caller identity.Caller, arn string, page Page) ([]Tag, string, error) {
 	_, tags, err := s.onPolicy(ctx, caller, policy.ListPolicyTags, arn)
 	if err != nil {
 		return nil, "", err

@@ -20,9 +20,9 @@ func roleAttempts() map[string]attempt {
 			_, err := s.CreateRole(ctx, c, access.NewRole{Name: name, Trust: trustNobody})
 			return err
 		},
-		"GetRole": func(ctx ctx, s svc, c who, name string) error { _, _, err := s.GetRole(ctx, c, name); return err },
-		"ListRoles": func(ctx ctx, s svc, c who, _ string) error {
-			_, _, err := s.ListRoles(ctx, c, "", access.Page{})
+		"Role": func(ctx ctx, s svc, c who, name string) error { _, _, err := s.Role(ctx, c, name); return err },
+		"Roles": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.Roles(ctx, c, "", access.Page{})
 			return err
 		},
 		"UpdateRole": func(ctx ctx, s svc, c who, name string) error { return s.UpdateRole(ctx, c, name, access.RoleUpdate{}) },
@@ -39,8 +39,8 @@ func roleAttempts() map[string]attempt {
 			return s.TagRole(ctx, c, name, []access.Tag{{Key: "a", Value: "b"}})
 		},
 		"UntagRole": func(ctx ctx, s svc, c who, name string) error { return s.UntagRole(ctx, c, name, []string{"a"}) },
-		"ListRoleTags": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.ListRoleTags(ctx, c, name, access.Page{})
+		"RoleTags": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.RoleTags(ctx, c, name, access.Page{})
 			return err
 		},
 		"PutRolePermissionsBoundary": func(ctx ctx, s svc, c who, name string) error {
@@ -62,29 +62,29 @@ func policyAttempts() map[string]attempt {
 		"PutInlinePolicy": func(ctx ctx, s svc, c who, name string) error {
 			return s.PutInlinePolicy(ctx, c, access.User, name, access.InlinePolicy{Name: "p", Document: document})
 		},
-		"GetInlinePolicy": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.GetInlinePolicy(ctx, c, access.User, name, "p")
+		"InlinePolicy": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.InlinePolicy(ctx, c, access.User, name, "p")
 			return err
 		},
 		"DeleteInlinePolicy": func(ctx ctx, s svc, c who, name string) error {
 			return s.DeleteInlinePolicy(ctx, c, access.User, name, "p")
 		},
-		"ListInlinePolicies": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.ListInlinePolicies(ctx, c, access.User, name, access.Page{})
+		"InlinePolicies": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.InlinePolicies(ctx, c, access.User, name, access.Page{})
 			return err
 		},
 		"CreatePolicy": func(ctx ctx, s svc, c who, name string) error {
 			_, err := s.CreatePolicy(ctx, c, access.NewPolicy{Name: name, Document: document})
 			return err
 		},
-		"GetPolicy":    func(ctx ctx, s svc, c who, name string) error { _, err := s.GetPolicy(ctx, c, arn(name)); return err },
+		"Policy":       func(ctx ctx, s svc, c who, name string) error { _, err := s.Policy(ctx, c, arn(name)); return err },
 		"DeletePolicy": func(ctx ctx, s svc, c who, name string) error { return s.DeletePolicy(ctx, c, arn(name)) },
 		"TagPolicy": func(ctx ctx, s svc, c who, name string) error {
 			return s.TagPolicy(ctx, c, arn(name), []access.Tag{{Key: "a", Value: "b"}})
 		},
 		"UntagPolicy": func(ctx ctx, s svc, c who, name string) error { return s.UntagPolicy(ctx, c, arn(name), []string{"a"}) },
-		"ListPolicyTags": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.ListPolicyTags(ctx, c, arn(name), access.Page{})
+		"PolicyTags": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.PolicyTags(ctx, c, arn(name), access.Page{})
 			return err
 		},
 		"AttachPolicy": func(ctx ctx, s svc, c who, name string) error {
@@ -93,8 +93,8 @@ func policyAttempts() map[string]attempt {
 		"DetachPolicy": func(ctx ctx, s svc, c who, name string) error {
 			return s.DetachPolicy(ctx, c, access.User, name, "arn:aws:iam::aws:policy/AdministratorAccess")
 		},
-		"ListAttachedPolicies": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.ListAttachedPolicies(ctx, c, access.User, name, "", access.Page{})
+		"AttachedPolicies": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.AttachedPolicies(ctx, c, access.User, name, "", access.Page{})
 			return err
 		},
 		"PutUserPermissionsBoundary": func(ctx ctx, s svc, c who, name string) error {
@@ -114,12 +114,12 @@ func versionAttempts() map[string]attempt {
 	arn := func(name string) string { return "arn:aws:iam::" + houseAccount + ":policy/" + name }
 	user := func(name string) string { return "arn:aws:iam::" + houseAccount + ":user/" + name }
 	return map[string]attempt{
-		"GetPolicyVersion": func(ctx ctx, s svc, c who, name string) error {
-			_, err := s.GetPolicyVersion(ctx, c, arn(name), 1)
+		"PolicyVersion": func(ctx ctx, s svc, c who, name string) error {
+			_, err := s.PolicyVersion(ctx, c, arn(name), 1)
 			return err
 		},
-		"ListPolicyVersions": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.ListPolicyVersions(ctx, c, arn(name), access.Page{})
+		"PolicyVersions": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.PolicyVersions(ctx, c, arn(name), access.Page{})
 			return err
 		},
 		"CreatePolicyVersion": func(ctx ctx, s svc, c who, name string) error {
@@ -128,28 +128,28 @@ func versionAttempts() map[string]attempt {
 		},
 		"SetDefaultPolicyVersion": func(ctx ctx, s svc, c who, name string) error { return s.SetDefaultPolicyVersion(ctx, c, arn(name), 1) },
 		"DeletePolicyVersion":     func(ctx ctx, s svc, c who, name string) error { return s.DeletePolicyVersion(ctx, c, arn(name), 2) },
-		"ListPolicies": func(ctx ctx, s svc, c who, _ string) error {
-			_, _, err := s.ListPolicies(ctx, c, access.PolicyFilter{}, access.Page{})
+		"Policies": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.Policies(ctx, c, access.PolicyFilter{}, access.Page{})
 			return err
 		},
-		"ListEntitiesForPolicy": func(ctx ctx, s svc, c who, name string) error {
-			_, _, err := s.ListEntitiesForPolicy(ctx, c, arn(name), access.EntityFilter{}, access.Page{})
+		"PolicyEntities": func(ctx ctx, s svc, c who, name string) error {
+			_, _, err := s.PolicyEntities(ctx, c, arn(name), access.EntityFilter{}, access.Page{})
 			return err
 		},
-		"GetContextKeysForPrincipalPolicy": func(ctx ctx, s svc, c who, name string) error {
-			_, err := s.GetContextKeysForPrincipalPolicy(ctx, c, user(name), nil)
+		"ContextKeysOfPrincipal": func(ctx ctx, s svc, c who, name string) error {
+			_, err := s.ContextKeysOfPrincipal(ctx, c, user(name), nil)
 			return err
 		},
-		"GetContextKeysForCustomPolicy": func(ctx ctx, s svc, c who, _ string) error {
-			_, err := s.GetContextKeysForCustomPolicy(ctx, c, []string{document})
+		"ContextKeysOfPolicies": func(ctx ctx, s svc, c who, _ string) error {
+			_, err := s.ContextKeysOfPolicies(ctx, c, []string{document})
 			return err
 		},
 		"SimulatePrincipalPolicy": func(ctx ctx, s svc, c who, name string) error {
 			_, _, err := s.SimulatePrincipalPolicy(ctx, c, user(name), access.Simulation{Actions: []string{"ecr:PutImage"}}, access.Page{})
 			return err
 		},
-		"GetAccountAuthorizationDetails": func(ctx ctx, s svc, c who, _ string) error {
-			_, _, err := s.GetAccountAuthorizationDetails(ctx, c, access.DetailFilter{}, access.Page{})
+		"Details": func(ctx ctx, s svc, c who, _ string) error {
+			_, _, err := s.Details(ctx, c, access.DetailFilter{}, access.Page{})
 			return err
 		},
 		"SimulateCustomPolicy": func(ctx ctx, s svc, c who, _ string) error {
@@ -173,8 +173,8 @@ func stsAttempts() map[string]attempt {
 			}})
 			return err
 		},
-		"GetAccessKeyInfo": func(ctx ctx, s svc, c who, _ string) error {
-			_, err := s.GetAccessKeyInfo(ctx, c, "AKIAAAAAAAAAAAAAAAAA")
+		"AccessKeyAccount": func(ctx ctx, s svc, c who, _ string) error {
+			_, err := s.AccessKeyAccount(ctx, c, "AKIAAAAAAAAAAAAAAAAA")
 			return err
 		},
 		"DecodeAuthorizationMessage": func(ctx ctx, s svc, c who, _ string) error {

@@ -40,7 +40,7 @@ func asksNothing() map[string]string {
 	return map[string]string{
 		"Used":                      "notes that a proven credential was used",
 		"AssumeRoleWithWebIdentity": "the token is the proof: its tests show whom it lets in",
-		"GetSessionToken":           "as at AWS, whoever has a key may have a session that can do no more",
+		"StartSession":              "as at AWS, whoever has a key may have a session that can do no more",
 	}
 }
 

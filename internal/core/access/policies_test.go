@@ -28,7 +28,7 @@ func TestInlinePolicies(t *testing.T) {
 			document := "\n" + granting(policy.Action("ecr:*")) + " "
 			o.must("PutInlinePolicy", put("b", granting("s3:*")))
 			o.must("PutInlinePolicy", put("b", document))
-			p, got, err := o.GetInlinePolicy(ctx, o.root, kind, c.name, "b")
+			p, got, err := o.InlinePolicy(ctx, o.root, kind, c.name, "b")
 			if err != nil || p.Name != c.name || got.Document != document {
 				t.Errorf("GetInlinePolicy: %q of %s, %v", got.Document, p.Name, err)
 			}
@@ -36,8 +36,8 @@ func TestInlinePolicies(t *testing.T) {
 			o.must("all there may be", put("B", long(t, first)))
 			wantFault(t, "and one more", put("a", long(t, second)), fault.LimitExceeded, fmt.Sprintf("Maximum policy size of %d bytes exceeded for %s %s", c.most, kind, c.name))
 			o.must("a smaller one", put("a", granting("ecr:*")))
-			names, marker, err := o.ListInlinePolicies(ctx, o.root, kind, c.name, access.Page{Limit: 2})
-			rest, end, err2 := o.ListInlinePolicies(ctx, o.root, kind, c.name, access.Page{Marker: marker})
+			names, marker, err := o.InlinePolicies(ctx, o.root, kind, c.name, access.Page{Limit: 2})
+			rest, end, err2 := o.InlinePolicies(ctx, o.root, kind, c.name, access.Page{Marker: marker})
 			if diff := cmp.Diff([]string{"a", "b", "B"}, append(names, rest...)); diff != "" || err != nil || err2 != nil || len(rest) != 1 || end != "" {
 				t.Errorf("names (%v, %v; -want +got):\n%s", err, err2, diff)
 			}
@@ -46,7 +46,7 @@ func TestInlinePolicies(t *testing.T) {
 			}
 			gone := fmt.Sprintf("The %s policy with name b cannot be found.", kind)
 			wantFault(t, "deleting it again", o.DeleteInlinePolicy(ctx, o.root, kind, c.name, "b"), fault.EntityNotFound, gone)
-			_, _, err = o.GetInlinePolicy(ctx, o.root, kind, c.name, "b")
+			_, _, err = o.InlinePolicy(ctx, o.root, kind, c.name, "b")
 			wantFault(t, "getting it", err, fault.EntityNotFound, gone)
 			for what, c := range map[string]struct {
 				name, document string
@@ -87,23 +87,23 @@ func TestManagedPolicy(t *testing.T) {
 		if made.ARN != arn || !strings.HasPrefix(made.ID, "ANPA") || made.InForce != 1 {
 			t.Errorf("made %+v", made)
 		}
-		got, err := o.GetPolicy(ctx, o.root, arn)
+		got, err := o.Policy(ctx, o.root, arn)
 		if diff := cmp.Diff(made, got); err != nil || diff != "" {
 			t.Errorf("GetPolicy (%v; -made +got):\n%s", err, diff)
 		}
-		v, err := o.GetPolicyVersion(ctx, o.root, arn, 1)
+		v, err := o.PolicyVersion(ctx, o.root, arn, 1)
 		if err != nil || v.Document != document || !v.InForce {
 			t.Errorf("version 1: %+v, %v", v, err)
 		}
 		o.must("TagPolicy", o.TagPolicy(ctx, o.root, arn, []access.Tag{{Key: "Team", Value: "data"}, {Key: "x", Value: "y"}}))
 		o.must("UntagPolicy", o.UntagPolicy(ctx, o.root, arn, []string{"X"}))
-		tags, _, err := o.ListPolicyTags(ctx, o.root, arn, access.Page{})
+		tags, _, err := o.PolicyTags(ctx, o.root, arn, access.Page{})
 		if diff := cmp.Diff([]access.Tag{{Key: "Team", Value: "data"}}, tags); err != nil || diff != "" {
 			t.Errorf("tags (%v; -want +got):\n%s", err, diff)
 		}
 		o.must("DeletePolicy", o.DeletePolicy(ctx, o.root, arn))
 		gone := "Policy " + arn + " was not found."
-		_, err = o.GetPolicy(ctx, o.root, arn)
+		_, err = o.Policy(ctx, o.root, arn)
 		wantFault(t, "GetPolicy", err, fault.EntityNotFound, gone)
 		wantFault(t, "DeletePolicy", o.DeletePolicy(ctx, o.root, arn), fault.EntityNotFound, gone)
 		wantFault(t, "TagPolicy", o.TagPolicy(ctx, o.root, arn, nil), fault.EntityNotFound, gone)
@@ -127,7 +127,7 @@ func TestManagedPolicy(t *testing.T) {
 		_, err = o.CreatePolicy(ctx, o.root, access.NewPolicy{Name: "P", Path: "/other/", Document: document})
 		wantFault(t, "taken", err, fault.EntityExists, "A policy called P already exists. Duplicate names are not allowed.")
 		for _, arn := range []string{"p", arnPrefix + "policy/", arnPrefix + "role/p", "arn:aws:iam::111122223333:policy/p"} {
-			_, err = o.GetPolicy(ctx, o.root, arn)
+			_, err = o.Policy(ctx, o.root, arn)
 			wantFault(t, "GetPolicy", err, fault.InvalidParameter, "ARN "+arn+" is not valid.")
 		}
 	})
@@ -162,7 +162,7 @@ func TestPolicyVersions(t *testing.T) {
 		o.must("DeletePolicyVersion", o.DeletePolicyVersion(ctx, o.root, arn, 2))
 		wantFault(t, "deleting it again", o.DeletePolicyVersion(ctx, o.root, arn, 2), fault.EntityNotFound, "v2")
 		wantFault(t, "a default that is gone", o.SetDefaultPolicyVersion(ctx, o.root, arn, 2), fault.EntityNotFound, "v2")
-		_, err = o.GetPolicyVersion(ctx, o.root, arn, 2)
+		_, err = o.PolicyVersion(ctx, o.root, arn, 2)
 		wantFault(t, "getting it", err, fault.EntityNotFound, "v2")
 		v, err = o.CreatePolicyVersion(ctx, o.root, arn, granting("ecr:*"), false)
 		if err != nil || v.Number != 6 {
@@ -173,7 +173,7 @@ func TestPolicyVersions(t *testing.T) {
 		var numbers []int
 		page := access.Page{Limit: 2}
 		for {
-			versions, marker, err := o.ListPolicyVersions(ctx, o.root, arn, page)
+			versions, marker, err := o.PolicyVersions(ctx, o.root, arn, page)
 			o.must("ListPolicyVersions", err)
 			for _, v := range versions {
 				if numbers = append(numbers, v.Number); v.InForce != (v.Number == 5) {
@@ -222,16 +222,16 @@ func TestAttachments(t *testing.T) {
 			}
 			wantFault(t, "no ARN", o.AttachPolicy(ctx, o.root, kind, name, "PullOnly"), fault.InvalidParameter, "ARN PullOnly is not valid.")
 			wantFault(t, "no ARN", o.DetachPolicy(ctx, o.root, kind, name, "PullOnly"), fault.InvalidParameter, "ARN PullOnly is not valid.")
-			attached, marker, err := o.ListAttachedPolicies(ctx, o.root, kind, name, "", access.Page{Limit: 4})
-			rest, _, err2 := o.ListAttachedPolicies(ctx, o.root, kind, name, "", access.Page{Marker: marker})
+			attached, marker, err := o.AttachedPolicies(ctx, o.root, kind, name, "", access.Page{Limit: 4})
+			rest, _, err2 := o.AttachedPolicies(ctx, o.root, kind, name, "", access.Page{Marker: marker})
 			if err != nil || err2 != nil || len(attached) != 4 || len(rest) != 6 || attached[0].ARN != pullOnly || attached[0].Name != "AmazonEC2ContainerRegistryPullOnly" {
 				t.Errorf("attached: %v, %v; %v, %v", attached, err, rest, err2)
 			}
-			attached, _, err = o.ListAttachedPolicies(ctx, o.root, kind, name, "/1/", access.Page{})
+			attached, _, err = o.AttachedPolicies(ctx, o.root, kind, name, "/1/", access.Page{})
 			if err != nil || len(attached) != 5 {
 				t.Errorf("attached under /1/: %v, %v", attached, err)
 			}
-			_, _, err = o.ListAttachedPolicies(ctx, o.root, kind, name, "1", access.Page{})
+			_, _, err = o.AttachedPolicies(ctx, o.root, kind, name, "1", access.Page{})
 			wantFault(t, "a prefix", err, fault.InvalidParameter, "pathPrefix")
 		}
 		if !o.may(ci, policy.GetAuthorizationToken, "*") || o.may(ci, policy.PutImage, "*") {
@@ -251,7 +251,7 @@ func TestAttachments(t *testing.T) {
 		} {
 			var names []string
 			for page := (access.Page{Limit: 1}); ; {
-				found, marker, err := o.ListEntitiesForPolicy(ctx, o.root, pullOnly, c.filter, page)
+				found, marker, err := o.PolicyEntities(ctx, o.root, pullOnly, c.filter, page)
 				o.must("ListEntitiesForPolicy", err)
 				for _, p := range found {
 					names = append(names, p.Name)
@@ -296,7 +296,7 @@ func TestListPolicies(t *testing.T) {
 			}
 			var names []string
 			for page := (access.Page{Limit: 1}); ; {
-				found, marker, err := o.ListPolicies(ctx, o.root, c.filter, page)
+				found, marker, err := o.Policies(ctx, o.root, c.filter, page)
 				o.must("ListPolicies", err)
 				for _, p := range found {
 					if strings.Contains(p.ARN, "::aws:") {
@@ -312,7 +312,7 @@ func TestListPolicies(t *testing.T) {
 				t.Errorf("%s:\n got %s\nwant %s", what, got, c.want)
 			}
 		}
-		_, _, err = o.ListPolicies(ctx, o.root, access.PolicyFilter{PathPrefix: "x"}, access.Page{})
+		_, _, err = o.Policies(ctx, o.root, access.PolicyFilter{PathPrefix: "x"}, access.Page{})
 		wantFault(t, "a prefix", err, fault.InvalidParameter, "pathPrefix")
 	})
 }
@@ -320,7 +320,7 @@ func TestListPolicies(t *testing.T) {
 func TestAWSPolicies(t *testing.T) {
 	eachOffice(t, func(t *testing.T, o *office) {
 		ctx := t.Context()
-		policies, _, err := o.ListPolicies(ctx, o.root, access.PolicyFilter{Scope: access.OfAWS}, access.Page{})
+		policies, _, err := o.Policies(ctx, o.root, access.PolicyFilter{Scope: access.OfAWS}, access.Page{})
 		if err != nil || len(policies) != 7 {
 			t.Fatalf("%d policies, %v", len(policies), err)
 		}
@@ -329,7 +329,7 @@ func TestAWSPolicies(t *testing.T) {
 			if ids[p.ID] = true; len(p.ID) != 21 || p.CreatedAt.Year() < 2015 || p.UpdatedAt.Before(p.CreatedAt) {
 				t.Errorf("%s: id %q, from %v to %v", p.Name, p.ID, p.CreatedAt, p.UpdatedAt)
 			}
-			versions, _, err := o.ListPolicyVersions(ctx, o.root, p.ARN, access.Page{})
+			versions, _, err := o.PolicyVersions(ctx, o.root, p.ARN, access.Page{})
 			if err != nil || len(versions) != 1 || !versions[0].InForce || versions[0].Number != p.InForce {
 				t.Fatalf("%s: versions %+v, %v", p.Name, versions, err)
 			}

@@ -124,8 +124,8 @@ func checkMaxSession(d time.Duration) error {
 	return nil
 }
 
-// GetRole finds a role and its tags.
-func (s *Service) GetRole(ctx context.Context, caller identity.Caller, name string) (Principal, []Tag, error) {
+// Role finds a role and its tags.
+func (s *Service) Role(ctx context.Context, caller identity.Caller, name string) (Principal, []Tag, error) {
 	p, tags, err := s.onPrincipal(ctx, caller, policy.GetRole, Role, name)
 	if err != nil {
 		return Principal{}, nil, err
@@ -133,8 +133,8 @@ func (s *Service) GetRole(ctx context.Context, caller identity.Caller, name stri
 	return p, tags, nil
 }
 
-// ListRoles lists the roles whose path begins so, in order of name.
-func (s *Service) ListRoles(ctx context.Context, caller identity.Caller, pathPrefix string, page Page) ([]Principal, string, error) {
+// Roles lists the roles whose path begins so, in order of name.
+func (s *Service) Roles(ctx context.Context, caller identity.Caller, pathPrefix string, page Page) ([]Principal, string, error) {
 	prefix, err := s.listed(ctx, caller, policy.ListRoles, "role", pathPrefix)
 	if err != nil {
 		return nil, "", err
@@ -291,8 +291,8 @@ func (s *Service) UntagRole(ctx context.Context, caller identity.Caller, name st
 	return s.retag(ctx, p, func(have []Tag) []Tag { return dropTags(have, keys) }, nil)
 }
 
-// ListRoleTags lists a role's tags, in order of key.
-func (s *Service) ListRoleTags(ctx context.Context, caller identity.Caller, name string, page Page) ([]Tag, string, error) {
+// RoleTags lists a role's tags, in order of key.
+func (s *Service) RoleTags(ctx context.Context, caller identity.Caller, name string, page Page) ([]Tag, string, error) {
 	_, tags, err := s.onPrincipal(ctx, caller, policy.ListRoleTags, Role, name)
 	if err != nil {
 		return nil, "", err

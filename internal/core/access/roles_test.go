@@ -29,7 +29,7 @@ func TestRole(t *testing.T) {
 		if want := arnPrefix + "role/ci/Deploy"; made.ARN != want {
 			t.Errorf("ARN %q, want %q", made.ARN, want)
 		}
-		got, tags, err := o.GetRole(ctx, o.root, "deploy")
+		got, tags, err := o.Role(ctx, o.root, "deploy")
 		o.must("GetRole", err)
 		if diff := cmp.Diff(made, got); diff != "" {
 			t.Errorf("GetRole (-made +got):\n%s", diff)
@@ -45,7 +45,7 @@ func TestRole(t *testing.T) {
 		o.must("UpdateRole", o.UpdateRole(ctx, o.root, "Deploy", access.RoleUpdate{MaxSession: &longer}))
 		o.must("UpdateRole", o.UpdateRole(ctx, o.root, "Deploy", access.RoleUpdate{Description: &description}))
 		o.must("UpdateAssumeRolePolicy", o.UpdateAssumeRolePolicy(ctx, o.root, "Deploy", trusting(`"Service":"ec2.amazonaws.com"`)))
-		got, _, err = o.GetRole(ctx, o.root, "Deploy")
+		got, _, err = o.Role(ctx, o.root, "Deploy")
 		o.must("GetRole", err)
 		if got.Description != "another" || got.MaxSession != longer || !strings.Contains(got.Trust, "ec2") || got.Boundary != boundary {
 			t.Errorf("after updates: %+v", got)
@@ -58,18 +58,18 @@ func TestRole(t *testing.T) {
 
 		o.must("TagRole", o.TagRole(ctx, o.root, "Deploy", []access.Tag{{Key: "TEAM", Value: "data"}, {Key: "x", Value: "y"}}))
 		o.must("UntagRole", o.UntagRole(ctx, o.root, "Deploy", []string{"env", "none"}))
-		tags, marker, err := o.ListRoleTags(ctx, o.root, "Deploy", access.Page{Limit: 1})
+		tags, marker, err := o.RoleTags(ctx, o.root, "Deploy", access.Page{Limit: 1})
 		o.must("ListRoleTags", err)
-		rest, end, err := o.ListRoleTags(ctx, o.root, "Deploy", access.Page{Marker: marker})
+		rest, end, err := o.RoleTags(ctx, o.root, "Deploy", access.Page{Marker: marker})
 		o.must("ListRoleTags", err)
 		if diff := cmp.Diff([]access.Tag{{Key: "TEAM", Value: "data"}, {Key: "x", Value: "y"}}, append(tags, rest...)); diff != "" || len(tags) != 1 || end != "" {
 			t.Errorf("tags in pages of %d and %d, then %q (-want +got):\n%s", len(tags), len(rest), end, diff)
 		}
 		o.must("DeleteRole", o.DeleteRole(ctx, o.root, "Deploy"))
-		_, _, err = o.GetRole(ctx, o.root, "Deploy")
+		_, _, err = o.Role(ctx, o.root, "Deploy")
 		wantFault(t, "GetRole of none", err, fault.EntityNotFound, "The role with name Deploy cannot be found.")
 		again := o.role("deploy")
-		if _, tags, err = o.GetRole(ctx, o.root, "deploy"); err != nil || len(tags) != 0 || again.ID == made.ID {
+		if _, tags, err = o.Role(ctx, o.root, "deploy"); err != nil || len(tags) != 0 || again.ID == made.ID {
 			t.Errorf("the next of that name has the tags %v (%v)", tags, err)
 		}
 	})
@@ -85,7 +85,7 @@ func TestRoleList(t *testing.T) {
 		var names []string
 		page := access.Page{Limit: 3}
 		for {
-			roles, marker, err := o.ListRoles(t.Context(), o.root, "", page)
+			roles, marker, err := o.Roles(t.Context(), o.root, "", page)
 			o.must("ListRoles", err)
 			for _, r := range roles {
 				names = append(names, r.Name)
@@ -98,15 +98,15 @@ func TestRoleList(t *testing.T) {
 		if got := strings.Join(names, ""); got != "abC|d|" {
 			t.Errorf("pages %s", got)
 		}
-		roles, _, err := o.ListRoles(t.Context(), o.root, "/ci", access.Page{})
+		roles, _, err := o.Roles(t.Context(), o.root, "/ci", access.Page{})
 		if err != nil || len(roles) != 1 || roles[0].Name != "d" {
 			t.Errorf("under /ci: %v, %v", roles, err)
 		}
-		_, _, err = o.ListRoles(t.Context(), o.root, "ci", access.Page{})
+		_, _, err = o.Roles(t.Context(), o.root, "ci", access.Page{})
 		wantFault(t, "a prefix without a slash", err, fault.InvalidParameter, "pathPrefix")
-		_, _, err = o.ListRoles(t.Context(), o.root, "", access.Page{Limit: 1001})
+		_, _, err = o.Roles(t.Context(), o.root, "", access.Page{Limit: 1001})
 		wantFault(t, "a page too large", err, fault.InvalidParameter, "maxItems")
-		_, _, err = o.ListRoles(t.Context(), o.root, "", access.Page{Marker: "!"})
+		_, _, err = o.Roles(t.Context(), o.root, "", access.Page{Marker: "!"})
 		wantFault(t, "a marker of somebody's own", err, fault.InvalidParameter, "Marker")
 		o.must("InstanceProfilesForRole", o.InstanceProfilesForRole(t.Context(), o.root, "a"))
 	})
@@ -252,7 +252,7 @@ func TestBoundaries(t *testing.T) {
 		if !o.may(ci, policy.GetAuthorizationToken, "*") || o.may(ci, policy.DescribeRegistry, "*") {
 			t.Error("the boundary does not bound")
 		}
-		info, err := o.GetPolicy(ctx, o.root, limit)
+		info, err := o.Policy(ctx, o.root, limit)
 		if err != nil || info.BoundaryOf != 1 || info.Attached != 0 {
 			t.Errorf("the boundary is used %+v, %v", info, err)
 		}

@@ -20,10 +20,10 @@ const (
 	maxRootSession     = time.Hour
 )
 
-// GetSessionToken begins a session of the caller's own, a user or the root principal. As at AWS no permission is asked for,
+// StartSession begins a session of the caller's own, a user or the root principal. As at AWS no permission is asked for,
 // and whoever has such a session can call neither IAM nor, but for AssumeRole and GetCallerIdentity, STS: that takes a
 // second factor there, which Berth does not have. A duration of 0 is the longest that is usual.
-func (s *Service) GetSessionToken(ctx context.Context, caller identity.Caller, duration time.Duration) (RoleSession, error) {
+func (s *Service) StartSession(ctx context.Context, caller identity.Caller, duration time.Duration) (RoleSession, error) {
 	switch {
 	case caller.Anonymous() || caller.Service:
 		return RoleSession{}, fault.New(fault.AccessDenied, "%s", policy.Denied(caller.ARN, "sts:GetSessionToken", policy.AnyResource))
@@ -52,9 +52,9 @@ func userSession(session *identity.Session) bool { return session != nil && sess
 
 var keyIDRule = regexp.MustCompile(`^A[KS]IA[A-Z2-7]{16}$`)
 
-// GetAccessKeyInfo tells which account an access key is of. Temporary keys are kept nowhere, so that of those the form is
+// AccessKeyAccount tells which account an access key is of. Temporary keys are kept nowhere, so that of those the form is
 // all that can be known.
-func (s *Service) GetAccessKeyInfo(ctx context.Context, caller identity.Caller, id string) (account string, err error) {
+func (s *Service) AccessKeyAccount(ctx context.Context, caller identity.Caller, id string) (account string, err error) {
 	if err := s.authorize(ctx, caller, policy.GetAccessKeyInfo, policy.AnyResource, nil); err != nil {
 		return "", err
 	}

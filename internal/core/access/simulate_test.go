@@ -185,7 +185,7 @@ func TestSimulateCustomPolicy(t *testing.T) {
 		} {
 			_, _, err := o.SimulatePrincipalPolicy(ctx, o.root, arn, ok(), access.Page{})
 			wantFault(t, arn, err, code, "")
-			_, err = o.GetContextKeysForPrincipalPolicy(ctx, o.root, arn, nil)
+			_, err = o.ContextKeysOfPrincipal(ctx, o.root, arn, nil)
 			wantFault(t, arn, err, code, "")
 		}
 	})
@@ -200,17 +200,17 @@ func TestContextKeys(t *testing.T) {
 		}
 		o.must("PutInlinePolicy", o.PutInlinePolicy(ctx, o.root, access.User, "ci", access.InlinePolicy{Name: "p", Document: document("aws:UserAgent")}))
 		o.must("AttachPolicy", o.AttachPolicy(ctx, o.root, access.User, "ci", "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryFullAccess"))
-		keys, err := o.GetContextKeysForPrincipalPolicy(ctx, o.root, arnPrefix+"user/ci", []string{document("aws:userid"), document("AWS:USERAGENT")})
+		keys, err := o.ContextKeysOfPrincipal(ctx, o.root, arnPrefix+"user/ci", []string{document("aws:userid"), document("AWS:USERAGENT")})
 		if diff := cmp.Diff([]string{"AWS:USERAGENT", "aws:userid", "iam:AWSServiceName"}, keys); err != nil || diff != "" {
 			t.Errorf("of ci (%v; -want +got):\n%s", err, diff)
 		}
-		keys, err = o.GetContextKeysForCustomPolicy(ctx, o.root, []string{granting("*"), document("ecr:ImageTag")})
+		keys, err = o.ContextKeysOfPolicies(ctx, o.root, []string{granting("*"), document("ecr:ImageTag")})
 		if diff := cmp.Diff([]string{"ecr:ImageTag"}, keys); err != nil || diff != "" {
 			t.Errorf("of documents (%v; -want +got):\n%s", err, diff)
 		}
-		_, err = o.GetContextKeysForCustomPolicy(ctx, o.root, nil)
+		_, err = o.ContextKeysOfPolicies(ctx, o.root, nil)
 		wantFault(t, "no documents", err, fault.InvalidParameter, "policyInputList")
-		_, err = o.GetContextKeysForCustomPolicy(ctx, o.root, []string{"x"})
+		_, err = o.ContextKeysOfPolicies(ctx, o.root, []string{"x"})
 		wantFault(t, "no policy", err, fault.InvalidParameter, "PolicyInputList.1")
 	})
 }

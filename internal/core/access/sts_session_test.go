@@ -211,7 +211,7 @@ func TestGetSessionToken(t *testing.T) {
 		"root":          {h.root, 0, time.Hour},
 		"root, long":    {h.root, 12 * time.Hour, time.Hour},
 	} {
-		begun, err := h.GetSessionToken(ctx, c.who, c.asks)
+		begun, err := h.StartSession(ctx, c.who, c.asks)
 		if err != nil || begun.Expires.Sub(h.now) != c.gets {
 			t.Errorf("%s: %v, %v; want %v", what, begun.Expires.Sub(h.now), err, c.gets)
 			continue
@@ -223,18 +223,18 @@ func TestGetSessionToken(t *testing.T) {
 		if err := h.may(s, policy.PutImage, "*"); err != nil {
 			t.Errorf("%s: it may not what its user may: %v", what, err)
 		}
-		_, err = h.GetSessionToken(ctx, s, 0)
+		_, err = h.StartSession(ctx, s, 0)
 		stsWants(t, what+": from a session", err, fault.AccessDenied, "session credentials")
 		_, err = h.Providers(ctx, s)
 		stsWants(t, what+": IAM", err, fault.AccessDenied, "second factor")
-		_, err = h.GetAccessKeyInfo(ctx, s, s.AccessKeyID)
+		_, err = h.AccessKeyAccount(ctx, s, s.AccessKeyID)
 		stsWants(t, what+": STS", err, fault.AccessDenied, "second factor")
 		_, err = h.AssumeRole(ctx, s, access.AssumeRequest{RoleRequest: access.RoleRequest{Role: role, Name: "run", Duration: 2 * time.Hour}})
 		if s.Root != (err != nil) {
 			t.Errorf("%s: AssumeRole: %v", what, err)
 		}
 	}
-	begun, err := h.GetSessionToken(ctx, ci, 0)
+	begun, err := h.StartSession(ctx, ci, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,9 +247,9 @@ func TestGetSessionToken(t *testing.T) {
 	if c := h.caller(begun); c.ARN != renamed {
 		t.Errorf("the session of a user who has another name since is %s, want %s", c.ARN, renamed)
 	}
-	_, err = h.GetSessionToken(ctx, ci, 36*time.Hour+time.Second)
+	_, err = h.StartSession(ctx, ci, 36*time.Hour+time.Second)
 	stsWants(t, "too long", err, fault.InvalidParameter)
-	_, err = h.GetSessionToken(ctx, identity.Caller{}, 0)
+	_, err = h.StartSession(ctx, identity.Caller{}, 0)
 	stsWants(t, "nobody", err, fault.AccessDenied)
 }
 
@@ -260,14 +260,14 @@ func TestGetAccessKeyInfo(t *testing.T) {
 		h.root.AccessKeyID: "", "ASIAIOSFODNN7EXAMPLE": "", "AKIAIOSFODNN7EXAMPLE": fault.InvalidParameter, "": fault.InvalidParameter,
 		"ASIAIOSFODNN0EXAMPLE": fault.InvalidParameter,
 	} {
-		got, err := h.GetAccessKeyInfo(t.Context(), h.root, id)
+		got, err := h.AccessKeyAccount(t.Context(), h.root, id)
 		if want == "" && (err != nil || got != stsAccount) {
 			t.Errorf("%s: %s, %v", id, got, err)
 		} else if want != "" {
 			stsWants(t, id, err, want)
 		}
 	}
-	_, err := h.GetAccessKeyInfo(t.Context(), h.user("eve"), h.root.AccessKeyID)
+	_, err := h.AccessKeyAccount(t.Context(), h.user("eve"), h.root.AccessKeyID)
 	stsWants(t, "without permission", err, fault.AccessDenied, "sts:GetAccessKeyInfo")
 }
 
@@ -304,7 +304,7 @@ func TestRefusalsAreDecoded(t *testing.T) {
 	}
 	_, err = h.DecodeAuthorizationMessage(ctx, eve, text)
 	stsWants(t, "without permission", err, fault.AccessDenied, "sts:DecodeAuthorizationMessage")
-	begun, err := h.GetSessionToken(ctx, eve, 0)
+	begun, err := h.StartSession(ctx, eve, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

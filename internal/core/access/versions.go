@@ -16,8 +16,8 @@ type VersionInfo struct {
 	InForce bool // it is the default version
 }
 
-// GetPolicyVersion finds a version of a managed policy by its number.
-func (s *Service) GetPolicyVersion(ctx context.Context, caller identity.Caller, arn string, number int) (VersionInfo, error) {
+// PolicyVersion finds a version of a managed policy by its number.
+func (s *Service) PolicyVersion(ctx context.Context, caller identity.Caller, arn string, number int) (VersionInfo, error) {
 	p, _, err := s.onPolicy(ctx, caller, policy.GetPolicyVersion, arn)
 	if err != nil {
 		return VersionInfo{}, err
@@ -55,8 +55,8 @@ func (s *Service) versions(ctx context.Context, q PolicyQueries, p ManagedPolicy
 	return versions, nil
 }
 
-// ListPolicyVersions lists a managed policy's versions, the newest first.
-func (s *Service) ListPolicyVersions(ctx context.Context, caller identity.Caller, arn string, page Page) ([]VersionInfo, string, error) {
+// PolicyVersions lists a managed policy's versions, the newest first.
+func (s *Service) PolicyVersions(ctx context.Context, caller identity.Caller, arn string, page Page) ([]VersionInfo, string, error) {
 	p, _, err := s.onPolicy(ctx, caller, policy.ListPolicyVersions, arn)
 	if err != nil {
 		return nil, "", err
