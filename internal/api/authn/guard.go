@@ -102,7 +102,7 @@ func (g *Guard) Bearer(r *http.Request) (identity.Caller, error) {
 	if !wrongCredentials(err) {
 		return caller, err
 	}
-	return identity.Caller{}, g.refused(Origin(r).Address, err)
+	return identity.Caller{}, g.refused(network(r), err)
 }
 
 // Exchange is Authenticator.Exchange, and answers fault.TooManyFailures besides.
@@ -111,7 +111,7 @@ func (g *Guard) Exchange(r *http.Request) (BearerToken, error) {
 	if !wrongCredentials(err) {
 		return t, err
 	}
-	return BearerToken{}, g.refused(Origin(r).Address, err)
+	return BearerToken{}, g.refused(network(r), err)
 }
 
 // refused counts a failure, and says why, unless there were too many.

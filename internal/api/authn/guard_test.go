@@ -135,6 +135,10 @@ func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
 	if err := guess("2001:db8:0:7:ffff::1"); !errors.Is(err, fault.TooManyFailures) {
 		t.Errorf("guess 61, from a new address of the same network: %v, want TooManyFailures", err)
 	}
+	bearer := &http.Request{RemoteAddr: "[2001:db8:0:7:fffe::1]:1000", Header: http.Header{"Authorization": {"Bearer berth_guess"}}}
+	if _, err := g.Bearer(bearer.WithContext(t.Context())); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("as a bearer token: %v, want TooManyFailures", err)
+	}
 	if err := guess("2001:db8:0:8::1"); !errors.Is(err, fault.TokenInvalid) {
 		t.Errorf("a guess from another network: %v, want TokenInvalid", err)
 	}
