@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -52,6 +53,8 @@ func TestCredentialsEndWithWhatTheyHangOn(t *testing.T) {
 			t.Parallel()
 			c := newCastle(t)
 			_, layer := c.repository("team/app", "what nobody else may see")
+			// Everybody may, who proves to be somebody: what counts is whether the credentials still do.
+			c.must(c.ecrAs(c.root).SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: aws.String("team/app"), PolicyText: aws.String(aResource)}))
 			key := tt.get(c)
 			password := c.password(key)
 			path := "/v2/team/app/blobs/" + layer
@@ -70,7 +73,10 @@ func TestCredentialsEndWithWhatTheyHangOn(t *testing.T) {
 				}
 			}
 			for what, try := range map[string]func() (int, http.Header, string){
-				"DescribeRepositories":  func() (int, http.Header, string) { return c.call(key, ecrTarget+"DescribeRepositories", "{}") },
+				"DescribeRepositories": func() (int, http.Header, string) { return c.call(key, ecrTarget+"DescribeRepositories", "{}") },
+				"ListImages": func() (int, http.Header, string) {
+					return c.call(key, ecrTarget+"ListImages", `{"repositoryName":"team/app"}`)
+				},
 				"GetAuthorizationToken": func() (int, http.Header, string) { return c.call(key, ecrTarget+"GetAuthorizationToken", "{}") },
 				"iam:ListUsers":         func() (int, http.Header, string) { return c.form(key, "iam", "ListUsers") },
 			} {
