@@ -69,6 +69,7 @@ fuzz: ## fuzz every target for FUZZTIME=30s; what is found becomes a file in tes
 bench: ## compare with distribution on this machine, about seven minutes
 	@tools/install.sh registry
 	$(GO) run ./internal/bench $(BENCHFLAGS)
+	$(GO) test -run '^$$' -bench '^Benchmark(Decide|Authorize|SessionKey|Basic|SigV4|May)$$' ./internal/core/policy ./internal/core/identity ./internal/core/registry ./internal/api/authn ./internal/api/iam
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

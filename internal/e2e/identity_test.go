@@ -43,7 +43,7 @@ func startIssuer(t *testing.T) *issuer {
 		t.Fatal(err)
 	}
 	address := net.IPv4(127, 83, byte(os.Getpid()), byte(issuers.Add(1)))
-	listener, err := net.Listen("tcp", net.JoinHostPort(address.String(), "443")) //nolint:noctx // as httptest's own
+	listener, err := net.Listen("tcp", net.JoinHostPort(address.String(), "443"))
 	if err != nil {
 		berthproc.Missing(t, "the OIDC provider cannot listen on port 443 of a loopback address: %v", err)
 	}
