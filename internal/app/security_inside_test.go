@@ -2,10 +2,13 @@ package app_test
 
 import (
 	"net"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
@@ -72,5 +75,40 @@ func TestNoProviderInsideIsAsked(t *testing.T) {
 	defer conn.Close()
 	if first := <-visits; first != conn.LocalAddr().String() {
 		t.Errorf("the inside was asked by %s", first)
+	}
+}
+
+// TestHostsThatClientsMakeUp puts more than a host where the challenge repeats it: no client is told of a realm, scheme or header
+// of its author's choosing.
+func TestHostsThatClientsMakeUp(t *testing.T) {
+	t.Parallel()
+	c := newCastle(t)
+	c.repository("open/app", "for everybody") // from then on challenges name a scope, too
+	c.must(c.ecrAs(c.root).SetRepositoryPolicy(t.Context(), &ecr.SetRepositoryPolicyInput{RepositoryName: aws.String("open/app"), PolicyText: aws.String(aResource)}))
+	challenged := 0
+	realm := regexp.MustCompile(`^(Basic|Bearer) realm="http://[^"\\\s]*",service="ecr\.amazonaws\.com"(,scope="[^"\\]*")?$`)
+	for _, host := range []string{
+		`good.example`, `a",realm="https://evil.example`, `a\",realm="x`, "a\tb", "a b", "a\x00b", "a\x7fb", "\u00e9.example", "a\rX-Evil: 1", "a\nX-Evil: 1", "a\r\nX-Evil: 1",
+		`a,Basic realm=x`, `evil.example/..`, `user@evil.example`, `[::1"]`, ``, strings.Repeat("a", 5000),
+	} {
+		for _, request := range []string{
+			"GET /v2/ HTTP/1.1\r\nHost: " + host + "\r\n\r\n", "GET http://" + host + "/v2/ HTTP/1.1\r\nHost: x\r\n\r\n",
+			"GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: " + host + "\r\n\r\n", "GET /v2/a%22,x=%22/manifests/v1 HTTP/1.1\r\nHost: " + host + "\r\n\r\n",
+		} {
+			status, header := c.raw(request)
+			if header.Get("X-Evil") != "" || status >= 500 {
+				t.Errorf("%.200q: %d %v", request, status, header)
+			}
+			if status != http.StatusUnauthorized {
+				continue
+			}
+			challenged++
+			if challenge := header.Get("Www-Authenticate"); !realm.MatchString(challenge) {
+				t.Errorf("%.200q is challenged with %s", request, challenge)
+			}
+		}
+	}
+	if challenged < 5 {
+		t.Errorf("%d requests were challenged", challenged)
 	}
 }
