@@ -3,6 +3,7 @@ package authn
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -43,9 +44,18 @@ func NewGuard(a *Authenticator) *Guard {
 	}
 }
 
+// Screen is Authenticator.Screen, and answers fault.TooManyFailures besides.
+func (g *Guard) Screen(r *http.Request, service string) error {
+	err := g.Authenticator.Screen(r, service)
+	if !wrongCredentials(err) {
+		return err
+	}
+	return g.refused(network(r), err)
+}
+
 // SigV4 is Authenticator.SigV4, and answers fault.TooManyFailures besides.
 func (g *Guard) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
-	origin := Origin(r).Address
+	origin := network(r)
 	key := claimedKey(r) + "@" + origin
 	if wait := g.keys.wait(key); wait > 0 {
 		return identity.Caller{}, tooMany(wait)
@@ -64,7 +74,26 @@ func (g *Guard) Basic(r *http.Request) (identity.Caller, error) {
 	if !wrongCredentials(err) {
 		return caller, err
 	}
-	return identity.Caller{}, g.refused(Origin(r).Address, err)
+	return identity.Caller{}, g.refused(network(r), err)
+}
+
+// network is what failures are counted by: an IPv4 address, or the /64 that an IPv6 address is in, since whoever has one of
+// its addresses has the others too.
+func network(r *http.Request) string {
+	address := Origin(r).Address
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
 }
 
 // Bearer is Authenticator.Bearer, and answers fault.TooManyFailures besides.
@@ -73,7 +102,7 @@ func (g *Guard) Bearer(r *http.Request) (identity.Caller, error) {
 	if !wrongCredentials(err) {
 		return caller, err
 	}
-	return identity.Caller{}, g.refused(Origin(r).Address, err)
+	return identity.Caller{}, g.refused(network(r), err)
 }
 
 // Exchange is Authenticator.Exchange, and answers fault.TooManyFailures besides.
@@ -82,7 +111,7 @@ func (g *Guard) Exchange(r *http.Request) (BearerToken, error) {
 	if !wrongCredentials(err) {
 		return t, err
 	}
-	return BearerToken{}, g.refused(Origin(r).Address, err)
+	return BearerToken{}, g.refused(network(r), err)
 }
 
 // refused counts a failure, and says why, unless there were too many.

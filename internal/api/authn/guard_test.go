@@ -115,3 +115,105 @@ func TestEndedCredentialsAreNoGuesses(t *testing.T) {
 		}
 	}
 }
+
+// TestAnIPv6NetworkIsOneAddress guesses from another address each time, as whoever has an IPv6 network can.
+func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	guess := func(address string) error {
+		r := basic("AWS", "berth_guess")
+		r.RemoteAddr = "[" + address + "]:1000"
+		_, err := g.Basic(r)
+		return err
+	}
+	for i := range 60 {
+		if err := guess(fmt.Sprintf("2001:db8:0:7:%x::1", i)); !errors.Is(err, fault.TokenInvalid) {
+			t.Fatalf("guess %d: %v, want TokenInvalid", i+1, err)
+		}
+	}
+	if err := guess("2001:db8:0:7:ffff::1"); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("guess 61, from a new address of the same network: %v, want TooManyFailures", err)
+	}
+	bearer := &http.Request{RemoteAddr: "[2001:db8:0:7:fffe::1]:1000", Header: http.Header{"Authorization": {"Bearer berth_guess"}}}
+	if _, err := g.Bearer(bearer.WithContext(t.Context())); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("as a bearer token: %v, want TooManyFailures", err)
+	}
+	if err := guess("2001:db8:0:8::1"); !errors.Is(err, fault.TokenInvalid) {
+		t.Errorf("a guess from another network: %v, want TokenInvalid", err)
+	}
+	// An IPv4 address is one, however it is written.
+	for i := range 61 {
+		address := "::ffff:198.51.100.7"
+		if i%2 == 0 {
+			address = "::ffff:c633:6407"
+		}
+		_ = guess(address)
+	}
+	r := basic("AWS", "berth_guess")
+	r.RemoteAddr = "198.51.100.7:1"
+	if _, err := g.Basic(r); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("an IPv4 address that failed as an IPv6 one: %v, want TooManyFailures", err)
+	}
+	r.RemoteAddr = "198.51.100.8:1"
+	if _, err := g.Basic(r); !errors.Is(err, fault.TokenInvalid) {
+		t.Errorf("its neighbour: %v, want TokenInvalid", err)
+	}
+}
+
+// TestTheKeyThatIsHeldUpIsTheOneThatIsChecked names a key to the guard that is not the one whose secret is guessed.
+func TestTheKeyThatIsHeldUpIsTheOneThatIsChecked(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for name, disguise := range map[string]func(r *http.Request, i int){
+		"in the query": func(r *http.Request, i int) { r.URL.RawQuery = fmt.Sprintf("X-Amz-Credential=OTHER%d/a/b/c/d", i) },
+		"before its name": func(r *http.Request, i int) {
+			a := r.Header.Get("Authorization")
+			r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 XCredential=OTHER%d/, %s", i, a[len("AWS4-HMAC-SHA256 "):]))
+		},
+		"twice": func(r *http.Request, i int) {
+			a := r.Header.Get("Authorization")
+			r.Header.Set("Authorization", fmt.Sprintf("AWS4-HMAC-SHA256 Credential=OTHER%d/a/b/c/d, %s", i, a[len("AWS4-HMAC-SHA256 "):]))
+		},
+	} {
+		g := authn.NewGuard(h.a)
+		refused := 0
+		for i := range 30 {
+			r := signedFrom(t, h, "198.51.100.9", "guess")
+			disguise(r, i)
+			switch _, err := g.SigV4(r, []byte("{}"), "ecr"); {
+			case errors.Is(err, fault.SignatureMismatch):
+			case err == nil:
+				t.Errorf("%s: a guess holds", name)
+			default:
+				refused++ // held up, or not even compared
+			}
+		}
+		if refused < 20 {
+			t.Errorf("%s: %d of 30 secrets were compared, want 10 at most", name, 30-refused)
+		}
+	}
+}
+
+// TestLooksBeforeABodyAreCounted asks for nothing but whether there is a key, as announcing a large body does.
+func TestLooksBeforeABodyAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	look := func(id string) error {
+		r := sign(t, []byte("{}"), aws.Credentials{AccessKeyID: id, SecretAccessKey: "guess"}, "ecr", h.now())
+		r.RemoteAddr = "198.51.100.7:1000"
+		return g.Screen(r, "ecr")
+	}
+	for i := range 60 {
+		if err := look(fmt.Sprintf("AKIA%016d", i)); !errors.Is(err, fault.AccessKeyUnknown) {
+			t.Fatalf("look %d: %v, want AccessKeyUnknown", i+1, err)
+		}
+	}
+	if err := look("AKIAAAAAAAAAAAAAAAAA"); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("look 61: %v, want TooManyFailures", err)
+	}
+	if err := look(h.root.ID); err != nil {
+		t.Errorf("a key that there is: %v", err)
+	}
+}

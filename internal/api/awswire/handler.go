@@ -49,7 +49,10 @@ type exchange struct {
 // ServeHTTP answers requests to the AWS endpoint, which is the root path, and explains itself to others.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: h.requestID(r)}
-	w.Header().Set("X-Amzn-Requestid", x.id)
+	header := w.Header()
+	header.Set("X-Amzn-Requestid", x.id)
+	// Answers carry secret keys, session tokens and passwords, and are one caller's alone: nothing on the way keeps them.
+	header.Set("Cache-Control", "no-store")
 	var err error
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case target != "":
@@ -106,10 +109,12 @@ func (h *handler) serveJSON(x *exchange, target string) error {
 func (h *handler) serveQuery(x *exchange) error {
 	x.wire = queryWire{}
 	// Which operation it is stands in the body, so that the largest limit of all has to do at first; for
-	// whoever names no key, or one that does not hold, a small one.
+	// whoever names no key, or one that does not hold, a small one. Who sends little is not looked at twice: each look that
+	// fails counts against its address.
 	var limit int64 = screenFrom
 	scope := scopeService(x.r)
-	if scope != "" && h.authenticator.Screen(x.r, scope) == nil {
+	large := x.r.ContentLength < 0 || x.r.ContentLength > screenFrom || x.r.Header.Get("Content-Encoding") != ""
+	if scope != "" && large && h.authenticator.Screen(x.r, scope) == nil {
 		limit = defaultMaxBody
 		for _, svc := range h.queries {
 			for _, op := range svc.Operations {

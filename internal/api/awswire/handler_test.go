@@ -184,6 +184,32 @@ func zip(text string) string {
 	return b.String()
 }
 
+// TestNothingOnTheWayKeepsAnswers: answers carry keys and tokens, and errors say who may what.
+func TestNothingOnTheWayKeepsAnswers(t *testing.T) {
+	t.Parallel()
+	h := toys(t)
+	for what, c := range map[string]struct {
+		method, url string
+		header      http.Header
+		body        string
+		service     []string
+		code        int
+	}{
+		"an answer in JSON":           {"POST", "/", target("SetRepositoryPolicy"), `{"policyText":"p"}`, []string{"ecr"}, 200},
+		"an answer in XML":            {"POST", "/", form(), "Action=GetCallerIdentity&Version=2011-06-15", []string{"sts"}, 200},
+		"a refusal in JSON":           {"POST", "/", target("SetRepositoryPolicy"), "{}", nil, 400},
+		"a refusal in XML":            {"POST", "/", form(), "Action=GetCallerIdentity&Version=2011-06-15", nil, 403},
+		"a body that is too large":    {"POST", "/", form(), strings.Repeat("x", 1<<20+1), nil, 413},
+		"an answer to a URL":          {"GET", "/?Action=GetCallerIdentity&Version=2011-06-15", nil, "", nil, 403},
+		"the words for whoever looks": {"GET", "/", nil, "", nil, 200},
+	} {
+		code, header, _ := h.send(t, c.method, c.url, c.header, c.body, c.service...)
+		if got := header.Values("Cache-Control"); code != c.code || len(got) != 1 || got[0] != "no-store" {
+			t.Errorf("%s: %d with Cache-Control %q, want %d with no-store", what, code, got, c.code)
+		}
+	}
+}
+
 func TestGzipIsSignedAsItIsSent(t *testing.T) {
 	t.Parallel()
 	h := toys(t)

@@ -89,11 +89,34 @@ func (s *Service) AssumeRole(ctx context.Context, caller identity.Caller, r Assu
 	}
 	for _, request.Action = range neededFor(policy.AssumeRole, given) {
 		if err := s.Authorize(ctx, caller, request); err != nil {
-			return RoleSession{}, err
+			return RoleSession{}, s.quietly(ctx, caller, request, err)
 		}
 	}
 	chained := caller.Session != nil && caller.Session.RoleARN != ""
 	return s.begin(ctx, role, r.RoleRequest, given, chained)
+}
+
+// quietly gives a refusal to assume a role the words that do not tell whether there is the role: where the caller's own side
+// does not allow it, that is the reason, whatever the role's trust policy says or would say. What the refusal has sealed stays.
+func (s *Service) quietly(ctx context.Context, caller identity.Caller, r policy.Request, refusal error) error {
+	f, ok := fault.Of(refusal)
+	if !ok || f.Code != fault.AccessDenied {
+		return refusal
+	}
+	everybody, err := compile(policy.RoleTrust, r.Resource, "", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:*","Principal":{"AWS":"`+s.account+`"}}}`)
+	if err != nil {
+		return err
+	}
+	r.Resources = []*policy.Policy{everybody}
+	q, err := s.question(ctx, caller, r)
+	if err != nil {
+		return err
+	}
+	d := policy.Decide(q)
+	if d.Outcome == policy.Allowed {
+		return refusal // by the trust policy alone
+	}
+	return fault.New(fault.AccessDenied, "%s", d.Denied(caller.ARN, r.Action, r.Resource)).With(f.Detail)
 }
 
 // check holds what was asked for to its form.

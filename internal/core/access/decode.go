@@ -24,6 +24,10 @@ const (
 	messageFor = 24 * time.Hour
 	// maxEncoded bounds a message, which travels in a header.
 	maxEncoded = 4096
+	// messageStep is what a message's length, before it is sealed, is a multiple of: how much there is to say of a refusal
+	// would tell whether there is what was asked for. Most messages take one step.
+	messageStep = 768
+	maxPacked   = 3000 // what there is room for in maxEncoded
 	// maxMessage bounds what is inflated.
 	maxMessage = 64 << 10
 	// maxValue bounds each of a client's values in a message.
@@ -133,7 +137,9 @@ func (s *Service) encode(ctx context.Context, m message) (string, error) {
 	if err := w.Close(); err != nil {
 		return "", fmt.Errorf("compressing an authorization message: %w", err)
 	}
-	return s.directory.SealMessage(ctx, messageUse, packed.Bytes())
+	// What follows the end of the compressed text is not read.
+	length := min((packed.Len()+messageStep-1)/messageStep*messageStep, maxPacked)
+	return s.directory.SealMessage(ctx, messageUse, append(packed.Bytes(), make([]byte, max(0, length-packed.Len()))...))
 }
 
 // messageOf gives a refusal AWS's shape.
