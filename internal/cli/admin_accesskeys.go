@@ -92,6 +92,7 @@ func (p *program) adminCreateKeyCommand() *cobra.Command {
 func (p *program) adminListKeysCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list-keys USER", Short: "List a user's access keys, and when they were last used", Args: cobra.ExactArgs(1),
+		Example: "berth admin list-keys ada\nberth admin list-keys ada --output json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			people, err := p.people(cmd)
 			if err != nil {
@@ -132,6 +133,7 @@ func writeKeys(w io.Writer, keys []accessKey) error {
 func (p *program) adminKeyCommand(name, about string, do keyCall) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " USER KEYID", Short: about, Args: cobra.ExactArgs(2),
+		Example: "berth admin " + name + " ada AKIAIOSFODNN7EXAMPLE",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			people, err := p.people(cmd)
 			if err != nil {

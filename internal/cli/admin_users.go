@@ -130,6 +130,7 @@ func (p *program) adminCreateUser(cmd *cobra.Command, name string) error {
 func (p *program) adminListUsersCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list-users", Short: "List all users", Args: cobra.NoArgs,
+		Example: "berth admin list-users\nberth admin list-users --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			people, err := p.people(cmd)
 			if err != nil {
@@ -164,7 +165,8 @@ func (p *program) adminDeleteUserCommand() *cobra.Command {
 		Short: "Delete a user",
 		Long: "Delete-user deletes a user. IAM refuses that while the user has keys, policies or groups: --force takes\n" +
 			"them first, keys before everything else.",
-		Args: cobra.ExactArgs(1),
+		Example: "berth admin delete-user ada\nberth admin delete-user ada --force",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			force, err := cmd.Flags().GetBool("force")
 			if err != nil {
@@ -229,6 +231,7 @@ func (p *program) printDone(cmd *cobra.Command) error {
 func (p *program) adminWhoAmICommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "whoami", Short: "Say whose credentials are in use", Args: cobra.NoArgs,
+		Example: "berth admin whoami\nberth admin whoami --url https://registry.example.com --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			people, err := p.people(cmd)
 			if err != nil {

@@ -14,10 +14,11 @@ import (
 
 func (p *program) cacheCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cache",
-		Short: "Look at the pull-through cache of other registries, and set how old its tags may be",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "cache",
+		Short:   "Look at the pull-through cache of other registries, and set how old its tags may be",
+		Example: "berth cache list\nberth cache ttl hub 10m",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.cacheListCommand(), p.cacheTTLCommand())
 	for _, c := range cmd.Commands() {

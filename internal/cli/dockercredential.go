@@ -54,11 +54,21 @@ func (p *program) dockerCredentialCommand() *cobra.Command {
 	return cmd
 }
 
+// helperExample is how to call one of the four words by hand.
+func helperExample(word string) string {
+	call := dockercred.Program + " " + word
+	if word == "get" || word == "erase" {
+		return "echo localhost:5080 | " + call
+	}
+	return call
+}
+
 // helperCommand makes one of the four words of docker's protocol: input on stdin, the answer on stdout, and
 // there too, with exit code 1, what went wrong.
 func (p *program) helperCommand(word, about string, run func(cmd *cobra.Command, input string) error) *cobra.Command {
 	return &cobra.Command{
 		Use: word, Short: about, Args: cobra.NoArgs,
+		Example: helperExample(word),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			input := ""
 			if word != "list" { // which is called without

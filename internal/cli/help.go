@@ -39,8 +39,43 @@ func (p *program) help(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(w, "\nMore about a command: %s COMMAND --help\n", cmd.CommandPath())
 	}
 	helpFlags(w, cmd)
+	helpEnvironment(w, cmd)
 	if cmd.Name() == "serve" {
 		helpSecrets(w)
+	}
+}
+
+// helpOf is "berth help admin create-user", which is "berth admin create-user --help".
+func (p *program) helpOf(root *cobra.Command, args []string) error {
+	of, rest, err := root.Find(args)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("unknown command %q for %q", rest[0], of.CommandPath())
+	}
+	if err != nil {
+		return usageError{err, "see: " + p.name + " --help"}
+	}
+	p.help(of, nil)
+	return nil
+}
+
+// helpEnvironment lists the variables of commands that speak to a server, and of docker's helper.
+func helpEnvironment(w io.Writer, cmd *cobra.Command) {
+	type variable struct{ name, about string }
+	variables := []variable{
+		{"AWS_ENDPOINT_URL", "the Berth to ask"},
+		{"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PROFILE", "who asks, and all else that the AWS CLI reads; \"berth env\" prints root's"},
+	}
+	switch {
+	case cmd.Name() == "docker-credential" || (cmd.HasParent() && cmd.Parent().Name() == "docker-credential"):
+		variables = append(variables, variable{"BERTH_CREDENTIAL_SERVERS", "registries, host[:port],…, that may be asked though docker's credHelpers do not name them"},
+			variable{"BERTH_TOKEN_CACHE", "the file that keeps tokens, if not tokens.json in ~/.cache/berth; or off"},
+			variable{"DOCKER_CONFIG", "the directory of docker's configuration, if not ~/.docker"})
+	case cmd.Flags().Lookup("url") == nil || cmd.Flags().Lookup("data") != nil:
+		return
+	}
+	fmt.Fprint(w, "\nEnvironment:\n")
+	for _, v := range variables {
+		fmt.Fprintf(w, "  %s\n      %s\n", v.name, v.about)
 	}
 }
 
@@ -69,7 +104,7 @@ func helpFlags(w io.Writer, cmd *cobra.Command) {
 		switch {
 		case setting:
 			fmt.Fprintf(w, "  --%s\n      %s\n      %s\n", f.Name, f.Usage, origin(o))
-		case f.DefValue != "":
+		case f.DefValue != "" && f.DefValue != "[]" && f.DefValue != "false":
 			fmt.Fprintf(w, "  --%s\n      %s (default %s)\n", f.Name, f.Usage, f.DefValue)
 		default:
 			fmt.Fprintf(w, "  --%s\n      %s\n", f.Name, f.Usage)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 )
@@ -11,8 +12,15 @@ import (
 // usualHint is what to do about errors that any command may meet.
 func (p *program) usualHint(err error) string {
 	switch sentence, denied := platform.Denied(err); {
+	case denied && strings.Contains(sentence, ": iam:Simulate"):
+		// Those who may not ask why would be told so again.
+		return "those who may iam:SimulatePrincipalPolicy are told what decides; root may: " + `eval "$(` + p.name + ` env)"`
 	case denied:
 		return p.simulateHint(sentence)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "no server is there: start one with " + p.name + " serve, or see what --url or AWS_ENDPOINT_URL says"
+	case platform.Refused(err, "NoSuchEntity") && strings.Contains(err.Error(), "The user with name "):
+		return "who there is: " + p.name + " admin list-users"
 	case errors.Is(err, platform.ErrNoCredentials):
 		return `type: eval "$(` + p.name + ` env)", or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`
 	default:

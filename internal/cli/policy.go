@@ -14,10 +14,11 @@ import (
 
 func (p *program) policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "policy",
-		Short: "Find out who may do what, and why",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "policy",
+		Short:   "Find out who may do what, and why",
+		Example: "berth policy simulate --principal ada --action ecr:PutImage --resource hoopstat-haus/prod",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.policySimulateCommand())
 	return cmd
@@ -83,7 +84,7 @@ func simulation(cmd *cobra.Command) (s platform.Simulation, files []string, err 
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return s, nil, fmt.Errorf("--policy: %w", err)
+			return s, nil, usageError{fmt.Errorf("--policy: %w", err), "give a file with a policy as IAM has it"}
 		}
 		s.Policies = append(s.Policies, string(text))
 	}

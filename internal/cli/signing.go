@@ -12,10 +12,11 @@ import (
 
 func (p *program) signingCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "signing",
-		Short: "Get the keys that verify signatures",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "signing",
+		Short:   "Get the keys that verify signatures",
+		Example: "berth signing key release > cosign.pub",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.signingKeyCommand())
 	return cmd

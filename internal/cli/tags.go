@@ -15,10 +15,11 @@ import (
 
 func (p *program) tagsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "tags",
-		Short: "Look at image tags",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "tags",
+		Short:   "Look at image tags",
+		Example: "berth tags history hoopstat-haus/prod example-calculator-app-latest",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.tagHistoryCommand())
 	return cmd

@@ -22,9 +22,10 @@ type version struct {
 
 func (p *program) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print which Berth this is",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print which Berth this is",
+		Example: "berth version\nberth version --output json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := builtVersion()
 			return p.print(cmd, v, func(w io.Writer) error {

@@ -7,10 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,49 +22,12 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/identity/identitytest"
 )
-
-// memory is an identity.Store of one account.
-type memory struct {
-	mu      sync.Mutex
-	keys    map[string]identity.SealedKey
-	secrets map[string][]byte
-}
-
-func (m *memory) InsertAccessKey(_ context.Context, key identity.SealedKey) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.keys[key.ID] = key
-	return nil
-}
-
-func (m *memory) AccessKey(_ context.Context, id string) (identity.SealedKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if k, ok := m.keys[id]; ok {
-		return k, nil
-	}
-	return identity.SealedKey{}, identity.ErrNotFound
-}
-
-func (m *memory) RootAccessKeys(context.Context) ([]identity.SealedKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Collect(maps.Values(m.keys)), nil
-}
-
-func (m *memory) Secret(_ context.Context, name string, fallback []byte) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.secrets[name]; !ok {
-		m.secrets[name] = fallback
-	}
-	return m.secrets[name], nil
-}
 
 // house is an account with its root key, seen by two replicas that share the store.
 type house struct {
-	store *memory
+	store *identitytest.Memory
 	root  identity.AccessKey
 	a, b  *authn.Authenticator
 
@@ -95,7 +56,7 @@ func newHouse(t testing.TB) *house {
 		t.Fatalf("GenerateMasterKey: %v", err)
 	}
 	h := &house{
-		store: &memory{keys: map[string]identity.SealedKey{}, secrets: map[string][]byte{}},
+		store: &identitytest.Memory{},
 		time:  time.Date(2026, 11, 24, 10, 15, 0, 500_000_000, time.UTC),
 	}
 	directory := func() *identity.Directory {
@@ -110,11 +71,7 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-func (h *house) remove(id string) {
-	h.store.mu.Lock()
-	defer h.store.mu.Unlock()
-	delete(h.store.keys, id)
-}
+func (h *house) remove(id string) { h.store.Remove(id) }
 
 func basic(user, password string) *http.Request {
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/v2/", http.NoBody)
@@ -409,10 +366,6 @@ func BenchmarkSigV4(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-func (m *memory) PrincipalARN(context.Context, string) (string, error) {
-	return "", identity.ErrNotFound
 }
 
 // anywhere takes callers for equal wherever their requests came from.

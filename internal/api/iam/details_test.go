@@ -76,5 +76,5 @@ func TestAccountAuthorizationDetails(t *testing.T) {
 		}
 	}
 	_, err = c.GetAccountAuthorizationDetails(ctx, &awsiam.GetAccountAuthorizationDetailsInput{Filter: []types.EntityType{"Thing"}})
-	refused(t, "a kind", err, "ValidationError", "filter")
+	wantWords(t, "a kind", err, "ValidationError", "filter")
 }

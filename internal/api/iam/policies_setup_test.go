@@ -1,73 +1,29 @@
 package iam_test
 
 import (
-	"errors"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/smithy-go"
-
-	"github.com/hoopstat-haus/berth/internal/api/authn"
-	"github.com/hoopstat-haus/berth/internal/api/awswire"
-	"github.com/hoopstat-haus/berth/internal/api/iam"
 	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
-	"github.com/hoopstat-haus/berth/internal/storage/metadb"
-	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
 
 const (
-	bureauAccount = "000000000042"
+	bureauAccount = account
 	bureauARN     = "arn:aws:iam::" + bureauAccount + ":"
 	pullOnlyARN   = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 )
 
-// bureau is the face over real principals in a real database.
+// bureau is the server, with what tests of policies put there by hand.
 type bureau struct {
-	tb        testing.TB
-	url       string
-	db        *metadb.DB
-	directory *identity.Directory
-	auth      *authn.Authenticator
-	access    *access.Service
-	client    *awsiam.Client // of the root principal
+	*server
+	tb testing.TB
 }
 
 func newBureau(tb testing.TB) *bureau {
 	tb.Helper()
-	b := &bureau{tb: tb, db: metadbtest.New(tb)}
-	master, err := identity.GenerateMasterKey()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	b.directory = identity.NewDirectory(identity.Config{Store: b.db, Master: master, Account: bureauAccount, Now: time.Now})
-	root, _, err := b.directory.EnsureRoot(tb.Context())
-	if err != nil {
-		tb.Fatalf("EnsureRoot: %v", err)
-	}
-	b.access = access.New(access.Config{Store: b.db.Access(), Directory: b.directory, Account: bureauAccount, Region: "us-east-1", Now: time.Now})
-	b.auth = authn.New(authn.Config{Directory: b.directory, Now: time.Now})
-	handler, err := awswire.New(awswire.Config{Authenticator: b.auth, Services: []awswire.Service{iam.New(b.access)}})
-	if err != nil {
-		tb.Fatalf("awswire.New: %v", err)
-	}
-	listener := httptest.NewServer(handler)
-	tb.Cleanup(listener.Close)
-	b.url = listener.URL
-	b.client = b.connect(root.ID, root.Secret)
-	return b
-}
-
-func (b *bureau) connect(id, secret string) *awsiam.Client {
-	return awsiam.New(awsiam.Options{
-		BaseEndpoint: aws.String(b.url), Region: "us-east-1", Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
-	})
+	return &bureau{server: newServer(tb), tb: tb}
 }
 
 // person puts a user or a group there, and gives its unique id.
@@ -103,15 +59,6 @@ func (b *bureau) must(what string, err error) {
 	b.tb.Helper()
 	if err != nil {
 		b.tb.Fatalf("%s: %v", what, err)
-	}
-}
-
-// refused checks an error's code and words.
-func refused(t *testing.T, what string, err error, code, words string) {
-	t.Helper()
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok || api.ErrorCode() != code || !strings.Contains(api.ErrorMessage(), words) {
-		t.Errorf("%s:\n got %v\nwant %s: %s", what, err, code, words)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("versions: %+v", versions.Versions)
 	}
 	_, err = c.DeletePolicyVersion(ctx, &awsiam.DeletePolicyVersionInput{PolicyArn: arn, VersionId: aws.String("v1")})
-	refused(t, "DeletePolicyVersion", err, "DeleteConflict", "default version")
+	wantWords(t, "DeletePolicyVersion", err, "DeleteConflict", "default version")
 	_, err = c.DeletePolicyVersion(ctx, &awsiam.DeletePolicyVersionInput{PolicyArn: arn, VersionId: aws.String("v2")})
 	b.must("DeletePolicyVersion", err)
 	_, err = c.TagPolicy(ctx, &awsiam.TagPolicyInput{PolicyArn: arn, Tags: []types.Tag{{Key: aws.String("x"), Value: aws.String("y")}}})
@@ -70,24 +70,24 @@ func TestPolicies(t *testing.T) {
 	_, err = c.DeletePolicy(ctx, &awsiam.DeletePolicyInput{PolicyArn: arn})
 	b.must("DeletePolicy", err)
 	_, err = c.GetPolicy(ctx, &awsiam.GetPolicyInput{PolicyArn: arn})
-	refused(t, "GetPolicy", err, "NoSuchEntity", "was not found")
+	wantWords(t, "GetPolicy", err, "NoSuchEntity", "was not found")
 
 	_, err = c.CreatePolicy(ctx, &awsiam.CreatePolicyInput{PolicyName: aws.String("p"), PolicyDocument: aws.String("x")})
-	refused(t, "no policy", err, "MalformedPolicyDocument", "JSON")
+	wantWords(t, "no policy", err, "MalformedPolicyDocument", "JSON")
 	_, err = c.DeletePolicy(ctx, &awsiam.DeletePolicyInput{PolicyArn: aws.String(pullOnlyARN)})
-	refused(t, "AWS's", err, "UnmodifiableEntity", "managed by AWS")
+	wantWords(t, "AWS's", err, "UnmodifiableEntity", "managed by AWS")
 	for _, id := range []string{"", "1", "v0", "v", "v1.2", "v9999999999"} {
 		_, err = c.GetPolicyVersion(ctx, &awsiam.GetPolicyVersionInput{PolicyArn: aws.String(pullOnlyARN), VersionId: aws.String(id)})
-		refused(t, "version "+id, err, "ValidationError", "versionId")
+		wantWords(t, "version "+id, err, "ValidationError", "versionId")
 		_, err = c.SetDefaultPolicyVersion(ctx, &awsiam.SetDefaultPolicyVersionInput{PolicyArn: aws.String(pullOnlyARN), VersionId: aws.String(id)})
-		refused(t, "version "+id, err, "ValidationError", "versionId")
+		wantWords(t, "version "+id, err, "ValidationError", "versionId")
 		_, err = c.DeletePolicyVersion(ctx, &awsiam.DeletePolicyVersionInput{PolicyArn: aws.String(pullOnlyARN), VersionId: aws.String(id)})
-		refused(t, "version "+id, err, "ValidationError", "versionId")
+		wantWords(t, "version "+id, err, "ValidationError", "versionId")
 	}
 	_, err = c.ListPolicies(ctx, &awsiam.ListPoliciesInput{Scope: "Mine"})
-	refused(t, "a scope", err, "ValidationError", "scope")
+	wantWords(t, "a scope", err, "ValidationError", "scope")
 	_, err = c.ListPolicies(ctx, &awsiam.ListPoliciesInput{PolicyUsageFilter: "None"})
-	refused(t, "a usage", err, "ValidationError", "policyUsageFilter")
+	wantWords(t, "a usage", err, "ValidationError", "policyUsageFilter")
 }
 
 // TestPoliciesOfPrincipals puts policies on each kind of principal, and takes them off again.
@@ -142,12 +142,12 @@ func TestPoliciesOfPrincipals(t *testing.T) {
 		t.Errorf("names afterwards: %v", got)
 	}
 	_, err = c.GetRolePolicy(ctx, &awsiam.GetRolePolicyInput{RoleName: name, PolicyName: p})
-	refused(t, "GetRolePolicy", err, "NoSuchEntity", "The role policy with name p cannot be found.")
+	wantWords(t, "GetRolePolicy", err, "NoSuchEntity", "The role policy with name p cannot be found.")
 	_, err = c.PutRolePolicy(ctx, &awsiam.PutRolePolicyInput{RoleName: name, PolicyName: p, PolicyDocument: aws.String(trustRoot)})
-	refused(t, "PutRolePolicy", err, "MalformedPolicyDocument", "Principal")
+	wantWords(t, "PutRolePolicy", err, "MalformedPolicyDocument", "Principal")
 	long := strings.Replace(allowECR, `"ecr:*"`, `"ecr:`+strings.Repeat("x", 2048)+`"`, 1)
 	_, err = c.PutUserPolicy(ctx, &awsiam.PutUserPolicyInput{UserName: name, PolicyName: p, PolicyDocument: aws.String(long)})
-	refused(t, "PutUserPolicy", err, "LimitExceeded", "Maximum policy size of 2048 bytes exceeded for user x")
+	wantWords(t, "PutUserPolicy", err, "LimitExceeded", "Maximum policy size of 2048 bytes exceeded for user x")
 }
 
 func TestAttachments(t *testing.T) {
@@ -197,10 +197,10 @@ func TestAttachments(t *testing.T) {
 		"policyUsageFilter": {PolicyArn: arn, PolicyUsageFilter: "x"},
 	} {
 		_, err = c.ListEntitiesForPolicy(ctx, in)
-		refused(t, what, err, "ValidationError", what)
+		wantWords(t, what, err, "ValidationError", what)
 	}
 	_, err = c.AttachRolePolicy(ctx, &awsiam.AttachRolePolicyInput{RoleName: name, PolicyArn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")})
-	refused(t, "a policy of AWS's that is not here", err, "NoSuchEntity", "Policy arn:aws:iam::aws:policy/ReadOnlyAccess does not exist or is not attachable.")
+	wantWords(t, "a policy of AWS's that is not here", err, "NoSuchEntity", "Policy arn:aws:iam::aws:policy/ReadOnlyAccess does not exist or is not attachable.")
 	_, err = c.DetachUserPolicy(ctx, &awsiam.DetachUserPolicyInput{UserName: name, PolicyArn: arn})
 	b.must("DetachUserPolicy", err)
 	_, err = c.DetachRolePolicy(ctx, &awsiam.DetachRolePolicyInput{RoleName: name, PolicyArn: arn})
@@ -285,6 +285,6 @@ func TestSimulate(t *testing.T) {
 		in := base
 		c.change(&in)
 		_, err := b.client.SimulatePrincipalPolicy(ctx, &in)
-		refused(t, what, err, c.code, c.words)
+		wantWords(t, what, err, c.code, c.words)
 	}
 }

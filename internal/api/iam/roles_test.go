@@ -71,13 +71,13 @@ func TestRoles(t *testing.T) {
 	_, err = c.PutRolePolicy(ctx, &awsiam.PutRolePolicyInput{RoleName: aws.String("deploy"), PolicyName: aws.String("p"), PolicyDocument: aws.String(allowECR)})
 	b.must("PutRolePolicy", err)
 	_, err = c.DeleteRole(ctx, &awsiam.DeleteRoleInput{RoleName: aws.String("deploy")})
-	refused(t, "DeleteRole", err, "DeleteConflict", "must delete policies first")
+	wantWords(t, "DeleteRole", err, "DeleteConflict", "must delete policies first")
 	_, err = c.DeleteRolePolicy(ctx, &awsiam.DeleteRolePolicyInput{RoleName: aws.String("deploy"), PolicyName: aws.String("p")})
 	b.must("DeleteRolePolicy", err)
 	_, err = c.DeleteRole(ctx, &awsiam.DeleteRoleInput{RoleName: aws.String("deploy")})
 	b.must("DeleteRole", err)
 	_, err = c.GetRole(ctx, &awsiam.GetRoleInput{RoleName: aws.String("deploy")})
-	refused(t, "GetRole", err, "NoSuchEntity", "The role with name deploy cannot be found.")
+	wantWords(t, "GetRole", err, "NoSuchEntity", "The role with name deploy cannot be found.")
 
 	b.person(access.User, "ci")
 	_, err = c.PutUserPermissionsBoundary(ctx, &awsiam.PutUserPermissionsBoundaryInput{UserName: aws.String("ci"), PermissionsBoundary: aws.String(pullOnlyARN)})
@@ -115,17 +115,17 @@ func TestRolesRefused(t *testing.T) {
 		"a bad name":   {func(in *awsiam.CreateRoleInput) { in.RoleName = aws.String("a/b") }, "ValidationError", "roleName"},
 		"a bad marker": {func(in *awsiam.CreateRoleInput) { in.Path = aws.String("x") }, "ValidationError", "path"},
 	} {
-		refused(t, what, create(c.change), c.code, c.words)
+		wantWords(t, what, create(c.change), c.code, c.words)
 	}
 	_, err := c.UpdateRole(ctx, &awsiam.UpdateRoleInput{RoleName: aws.String("there"), MaxSessionDuration: aws.Int32(0)})
-	refused(t, "UpdateRole", err, "ValidationError", "maxSessionDuration")
+	wantWords(t, "UpdateRole", err, "ValidationError", "maxSessionDuration")
 	_, err = c.ListRoles(ctx, &awsiam.ListRolesInput{MaxItems: aws.Int32(0)})
-	refused(t, "ListRoles", err, "ValidationError", "maxItems")
+	wantWords(t, "ListRoles", err, "ValidationError", "maxItems")
 
 	key := b.key(b.person(access.User, "eve"), "eve")
-	_, err = b.connect(key.ID, key.Secret).GetRole(ctx, &awsiam.GetRoleInput{RoleName: aws.String("there")})
-	refused(t, "somebody else", err, "AccessDenied", "User: "+bureauARN+"user/eve is not authorized to perform: iam:GetRole on resource: "+bureauARN+
+	_, err = b.connect(aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}).GetRole(ctx, &awsiam.GetRoleInput{RoleName: aws.String("there")})
+	wantWords(t, "somebody else", err, "AccessDenied", "User: "+bureauARN+"user/eve is not authorized to perform: iam:GetRole on resource: "+bureauARN+
 		"role/there because no identity-based policy allows the iam:GetRole action")
-	_, err = b.connect(key.ID, key.Secret).GetRole(ctx, &awsiam.GetRoleInput{RoleName: aws.String("none")})
-	refused(t, "somebody else", err, "AccessDenied", "role/none")
+	_, err = b.connect(aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}).GetRole(ctx, &awsiam.GetRoleInput{RoleName: aws.String("none")})
+	wantWords(t, "somebody else", err, "AccessDenied", "role/none")
 }

@@ -33,17 +33,14 @@ type server struct {
 	access    *access.Service
 	db        *metadb.DB
 	directory *identity.Directory
+	auth      *authn.Authenticator
 	rootKey   aws.Credentials
 	client    *awsiam.Client // of the root principal
 }
 
 func newServer(tb testing.TB) *server {
 	tb.Helper()
-	return newServerOver(tb, metadbtest.New(tb))
-}
-
-func newServerOver(tb testing.TB, db *metadb.DB) *server {
-	tb.Helper()
+	db := metadbtest.New(tb)
 	master, err := identity.GenerateMasterKey()
 	if err != nil {
 		tb.Fatalf("GenerateMasterKey: %v", err)
@@ -55,9 +52,8 @@ func newServerOver(tb testing.TB, db *metadb.DB) *server {
 	}
 	s.access = access.New(access.Config{Store: db.Access(), Directory: s.directory, Account: account, Region: region, Now: time.Now})
 	s.service = iam.New(s.access)
-	handler, err := awswire.New(awswire.Config{
-		Authenticator: authn.New(authn.Config{Directory: s.directory, Now: time.Now, Used: s.access.Used}), Services: []awswire.Service{s.service},
-	})
+	s.auth = authn.New(authn.Config{Directory: s.directory, Now: time.Now, Used: s.access.Used})
+	handler, err := awswire.New(awswire.Config{Authenticator: s.auth, Services: []awswire.Service{s.service}})
 	if err != nil {
 		tb.Fatalf("awswire.New: %v", err)
 	}

@@ -1,7 +1,6 @@
 package sts_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -9,7 +8,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,47 +15,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/sts"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/identity/identitytest"
 )
-
-// memory is an identity.Store.
-type memory struct {
-	mu      sync.Mutex
-	keys    []identity.SealedKey
-	secrets map[string][]byte
-}
-
-func (m *memory) InsertAccessKey(_ context.Context, key identity.SealedKey) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.keys = append(m.keys, key)
-	return nil
-}
-
-func (m *memory) AccessKey(_ context.Context, id string) (identity.SealedKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, k := range m.keys {
-		if k.ID == id {
-			return k, nil
-		}
-	}
-	return identity.SealedKey{}, identity.ErrNotFound
-}
-
-func (m *memory) RootAccessKeys(context.Context) ([]identity.SealedKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.keys, nil
-}
-
-func (m *memory) Secret(_ context.Context, name string, fallback []byte) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.secrets[name]; !ok {
-		m.secrets[name] = fallback
-	}
-	return m.secrets[name], nil
-}
 
 // serveSigned serves STS to holders of the returned root key.
 func serveSigned(t *testing.T) (url string, root identity.AccessKey) {
@@ -67,7 +26,7 @@ func serveSigned(t *testing.T) (url string, root identity.AccessKey) {
 		t.Fatalf("GenerateMasterKey: %v", err)
 	}
 	directory := identity.NewDirectory(identity.Config{
-		Store: &memory{secrets: map[string][]byte{}}, Master: master, Account: "000123456789", Now: time.Now,
+		Store: &identitytest.Memory{}, Master: master, Account: "000123456789", Now: time.Now,
 	})
 	if root, _, err = directory.EnsureRoot(t.Context()); err != nil {
 		t.Fatalf("EnsureRoot: %v", err)
@@ -175,8 +134,4 @@ func TestBoto3Presigns(t *testing.T) {
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("GET %s: %s", out, res.Status)
 	}
-}
-
-func (m *memory) PrincipalARN(context.Context, string) (string, error) {
-	return "", identity.ErrNotFound
 }

@@ -3,7 +3,6 @@ package access_test
 import (
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,38 +15,17 @@ import (
 )
 
 const (
-	officeAccount = "000000000042"
+	officeAccount = houseAccount
 	arnPrefix     = "arn:aws:iam::" + officeAccount + ":"
 	pullOnly      = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 )
 
-// office is the account's principals and policies in a real database.
-type office struct {
-	*access.Service
-	t    *testing.T
-	db   *metadb.DB
-	root identity.Caller
-	late atomic.Int64 // by how much the clock is ahead
-}
+// office is a house in which principals and policies are put by hand.
+type office struct{ *house }
 
 func newOffice(t *testing.T, db *metadb.DB) *office {
 	t.Helper()
-	o := &office{t: t, db: db, root: identity.Caller{Account: officeAccount, ARN: arnPrefix + "root", UserID: officeAccount, Root: true}}
-	o.Service = o.replica(db.Access())
-	return o
-}
-
-func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.late.Load())) }
-
-// replica is a server on the same database.
-func (o *office) replica(store access.Store) *access.Service {
-	o.t.Helper()
-	master, err := identity.GenerateMasterKey()
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	directory := identity.NewDirectory(identity.Config{Store: o.db, Master: master, Account: officeAccount, Now: o.now})
-	return access.New(access.Config{Store: store, Directory: directory, Account: officeAccount, Region: "us-east-1", Now: o.now})
+	return &office{newHouse(t, db)}
 }
 
 // eachOffice runs the test on every kind of database.
@@ -121,17 +99,13 @@ func (o *office) may(caller identity.Caller, action policy.Action, resource stri
 
 func (o *office) must(what string, err error) {
 	o.t.Helper()
-	if err != nil {
-		o.t.Fatalf("%s: %v", what, err)
-	}
+	o.ok(what, err)
 }
 
-// wantFault checks an error's code and words.
+// wantFault is wantCode by its other name.
 func wantFault(t *testing.T, what string, err error, code fault.Code, words string) {
 	t.Helper()
-	if !errors.Is(err, code) || !strings.Contains(err.Error(), words) {
-		t.Errorf("%s:\n got %v\nwant %s: %s", what, err, code, words)
-	}
+	wantCode(t, what, err, code, words)
 }
 
 // trusting makes a trust policy for principals.

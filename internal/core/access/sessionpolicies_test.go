@@ -34,7 +34,7 @@ func TestSessionPolicies(t *testing.T) {
 	eachOffice(t, func(t *testing.T, o *office) {
 		ctx := t.Context()
 		store := &counting{Store: o.db.Access()}
-		o.Service = o.replica(store)
+		o.Service, _ = o.replica(store)
 		role := o.role("r")
 		o.must("PutInlinePolicy", o.PutInlinePolicy(ctx, o.root, access.Role, "r", access.InlinePolicy{Name: "all", Document: granting("ecr:*")}))
 		arn := o.policy("p", granting(policy.PutImage))
@@ -71,9 +71,9 @@ func TestSessionPolicies(t *testing.T) {
 		if o.may(byARN, policy.PutImage, "*") || !o.may(byARN, policy.DescribeRegistry, "*") {
 			t.Error("a change that was made here does not count at once")
 		}
-		other := o.replica(o.db.Access())
+		other, _ := o.replica(o.db.Access())
 		o.must("SetDefaultPolicyVersion", other.SetDefaultPolicyVersion(ctx, o.root, arn, 1))
-		o.late.Add(int64(4 * time.Second))
+		o.sleep(4 * time.Second)
 		if !o.may(byARN, policy.PutImage, "*") || o.may(byARN, policy.DescribeRegistry, "*") {
 			t.Error("a change that was made elsewhere does not count in time")
 		}

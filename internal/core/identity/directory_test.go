@@ -2,12 +2,10 @@ package identity_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,68 +15,10 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/identity/identitytest"
 )
 
 const account = "000123456789"
-
-// memory is an identity.Store that forgets when the test ends, and counts look-ups.
-type memory struct {
-	mu      sync.Mutex
-	keys    []identity.SealedKey
-	secrets map[string][]byte
-	lookups int
-	broken  error
-}
-
-func (m *memory) InsertAccessKey(_ context.Context, key identity.SealedKey) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.keys = append(m.keys, key)
-	return m.broken
-}
-
-func (m *memory) AccessKey(_ context.Context, id string) (identity.SealedKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.lookups++
-	if m.broken != nil {
-		return identity.SealedKey{}, m.broken
-	}
-	for _, k := range m.keys {
-		if k.ID == id {
-			return k, nil
-		}
-	}
-	return identity.SealedKey{}, identity.ErrNotFound
-}
-
-func (m *memory) RootAccessKeys(context.Context) ([]identity.SealedKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.keys), m.broken
-}
-
-func (m *memory) Secret(_ context.Context, name string, fallback []byte) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.secrets == nil {
-		m.secrets = map[string][]byte{}
-	}
-	if _, ok := m.secrets[name]; !ok {
-		m.secrets[name] = fallback
-	}
-	return m.secrets[name], m.broken
-}
-
-func (m *memory) deactivate(id string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range m.keys {
-		if m.keys[i].ID == id {
-			m.keys[i].Active = false
-		}
-	}
-}
 
 // clock is a time that the test sets.
 type clock struct{ t time.Time }
@@ -102,7 +42,7 @@ func newDirectory(store identity.Store, master identity.MasterKey, c *clock, ran
 
 func TestFirstStartMakesOneRootKey(t *testing.T) {
 	t.Parallel()
-	store, master, c := &memory{}, newMaster(t), newClock()
+	store, master, c := &identitytest.Memory{}, newMaster(t), newClock()
 	key, created, err := newDirectory(store, master, c, nil).EnsureRoot(t.Context())
 	if err != nil || !created {
 		t.Fatalf("EnsureRoot on an empty store: created %v, error %v", created, err)
@@ -127,18 +67,18 @@ func TestFirstStartMakesOneRootKey(t *testing.T) {
 	if diff := cmp.Diff(key, again); diff != "" {
 		t.Errorf("the root key after a restart (-first +second):\n%s", diff)
 	}
-	if bytes.Contains(store.keys[0].SealedSecret, []byte(key.Secret)) {
+	if bytes.Contains(store.Keys[0].SealedSecret, []byte(key.Secret)) {
 		t.Error("the secret rests in the clear")
 	}
 }
 
 func TestKeysComeFromTheGivenRandomness(t *testing.T) {
 	t.Parallel()
-	key, _, err := newDirectory(&memory{}, newMaster(t), newClock(), bytes.NewReader(make([]byte, 40))).EnsureRoot(t.Context())
+	key, _, err := newDirectory(&identitytest.Memory{}, newMaster(t), newClock(), bytes.NewReader(make([]byte, 40))).EnsureRoot(t.Context())
 	if err != nil || key.ID != "AKIAAAAAAAAAAAAAAAAA" {
 		t.Errorf("EnsureRoot on zeros made %q, error %v", key.ID, err)
 	}
-	_, _, err = newDirectory(&memory{}, newMaster(t), newClock(), bytes.NewReader(nil)).EnsureRoot(t.Context())
+	_, _, err = newDirectory(&identitytest.Memory{}, newMaster(t), newClock(), bytes.NewReader(nil)).EnsureRoot(t.Context())
 	if !errors.Is(err, io.EOF) {
 		t.Errorf("EnsureRoot without randomness: error %v, want EOF", err)
 	}
@@ -146,12 +86,12 @@ func TestKeysComeFromTheGivenRandomness(t *testing.T) {
 
 func TestRootKeysSwitchedOffStayOff(t *testing.T) {
 	t.Parallel()
-	store, master, c := &memory{}, newMaster(t), newClock()
+	store, master, c := &identitytest.Memory{}, newMaster(t), newClock()
 	key, _, err := newDirectory(store, master, c, nil).EnsureRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.deactivate(key.ID)
+	store.Deactivate(key.ID)
 	got, created, err := newDirectory(store, master, c, nil).EnsureRoot(t.Context())
 	if !errors.Is(err, fault.AccessKeyUnknown) || created {
 		t.Errorf("EnsureRoot with the only root key inactive: key %q, created %v, error %v", got.ID, created, err)
@@ -160,7 +100,7 @@ func TestRootKeysSwitchedOffStayOff(t *testing.T) {
 
 func TestAccessKeyIsFoundAndCachedBriefly(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &identitytest.Memory{}, newClock()
 	d := newDirectory(store, newMaster(t), c, nil)
 	root, _, err := d.EnsureRoot(t.Context())
 	if err != nil {
@@ -172,11 +112,11 @@ func TestAccessKeyIsFoundAndCachedBriefly(t *testing.T) {
 			t.Fatalf("AccessKey(%s): error %v, (-want +got):\n%s", root.ID, err, diff)
 		}
 	}
-	if store.lookups != 1 {
-		t.Errorf("three look-ups within a moment asked the store %d times, want 1", store.lookups)
+	if store.Lookups != 1 {
+		t.Errorf("three look-ups within a moment asked the store %d times, want 1", store.Lookups)
 	}
 
-	store.deactivate(root.ID)
+	store.Deactivate(root.ID)
 	c.t = c.t.Add(10 * time.Second)
 	if _, err := d.AccessKey(t.Context(), root.ID); !errors.Is(err, fault.AccessKeyUnknown) {
 		t.Errorf("AccessKey of an inactive key, 10 s later: %v, want AccessKeyUnknown", err)
@@ -185,29 +125,29 @@ func TestAccessKeyIsFoundAndCachedBriefly(t *testing.T) {
 
 func TestUnknownKeys(t *testing.T) {
 	t.Parallel()
-	store := &memory{}
+	store := &identitytest.Memory{}
 	d := newDirectory(store, newMaster(t), newClock(), nil)
 	for _, id := range []string{"", "AKIA", "akiaaaaaaaaaaaaaaaaa", "AKIA'; DROP TABLE KEYS", string(make([]byte, 4096))} {
 		if _, err := d.AccessKey(t.Context(), id); !errors.Is(err, fault.AccessKeyUnknown) {
 			t.Errorf("AccessKey(%q): %v, want AccessKeyUnknown", id, err)
 		}
 	}
-	if store.lookups != 0 {
-		t.Errorf("ids that cannot be ids reached the store %d times", store.lookups)
+	if store.Lookups != 0 {
+		t.Errorf("ids that cannot be ids reached the store %d times", store.Lookups)
 	}
 	if _, err := d.AccessKey(t.Context(), "AKIAAAAAAAAAAAAAAAAA"); !errors.Is(err, fault.AccessKeyUnknown) {
 		t.Errorf("AccessKey of a key that is not there: %v, want AccessKeyUnknown", err)
 	}
-	store.broken = errors.New("the disk is on fire")
+	store.Broken = errors.New("the disk is on fire")
 	_, err := d.AccessKey(t.Context(), "AKIAAAAAAAAAAAAAAAAA")
-	if errors.Is(err, fault.AccessKeyUnknown) || !errors.Is(err, store.broken) {
+	if errors.Is(err, fault.AccessKeyUnknown) || !errors.Is(err, store.Broken) {
 		t.Errorf("AccessKey when the store is down: %v, want the store's error and not AccessKeyUnknown", err)
 	}
 }
 
 func TestAnotherMasterKeyIsSaidClearly(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &identitytest.Memory{}, newClock()
 	d := newDirectory(store, newMaster(t), c, nil)
 	root, _, err := d.EnsureRoot(t.Context())
 	if err != nil {
@@ -231,7 +171,7 @@ func TestAnotherMasterKeyIsSaidClearly(t *testing.T) {
 
 func TestSwappedRecordsDoNotOpen(t *testing.T) {
 	t.Parallel()
-	store, master, c := &memory{}, newMaster(t), newClock()
+	store, master, c := &identitytest.Memory{}, newMaster(t), newClock()
 	d := newDirectory(store, master, c, nil)
 	root, _, err := d.EnsureRoot(t.Context())
 	if err != nil {
@@ -241,7 +181,7 @@ func TestSwappedRecordsDoNotOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.keys[0].SealedSecret = sealed
+	store.Keys[0].SealedSecret = sealed
 	if _, err := d.AccessKey(t.Context(), root.ID); !errors.Is(err, identity.ErrSealBroken) {
 		t.Errorf("AccessKey over another key's secret: %v, want ErrSealBroken", err)
 	}
@@ -249,7 +189,7 @@ func TestSwappedRecordsDoNotOpen(t *testing.T) {
 
 func TestReplicasShareOneTokenKey(t *testing.T) {
 	t.Parallel()
-	store, master, c := &memory{}, newMaster(t), newClock()
+	store, master, c := &identitytest.Memory{}, newMaster(t), newClock()
 	var wg sync.WaitGroup
 	keys := make([][]byte, 8)
 	for i := range keys {
@@ -271,14 +211,14 @@ func TestReplicasShareOneTokenKey(t *testing.T) {
 			t.Errorf("replica %d has the token key %x, replica 0 has %x", i, key, keys[0])
 		}
 	}
-	if bytes.Contains(store.secrets["token-key"], keys[0]) {
+	if bytes.Contains(store.Secrets["token-key"], keys[0]) {
 		t.Error("the token key rests in the clear")
 	}
 }
 
 func TestTheCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	store, master, c := &memory{}, newMaster(t), newClock()
+	store, master, c := &identitytest.Memory{}, newMaster(t), newClock()
 	d := newDirectory(store, master, c, nil)
 	const many = 4100
 	for i := range many {
@@ -287,7 +227,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store.keys = []identity.SealedKey{{ID: id, SealedSecret: sealed, Active: true}}
+		store.Keys = []identity.SealedKey{{ID: id, SealedSecret: sealed, Active: true}}
 		if _, err := d.AccessKey(t.Context(), id); err != nil {
 			t.Fatalf("AccessKey(%s): %v", id, err)
 		}
@@ -299,7 +239,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 
 func TestAnotherAccountsRegistryIsRefused(t *testing.T) {
 	t.Parallel()
-	store, master, c := &memory{}, newMaster(t), newClock()
+	store, master, c := &identitytest.Memory{}, newMaster(t), newClock()
 	if _, _, err := newDirectory(store, master, c, nil).EnsureRoot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -307,8 +247,4 @@ func TestAnotherAccountsRegistryIsRefused(t *testing.T) {
 	if _, _, err := other.EnsureRoot(t.Context()); err == nil || !strings.Contains(err.Error(), account) {
 		t.Errorf("EnsureRoot as another account: %v, want an error that names the account it has", err)
 	}
-}
-
-func (m *memory) PrincipalARN(context.Context, string) (string, error) {
-	return "", identity.ErrNotFound
 }

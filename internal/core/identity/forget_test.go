@@ -7,16 +7,17 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/identity/identitytest"
 )
 
 // slow is a store that lets something happen between a key's being read and its being returned.
 type slow struct {
-	*memory
+	*identitytest.Memory
 	meanwhile func()
 }
 
 func (s *slow) AccessKey(ctx context.Context, id string) (identity.SealedKey, error) {
-	key, err := s.memory.AccessKey(ctx, id)
+	key, err := s.Memory.AccessKey(ctx, id)
 	s.meanwhile()
 	return key, err
 }
@@ -25,14 +26,14 @@ func (s *slow) AccessKey(ctx context.Context, id string) (identity.SealedKey, er
 // remembered it.
 func TestAKeySwitchedOffWhileItIsReadIsNotRemembered(t *testing.T) {
 	t.Parallel()
-	store := &slow{memory: &memory{}, meanwhile: func() {}}
+	store := &slow{Memory: &identitytest.Memory{}, meanwhile: func() {}}
 	d := newDirectory(store, newMaster(t), newClock(), nil)
 	root, _, err := d.EnsureRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	store.meanwhile = func() {
-		store.deactivate(root.ID)
+		store.Deactivate(root.ID)
 		d.Forget()
 	}
 	if _, err := d.AccessKey(t.Context(), root.ID); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/identity/identitytest"
 )
 
 func TestSeveralMasterKeys(t *testing.T) {
@@ -137,7 +138,7 @@ func TestAMasterKeyIsReadAgain(t *testing.T) {
 
 func TestWithoutAVaultNothingRotates(t *testing.T) {
 	t.Parallel()
-	d := newDirectory(&memory{}, newMaster(t), newClock(), nil)
+	d := newDirectory(&identitytest.Memory{}, newMaster(t), newClock(), nil)
 	root, _, err := d.EnsureRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)

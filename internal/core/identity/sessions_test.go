@@ -13,10 +13,11 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/identity/identitytest"
 )
 
 // sessionStore knows one role.
-type sessionStore struct{ memory }
+type sessionStore struct{ identitytest.Memory }
 
 const sessionRole = "AROAEXAMPLEEXAMPLEEXA"
 
@@ -34,7 +35,7 @@ func newSessions(tb testing.TB, c *clock) *identity.Directory {
 		tb.Fatal(err)
 	}
 	return identity.NewDirectory(identity.Config{
-		Store: &sessionStore{memory{secrets: map[string][]byte{}}}, Master: master, Account: account, Now: c.now,
+		Store: &sessionStore{}, Master: master, Account: account, Now: c.now,
 	})
 }
 
