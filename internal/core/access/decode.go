@@ -22,8 +22,9 @@ const (
 	messageUse = "authorization message"
 	// messageFor is how long a message can be decoded.
 	messageFor = 24 * time.Hour
-	// maxEncoded bounds a message, which travels in a header.
-	maxEncoded = 4096
+	// maxEncoded bounds a message, which travels in a header: nginx, as it comes, takes a page of 4096 bytes of headers from
+	// what it stands before, and answers 502 for more.
+	maxEncoded = 3072
 	// maxMessage bounds what is inflated.
 	maxMessage = 64 << 10
 	// maxValue bounds each of a client's values in a message.
