@@ -68,6 +68,15 @@ func (g *Guard) SigV4(r *http.Request, body []byte, service string) (identity.Ca
 	return identity.Caller{}, g.refused(origin, err)
 }
 
+// Screen is Authenticator.Screen, and answers fault.TooManyFailures besides: it tells which keys there are, as SigV4 does.
+func (g *Guard) Screen(r *http.Request, service string) error {
+	err := g.Authenticator.Screen(r, service)
+	if !wrongCredentials(err) {
+		return err
+	}
+	return g.refused(Origin(r).Address, err)
+}
+
 // Basic is Authenticator.Basic, and answers fault.TooManyFailures besides.
 func (g *Guard) Basic(r *http.Request) (identity.Caller, error) {
 	caller, err := g.Authenticator.Basic(r)
@@ -131,7 +140,7 @@ func tooMany(wait time.Duration) error {
 
 // wrongCredentials tells failures that a guess would have from those of clocks and of credentials that have ended.
 func wrongCredentials(err error) bool {
-	if err == nil {
+	if err == nil || errors.Is(err, fault.SignatureExpired) { // as an anonymous token that has ended is
 		return false
 	}
 	for _, code := range []fault.Code{fault.AccessKeyUnknown, fault.SignatureMismatch, fault.TokenInvalid} {

@@ -86,6 +86,29 @@ func TestAnAddressThatFailsLearnsNothingMore(t *testing.T) {
 }
 
 // TestManyWhoFailCostLittle comes from more addresses than are remembered.
+// TestScreeningIsGuarded: to look whether a key exists, before a large body is read, is a guess like another.
+func TestScreeningIsGuarded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	screen := func(key string) error {
+		r := sign(t, []byte("{}"), aws.Credentials{AccessKeyID: key, SecretAccessKey: "guess"}, "ecr", h.now())
+		r.RemoteAddr = "198.51.100.7:1000"
+		return g.Screen(r, "ecr")
+	}
+	for i := range 60 {
+		if err := screen(fmt.Sprintf("AKIA%016d", i)); !errors.Is(err, fault.AccessKeyUnknown) {
+			t.Fatalf("key %d: %v, want AccessKeyUnknown", i+1, err)
+		}
+	}
+	if err := screen("AKIA9999999999999999"); !errors.Is(err, fault.TooManyFailures) {
+		t.Errorf("key 61: %v, want TooManyFailures", err)
+	}
+	if err := screen(h.root.ID); err != nil {
+		t.Errorf("a key that there is: %v", err)
+	}
+}
+
 func TestManyWhoFailCostLittle(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -103,6 +126,22 @@ func TestManyWhoFailCostLittle(t *testing.T) {
 }
 
 // TestEndedCredentialsAreNoGuesses lets a client with an expired token ask as often as it likes.
+// TestAnEndedAnonymousTokenIsNoGuess: clients keep theirs, and ask for another when it has ended.
+func TestAnEndedAnonymousTokenIsNoGuess(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := authn.NewGuard(h.a)
+	old := h.exchange(t, "")
+	h.sleep(2 * time.Hour)
+	for i := range 100 {
+		r := bearer(t, old.Token)
+		r.RemoteAddr = "198.51.100.7:1000"
+		if _, err := g.Bearer(r); !errors.Is(err, fault.TokenInvalid) {
+			t.Fatalf("time %d: %v, want TokenInvalid", i+1, err)
+		}
+	}
+}
+
 func TestEndedCredentialsAreNoGuesses(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

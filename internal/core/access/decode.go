@@ -22,12 +22,13 @@ const (
 	messageUse = "authorization message"
 	// messageFor is how long a message can be decoded.
 	messageFor = 24 * time.Hour
-	// maxEncoded bounds a message, which travels in a header.
-	maxEncoded = 4096
+	// maxEncoded bounds a message, which travels in a header: nginx, as it comes, takes a page of 4096 bytes of headers from
+	// what it stands before, and answers 502 for more.
+	maxEncoded = 3072
 	// messageStep is what a message's length, before it is sealed, is a multiple of: how much there is to say of a refusal
 	// would tell whether there is what was asked for. Most messages take one step.
-	messageStep = 768
-	maxPacked   = 3000 // what there is room for in maxEncoded
+	messageStep = 750
+	maxPacked   = 3 * messageStep // what there is room for in maxEncoded
 	// maxMessage bounds what is inflated.
 	maxMessage = 64 << 10
 	// maxValue bounds each of a client's values in a message.
