@@ -44,7 +44,7 @@ func NewGuard(a *Authenticator) *Guard {
 	}
 }
 
-// Screen is Authenticator.Screen, and answers fault.TooManyFailures besides.
+// Screen is Authenticator.Screen, and answers fault.TooManyFailures besides: it tells which keys there are, as SigV4 does.
 func (g *Guard) Screen(r *http.Request, service string) error {
 	err := g.Authenticator.Screen(r, service)
 	if !wrongCredentials(err) {
@@ -66,15 +66,6 @@ func (g *Guard) SigV4(r *http.Request, body []byte, service string) (identity.Ca
 	}
 	g.keys.count(key)
 	return identity.Caller{}, g.refused(origin, err)
-}
-
-// Screen is Authenticator.Screen, and answers fault.TooManyFailures besides: it tells which keys there are, as SigV4 does.
-func (g *Guard) Screen(r *http.Request, service string) error {
-	err := g.Authenticator.Screen(r, service)
-	if !wrongCredentials(err) {
-		return err
-	}
-	return g.refused(Origin(r).Address, err)
 }
 
 // Basic is Authenticator.Basic, and answers fault.TooManyFailures besides.
