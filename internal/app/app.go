@@ -129,6 +129,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if a.root, a.created, err = directory.EnsureRoot(ctx); err != nil {
 		if made && errors.Is(err, identity.ErrWrongMasterKey) {
 			// Another server made the key that counts. The new one protects nothing and would only mislead.
+			err = fmt.Errorf("there is no master key in %s, and a new one does not do: %w", a.cfg.MasterKeyFile, err)
 			err = errors.Join(err, os.Remove(a.cfg.MasterKeyFile))
 		}
 		return nil, fmt.Errorf("preparing the root access key: %w", err)

@@ -56,7 +56,10 @@ func (p *program) rotateMasterKey(cmd *cobra.Command) error {
 	done, err := client.RotateMasterKey(cmd.Context(), want)
 	if err != nil {
 		err = fmt.Errorf("rotating the master key: %w", err)
-		if file != "" {
+		if _, denied := platform.Denied(err); denied && file != "" {
+			err = hintedError{err, "the new key stays in " + file + " and seals nothing yet, so take no line out: go on as root (" +
+				`eval "$(` + p.name + ` env)"), without --write-new-key`}
+		} else if file != "" {
 			err = hintedError{err, "the new key stays in " + file + ": see that the server reads that file, then try again without --write-new-key"}
 		}
 		return err

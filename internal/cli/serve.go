@@ -124,7 +124,8 @@ func (p *program) startHint(cfg config.Config, err error) error {
 		return hintedError{err, "stop the other one, or give this one a directory of its own with --data"}
 	case errors.Is(err, identity.ErrWrongMasterKey):
 		return hintedError{err, "give this server the master key that the first one made (" +
-			filepath.Base(cfg.MasterKeyFile) + " in its data directory), or that it was rotated to since, with --master-key-file or BERTH_MASTER_KEY"}
+			filepath.Base(cfg.MasterKeyFile) + " in its data directory), or that it was rotated to since, with --master-key-file or BERTH_MASTER_KEY; " +
+			`if nobody has it: "When the master key is lost" in docs/operate/keys.md`}
 	default:
 		return err
 	}
