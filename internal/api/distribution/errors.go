@@ -198,8 +198,12 @@ func (f *face) refuse(x *exchange, err error) {
 	}
 	if errors.Is(err, fault.CredentialsMissing) {
 		f.challenge(x)
-		body := []byte("Not Authorized\n") // ECR's bytes
-		x.send(http.StatusUnauthorized, "text/plain; charset=utf-8", body)
+		const words = "Not Authorized" // ECR's, as plain text; whoever goes by a Bearer challenge reads what stands behind it
+		if strings.HasPrefix(x.w.Header().Get("Www-Authenticate"), "Bearer ") {
+			x.send(http.StatusUnauthorized, "application/json; charset=utf-8", envelope(unauthorized, words))
+			return
+		}
+		x.send(http.StatusUnauthorized, "text/plain; charset=utf-8", []byte(words+"\n"))
 		return
 	}
 	a, message := f.read(x, err)
