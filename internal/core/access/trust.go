@@ -16,6 +16,9 @@ const maxTrust = 8192
 
 // readTrust reads a trust policy and holds it to what can be said of it by itself.
 func readTrust(text string) (policy.Document, error) {
+	if err := checkLength(text); err != nil {
+		return policy.Document{}, err
+	}
 	d, err := policy.ParseDocument(text)
 	if err == nil {
 		err = d.OfTrust()
