@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
@@ -108,11 +109,24 @@ func malformedPolicy(err error) error {
 
 // checkIdentityPolicy holds a document to being a policy that says what its holder may do.
 func checkIdentityPolicy(text string) error {
+	if err := checkLength(text); err != nil {
+		return err
+	}
 	d, err := policy.ParseDocument(text)
 	if err == nil {
 		err = d.OfIdentity()
 	}
 	return malformedPolicy(err)
+}
+
+// maxDocument is how many characters a document may have with its white space, which the quotas leave out.
+const maxDocument = 131072
+
+func checkLength(document string) error {
+	if utf8.RuneCountInString(document) > maxDocument {
+		return invalid("1 validation error detected: Value at 'policyDocument' failed to satisfy constraint: Member must have length less than or equal to %d", maxDocument)
+	}
+	return nil
 }
 
 // size counts a document's characters as IAM's quotas do: white space is free.

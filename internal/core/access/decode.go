@@ -111,13 +111,14 @@ func (s *Service) Encode(ctx context.Context, r policy.Refusal) string {
 		if err != nil {
 			return ""
 		}
-		if len(text) <= maxEncoded {
+		if text != "" && len(text) <= maxEncoded {
 			return text
 		}
 	}
 	return ""
 }
 
+// encode gives nothing for a message that is longer than the one who decodes it reads.
 func (s *Service) encode(ctx context.Context, m message) (string, error) {
 	document, err := json.Marshal(m)
 	if err != nil {
@@ -126,6 +127,9 @@ func (s *Service) encode(ctx context.Context, m message) (string, error) {
 	plain, err := json.Marshal(sealedMessage{s.now().Add(messageFor).Unix(), document})
 	if err != nil {
 		return "", fmt.Errorf("writing an authorization message: %w", err)
+	}
+	if len(plain) > maxMessage {
+		return "", nil
 	}
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.DefaultCompression)

@@ -190,6 +190,9 @@ func (s *Service) question(ctx context.Context, caller identity.Caller, r policy
 			return policy.Question{}, err
 		}
 		q.Identity, q.Boundary = g.policies, g.boundary
+		if g.gone { // and with it what limited it, so that resources have nothing to give to it either
+			q.Resources = nil
+		}
 	}
 	if caller.Session != nil {
 		q.Asker.RoleARN = caller.Session.RoleARN

@@ -50,6 +50,11 @@ func (s *Service) CreateProvider(ctx context.Context, caller identity.Caller, n 
 	if err := s.authorize(ctx, caller, policy.CreateOpenIDConnectProvider, p.ARN, tagContext(nil, n.Tags)); err != nil {
 		return Provider{}, err
 	}
+	if len(n.Tags) > 0 {
+		if err := s.authorize(ctx, caller, policy.TagOpenIDConnectProvider, p.ARN, tagContext(nil, n.Tags)); err != nil {
+			return Provider{}, err
+		}
+	}
 	for _, id := range n.ClientIDs {
 		if err := checkClientID(id); err != nil {
 			return Provider{}, err

@@ -149,3 +149,17 @@ func TestProvidersAskForPermission(t *testing.T) {
 		t.Errorf("by the provider's tag: %v", err)
 	}
 }
+
+// TestTagsOfANewProviderAreAskedFor has somebody make providers who may not tag them.
+func TestTagsOfANewProviderAreAskedFor(t *testing.T) {
+	t.Parallel()
+	h := newSTSHouse(t, metadbtest.New(t))
+	maker := h.user("maker", stsAllow("iam:CreateOpenIDConnectProvider", "*"))
+	n := access.NewProvider{Issuer: stsIssuer, Tags: []access.Tag{{Key: "team", Value: "a"}}}
+	_, err := h.CreateProvider(t.Context(), maker, n)
+	stsWants(t, "with tags", err, fault.AccessDenied, "iam:TagOpenIDConnectProvider")
+	n.Tags = nil
+	if _, err := h.CreateProvider(t.Context(), maker, n); err != nil {
+		t.Errorf("without tags: %v", err)
+	}
+}

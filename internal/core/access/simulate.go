@@ -262,6 +262,7 @@ func (r *simulator) addGrants(ctx context.Context, p Principal) error {
 	if err != nil {
 		return fmt.Errorf("reading what %s may do: %w", p.ARN, err)
 	}
+	p = g.Principal // its boundary and what it grants are of one moment
 	for _, gp := range g.Policies {
 		made, err := compile(policy.IdentityBased, gp.name(p), gp.ARN, gp.Document)
 		if err != nil {

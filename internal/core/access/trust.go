@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +16,9 @@ const maxTrust = 8192
 
 // readTrust reads a trust policy and holds it to what can be said of it by itself.
 func readTrust(text string) (policy.Document, error) {
+	if err := checkLength(text); err != nil {
+		return policy.Document{}, err
+	}
 	d, err := policy.ParseDocument(text)
 	if err == nil {
 		err = d.OfTrust()
@@ -84,7 +86,7 @@ func checkShared(number int, p policy.Principal, st policy.Statement) error {
 		var wide int
 		switch strings.TrimPrefix(c.Operator, "ForAnyValue:") {
 		case "StringEquals", "StringEqualsIgnoreCase": // compared letter by letter: a star is a star
-			wide = slices.IndexFunc(c.Values, func(v string) bool { return strings.Contains(v, "${") && everybodys(v) })
+			wide = slices.IndexFunc(c.Values, func(v string) bool { return everybodys(strings.NewReplacer("*", "x", "?", "x").Replace(v)) })
 		case "StringLike":
 			wide = slices.IndexFunc(c.Values, everybodys)
 		default:
@@ -101,20 +103,25 @@ func checkShared(number int, p policy.Principal, st policy.Statement) error {
 	return nil
 }
 
-// variables are what a value may take from the token itself.
-var variables = regexp.MustCompile(`\$\{[^}]*\}`)
+// subjectWords are what subjects begin with before they name their owner.
+var subjectWords = []string{ //nolint:gochecknoglobals // a table
+	"account:", "job_workflow_ref:", "organization:", "project_path:", "repo:", "repository:", "repository_owner:", "repository_owner_id:",
+}
 
-// everybodys tells a pattern that leaves open whose tokens it is about: it has nothing but wildcards and variables after the
-// word that all subjects of an issuer begin with.
+// everybodys tells a pattern that leaves open whose tokens it is about: its first wildcard or variable, which may take its value
+// from the token itself, stands before the first letter of the owner. What comes later, such as a branch, anybody can have.
 func everybodys(pattern string) bool {
-	rest := variables.ReplaceAllString(strings.ToLower(pattern), "")
-	for _, word := range []string{"repo:", "project_path:", "organization:", "repository_owner:", "account:"} {
-		if after, ok := strings.CutPrefix(rest, word); ok {
-			rest = after
-			break
-		}
+	pattern = strings.ToLower(pattern)
+	open := strings.IndexAny(pattern, "*?")
+	if v := strings.Index(pattern, "${"); v >= 0 && (open < 0 || v < open) {
+		open = v
 	}
-	return strings.Trim(rest, "*?/:") == ""
+	return open >= 0 && fixesNobody(pattern[:open])
+}
+
+// fixesNobody tells whether a subject's beginning names no part of an owner.
+func fixesNobody(beginning string) bool {
+	return slices.ContainsFunc(subjectWords, func(word string) bool { return strings.HasPrefix(word, beginning) })
 }
 
 // checkTrusted refuses a trust policy that names whom there is not.

@@ -110,30 +110,45 @@ func (a accessRows) Grants(ctx context.Context, id string) (access.Grants, error
 	if g.Tags, err = a.Tags(ctx, id); err != nil {
 		return access.Grants{}, err
 	}
-	scan := func(rows *sql.Rows, gp *access.GrantedPolicy) error {
-		return rows.Scan(&gp.ARN, &gp.Inline, &gp.Of, &gp.Document)
-	}
-	// The principal itself and the groups that it is in, each with its name where it is a group.
-	g.Policies, err = list(ctx, a.s, scan, `
+	// What grants and what limits is of one moment, and so of one statement: the policies are never there without a
+	// boundary that was put before them. The boundary counts as it is here, and not as it was in the principal's row above.
+	g.Principal.Boundary = ""
+	all, err := list(ctx, a.s, scanGranted, `
 		WITH sources (id, name) AS (
 			SELECT CAST($1 AS TEXT), '' UNION ALL
 			SELECT p.id, p.name FROM memberships m JOIN principals p ON p.id = m.group_id WHERE m.user_id = $1)
-		SELECT '', i.name, s.name, i.document FROM sources s JOIN inline_policies i ON i.principal_id = s.id
+		SELECT 0, '', i.name, s.name, i.document FROM sources s JOIN inline_policies i ON i.principal_id = s.id
 		UNION ALL
-		SELECT t.policy_arn, '', s.name, COALESCE(v.document, '') FROM sources s JOIN attachments t ON t.principal_id = s.id
+		SELECT 0, t.policy_arn, '', s.name, COALESCE(v.document, '') FROM sources s JOIN attachments t ON t.principal_id = s.id
 		LEFT JOIN managed_policies m ON m.arn = t.policy_arn
 		LEFT JOIN managed_policy_versions v ON v.policy_arn = m.arn AND v.number = m.in_force
-		ORDER BY 3, 1, 2`, id)
-	if err != nil || p.Boundary == "" {
-		return g, err
-	}
-	g.BoundaryDocument, err = one(ctx, a.s, scanOne[string], `
-		SELECT v.document FROM managed_policies m JOIN managed_policy_versions v ON v.policy_arn = m.arn AND v.number = m.in_force
-		WHERE m.arn = $1`, p.Boundary)
-	if errors.Is(err, registry.ErrNoRow) {
-		err = nil
+		UNION ALL
+		SELECT 1, p.boundary, '', '', COALESCE(v.document, '') FROM principals p
+		LEFT JOIN managed_policies m ON m.arn = p.boundary
+		LEFT JOIN managed_policy_versions v ON v.policy_arn = m.arn AND v.number = m.in_force
+		WHERE p.id = $1 AND p.boundary <> ''
+		ORDER BY 1, 4, 2, 3`, id)
+	for _, row := range all {
+		if row.boundary {
+			g.Principal.Boundary, g.BoundaryDocument = row.ARN, row.Document
+			continue
+		}
+		g.Policies = append(g.Policies, row.GrantedPolicy)
 	}
 	return g, err
+}
+
+// grantedRow is a policy that grants, or the boundary.
+type grantedRow struct {
+	access.GrantedPolicy
+	boundary bool
+}
+
+func scanGranted(rows *sql.Rows, r *grantedRow) error {
+	var kind int
+	err := rows.Scan(&kind, &r.ARN, &r.Inline, &r.Of, &r.Document)
+	r.boundary = kind == 1
+	return err
 }
 
 // InsertPrincipal implements access.PrincipalWrites.
