@@ -64,6 +64,9 @@ func (f *face) challenge(x *exchange) {
 		return r
 	}
 	realm := strings.Map(quotable, f.baseURL(x.r)) // it comes from the request's Host
+	if plain, ok := strings.CutPrefix(realm, "http://"); ok && strings.EqualFold(x.r.Header.Get("X-Forwarded-Proto"), "https") {
+		realm = "https://" + plain // clients send credentials there; whoever says this need not be trusted for it
+	}
 	open, err := f.registry.Open(x.r.Context())
 	if err != nil && x.r.Context().Err() == nil {
 		f.log.LogAttrs(x.r.Context(), slog.LevelError, "looking for open policies", f.logFields(x, err)...)

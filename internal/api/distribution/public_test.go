@@ -288,6 +288,9 @@ func TestBearerChallenge(t *testing.T) {
 	}
 	g.open(t, "")
 	anonymous := g.token(t, "GET", "", nil)
+	// Behind a proxy that ends TLS, and that nobody told the server to trust, credentials do not go on in the clear.
+	res := g.call(t, "GET", "/v2/", nil, "X-Forwarded-Proto", "https")
+	wantHeader(t, res, "Www-Authenticate", strings.Replace(bearer, "http://", "https://", 1))
 	for _, none := range []string{"", "Basic Og=="} {
 		check("GET", "/v2/", none, bearer)
 		check("GET", "/v2/_catalog", none, bearer)
