@@ -181,6 +181,7 @@ func (s *Service) question(ctx context.Context, caller identity.Caller, r policy
 		Action:    r.Action,
 		Resource:  r.Resource,
 		Account:   r.Account,
+		Below:     r.Below,
 		Resources: r.Resources,
 	}
 	g := &granted{}

@@ -32,6 +32,7 @@ type Question struct {
 	Asker    Asker
 	Action   Action
 	Resource string // an ARN, or AnyResource
+	Below    bool   // Resource is an ARN that ends in *, and the question is about all that begins so
 	// Account is the account that the resource belongs to, 12 digits. Where the asker is of another, its own policies
 	// and the resource's must both allow.
 	Account string
@@ -95,6 +96,7 @@ type Match struct {
 type Request struct {
 	Action    Action
 	Resource  string    // an ARN, or AnyResource
+	Below     bool      // see Question
 	Account   string    // that the resource belongs to
 	Resources []*Policy // the resource's policies
 	Context   Context   // the keys that are about the request and its resource; nil: none

@@ -127,6 +127,9 @@ func (s *statement) fitsAction(d *deciding) bool {
 // fitsResource goes through the patterns. Where one cannot be told, since a variable has no value, it does not match; and
 // an Allow with NotResource, which might be about what it excepts, is about nothing.
 func (s *statement) fitsResource(d *deciding) bool {
+	if d.q.Below {
+		return s.fitsBelow(d)
+	}
 	doubt := false
 	for i := range s.resources {
 		switch s.resources[i].match(d) {

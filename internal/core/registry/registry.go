@@ -103,6 +103,7 @@ func (r *Registry) authorize(ctx context.Context, caller identity.Caller, action
 type question struct {
 	action     policy.Action
 	resource   string
+	below      bool           // the resource ends in *, and stands for all that begins so
 	repository string         // whose policy and tags have a say, if it is there; or empty
 	request    policy.Context // the keys that are about the request itself, or nil
 }
@@ -120,7 +121,7 @@ func (r *Registry) ask(ctx context.Context, caller identity.Caller, q question) 
 			return err
 		}
 		return r.access.Authorize(ctx, caller, policy.Request{
-			Action: action, Resource: resource, Account: r.account, Resources: side.policies, Context: side.context(q.request),
+			Action: action, Resource: resource, Below: q.below, Account: r.account, Resources: side.policies, Context: side.context(q.request),
 		})
 	}
 	who := caller.ARN

@@ -158,11 +158,15 @@ func (r *Registry) UpdateTemplate(ctx context.Context, caller identity.Caller, c
 	if err := checkPrefix("prefix", change.Prefix); err != nil {
 		return Template{}, err
 	}
-	if err := r.mayStamp(ctx, caller, change.apply(Template{Prefix: change.Prefix})); err != nil {
+	stamped, err := r.stampedBy(ctx, change)
+	if err != nil {
+		return Template{}, err
+	}
+	if err := r.mayStamp(ctx, caller, stamped); err != nil {
 		return Template{}, err
 	}
 	var t Template
-	err := r.store.Update(ctx, func(tx Tx) error {
+	err = r.store.Update(ctx, func(tx Tx) error {
 		old, err := r.lockTemplate(ctx, tx, change.Prefix)
 		if err != nil {
 			return err
@@ -174,6 +178,26 @@ func (r *Registry) UpdateTemplate(ctx context.Context, caller identity.Caller, c
 		return tx.UpdateTemplate(ctx, t)
 	})
 	return t, err
+}
+
+// stampedBy gives a template with what repositories get by a change that did not get it before: what the change says, and
+// where it adds occasions all that the template has.
+func (r *Registry) stampedBy(ctx context.Context, change TemplateChange) (Template, error) {
+	t := Template{Prefix: change.Prefix}
+	if change.Uses != nil {
+		found, err := r.store.Read().TemplatesOf(ctx, []string{t.Key()})
+		if err != nil {
+			return Template{}, fmt.Errorf("reading the creation template of %s: %w", t.Key(), err)
+		}
+		if len(found) == 1 && !containsAll(found[0].Uses, change.Uses) {
+			t = found[0]
+		}
+	}
+	return change.apply(t), nil
+}
+
+func containsAll[T comparable](all, some []T) bool {
+	return !slices.ContainsFunc(some, func(v T) bool { return !slices.Contains(all, v) })
 }
 
 // apply gives the template with the changes.
@@ -345,7 +369,7 @@ func (r *Registry) mayStamp(ctx context.Context, caller identity.Caller, t Templ
 		if !s.stamps {
 			continue
 		}
-		q := question{action: s.action, resource: where}
+		q := question{action: s.action, resource: where, below: true}
 		if s.action == policy.TagResource {
 			q.request = requestTags(t.ResourceTags)
 		}
