@@ -256,22 +256,34 @@ func (s *Service) documentInForce(ctx context.Context, arn string) (string, erro
 	if document := awsDocument(arn); document != "" {
 		return document, nil
 	}
-	q := s.store.Read()
+	const tries = 10
+	for range tries {
+		document, found, err := readInForce(ctx, s.store.Read(), arn)
+		if err != nil || found {
+			return document, err
+		}
+	}
+	return "", fmt.Errorf("policy %s lacks its version in force", arn)
+}
+
+// readInForce is one try at documentInForce. It finds nothing where another version was put in force between its two looks, and
+// that one deleted.
+func readInForce(ctx context.Context, q PolicyQueries, arn string) (document string, found bool, err error) {
 	p, err := q.ManagedPolicy(ctx, arn)
 	if errors.Is(err, ErrNoRow) {
-		return "", nil
+		return "", true, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading policy %s: %w", arn, err)
+		return "", false, fmt.Errorf("reading policy %s: %w", arn, err)
 	}
 	versions, err := q.PolicyVersions(ctx, arn)
 	if err != nil {
-		return "", fmt.Errorf("reading the versions of policy %s: %w", arn, err)
+		return "", false, fmt.Errorf("reading the versions of policy %s: %w", arn, err)
 	}
 	for _, v := range versions {
 		if v.Number == p.InForce {
-			return v.Document, nil
+			return v.Document, true, nil
 		}
 	}
-	return "", fmt.Errorf("policy %s lacks its version in force, v%d", arn, p.InForce)
+	return "", false, nil
 }

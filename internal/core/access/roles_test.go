@@ -204,7 +204,7 @@ func TestEverybodysTokens(t *testing.T) {
 				`{"StringLike":{"ISSUER:sub":"repo:*:ref:refs/heads/main"}}`:          `lets "repo:*:ref`,
 				`{"StringLike":{"ISSUER:sub":"*:ref:refs/heads/main"}}`:               `lets "*:ref`,
 				`{"StringLike":{"ISSUER:sub":"repo*"}}`:                               `lets "repo*" through`,
-				`{"StringLike":{"ISSUER:sub":"pro?ect_path:*"}}`:                      `lets "pro?ect`,
+				`{"StringLike":{"ISSUER:sub":"repo?*"}}`:                              `lets "repo?*"`,
 				`{"StringLike":{"ISSUER:sub":"organization:?*:pipeline:x:*"}}`:        `lets "organization:?*`,
 				`{"StringEquals":{"ISSUER:sub":"repo:${ISSUER:repository}:x"}}`:       `lets "repo:${`,
 				`{"StringLikeIfExists":{"ISSUER:sub":"repo:me/mine:*"}}`:              "has no condition",

@@ -223,9 +223,10 @@ func (d *Directory) sealedUses(ctx context.Context) ([]SealedUse, error) {
 	return uses, nil
 }
 
-// authorize lets the account's root principal and the server itself change keys.
+// authorize lets the account's root principal and the server itself change keys. A session of the root principal's does not
+// do: as with IAM, that takes the lasting key or a second factor, which there is none of.
 func (d *Directory) authorize(caller Caller, action string) error {
-	if (caller.Root || caller.Service) && caller.Account == d.account {
+	if (caller.Root || caller.Service) && caller.Session == nil && caller.Account == d.account {
 		return nil
 	}
 	who := caller.ARN

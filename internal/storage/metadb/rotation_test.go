@@ -461,6 +461,7 @@ func TestNobodyElseRotatesKeys(t *testing.T) {
 		{Account: keysAccount, ARN: "arn:aws:iam::" + keysAccount + ":user/anna"},
 		{Account: "999999999999", ARN: "arn:aws:iam::999999999999:root", Root: true},
 		identity.Service("999999999999", "keys"),
+		{Account: keysAccount, ARN: "arn:aws:iam::" + keysAccount + ":root", UserID: keysAccount, Root: true, Session: &identity.Session{}},
 	} {
 		if _, err := a.RotateMasterKey(t.Context(), caller, ""); !errors.Is(err, fault.AccessDenied) {
 			t.Errorf("RotateMasterKey by %v: %v, want AccessDenied", caller, err)
