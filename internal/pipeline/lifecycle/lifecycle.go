@@ -1,0 +1,50 @@
+// Package lifecycle previews what a lifecycle policy would do to a repository, and what that is worth: how many
+// bytes only the images have that would go, and what those cost a month. It is a customer of any ECR: it uses
+// Amazon's public operations and nothing else.
+//
+// What counts is in weigh.go and rules.go and knows no network; client.go asks for what they need.
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+)
+
+// Image is one image of a repository. What its manifest says is empty where Read is false.
+type Image struct {
+	Digest   oci.Digest
+	Tags     []string
+	PushedAt time.Time
+	Archived bool
+	Size     int64 // bytes of its config and layers, shared with others or not, as the registry lists it
+
+	Read         bool // the manifest was read
+	ManifestSize int64
+	Blobs        []oci.Descriptor // config and layers, each once
+	Children     []oci.Digest     // of an index
+	Subject      oci.Digest       // empty when it refers to nothing
+}
+
+// Action is what a policy does to an image.
+type Action string
+
+// The actions.
+const (
+	Expire  Action = "expire"
+	Archive Action = "archive"
+)
+
+// Decision is what a preview says about one image.
+type Decision struct {
+	Digest oci.Digest
+	Action Action
+	Rule   int32 // its priority
+}
+
+// Affected is an image to which something would happen.
+type Affected struct {
+	Image
+	Decision
+	Reason string
+}
