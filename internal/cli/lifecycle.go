@@ -124,7 +124,11 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 	}
 	found, err := lifecycle.Run(cmd.Context(), client, request)
 	if err != nil {
-		return p.previewError(err, repository, client.Options().Region)
+		amazons := ""
+		if at == platform.Amazon {
+			amazons = client.Options().Region
+		}
+		return p.previewError(err, repository, amazons)
 	}
 	for _, note := range previewNotes(found) {
 		p.say("%s", note)
@@ -133,14 +137,16 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 	return p.print(cmd, data, func(w io.Writer) error { return writePreview(w, data) })
 }
 
-// previewError adds what to do about it to an error of a preview.
+// previewError adds what to do about it to an error of a preview. The region is Amazon's, or empty.
 func (p *program) previewError(err error, repository, region string) error {
 	hint := ""
 	switch {
 	case platform.Refused(err, lifecycle.NoPolicy):
 		hint = "give a policy with --policy FILE"
-	case platform.Refused(err, lifecycle.NoRepository):
+	case platform.Refused(err, lifecycle.NoRepository) && region != "":
 		hint = "the region asked is " + region + "; $AWS_REGION names another"
+	case platform.Refused(err, lifecycle.NoRepository):
+		hint = "see: aws ecr describe-repositories"
 	case platform.Refused(err, "InvalidParameterException"):
 		hint = "a policy's grammar: https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"
 	case errors.Is(err, lifecycle.ErrNotDone):
