@@ -11,17 +11,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/lifecycle"
-	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 )
 
 func (p *program) lifecycleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lifecycle",
-		Short: "Find out what a lifecycle policy would delete, and what that saves",
+		Short: "Find out what a lifecycle policy would delete and what that saves, and set it",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.lifecyclePreviewCommand())
+	cmd.AddCommand(p.lifecyclePreviewCommand(), p.lifecycleGetCommand(), p.lifecyclePutCommand(), p.lifecycleDeleteCommand())
 	for _, c := range cmd.Commands() {
 		c.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL; aws for Amazon's ECR")
 		addOutput(c)
@@ -111,54 +110,19 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 	if err != nil {
 		return err
 	}
-	at, err := cmd.Flags().GetString("url")
+	client, err := p.lifecycleClient(cmd)
 	if err != nil {
 		return err
 	}
-	client, err := platform.ECR(cmd.Context(), at)
-	switch {
-	case errors.Is(err, platform.ErrNoEndpoint):
-		return usageError{err, `type: eval "$(` + p.name + ` env)", or give --url`}
-	case err != nil:
-		return err
-	}
-	found, err := lifecycle.Run(cmd.Context(), client, request)
+	found, err := client.Preview(cmd.Context(), request)
 	if err != nil {
-		amazons := ""
-		if at == platform.Amazon {
-			amazons = client.Options().Region
-		}
-		return p.previewError(err, repository, amazons)
+		return p.lifecycleError(fmt.Errorf("previewing the lifecycle policy of %s: %w", repository, err), client)
 	}
 	for _, note := range previewNotes(found) {
 		p.say("%s", note)
 	}
 	data := newPreview(repository, found, prices)
 	return p.print(cmd, data, func(w io.Writer) error { return writePreview(w, data) })
-}
-
-// previewError adds what to do about it to an error of a preview. The region is Amazon's, or empty.
-func (p *program) previewError(err error, repository, region string) error {
-	hint := ""
-	switch {
-	case platform.Refused(err, lifecycle.NoPolicy):
-		hint = "give a policy with --policy FILE"
-	case platform.Refused(err, lifecycle.NoRepository) && region != "":
-		hint = "the region asked is " + region + "; $AWS_REGION names another"
-	case platform.Refused(err, lifecycle.NoRepository):
-		hint = "see: aws ecr describe-repositories"
-	case platform.Refused(err, "InvalidParameterException"):
-		hint = "a policy's grammar: https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"
-	case errors.Is(err, lifecycle.ErrNotDone):
-		hint = "wait longer with --timeout; a repository has one preview at a time"
-	case errors.Is(err, lifecycle.ErrOvertaken):
-		hint = "try again: a repository has one preview at a time"
-	}
-	err = fmt.Errorf("previewing the lifecycle policy of %s: %w", repository, err)
-	if hint == "" {
-		return err
-	}
-	return hintedError{err, hint}
 }
 
 // previewNotes says where the bytes are not exact.

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,7 +21,6 @@ import (
 //
 //	pushlayers DIR REPO TAG N…  push an image that has a layer of N bytes for each N, always the same ones
 //	pushindex DIR REPO TAG N…   push an index over images without tags, which have one such layer each
-//	putpolicy DIR REPO FILE     put a lifecycle policy
 //	gone DIR REPO TAG           wait until there is no such tag
 //	stored DIR REPO NAME        set NAME to the bytes that the repository's images have, shared ones once
 
@@ -57,17 +55,6 @@ func pushIndex(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ref, login := pushTo(ts, args[0], args[1], args[2])
 	ts.Check(remote.WriteIndex(ref, index, login))
-}
-
-func putPolicy(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: putpolicy DIR REPO FILE")
-	}
-	client, _ := connect(ts, args[0])
-	_, err := client.PutLifecyclePolicy(context.Background(), &ecr.PutLifecyclePolicyInput{
-		RepositoryName: &args[1], LifecyclePolicyText: aws.String(ts.ReadFile(args[2])),
-	})
-	ts.Check(err)
 }
 
 func gone(ts *testscript.TestScript, neg bool, args []string) {
