@@ -118,7 +118,7 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 	if err != nil {
 		return p.lifecycleError(fmt.Errorf("previewing the lifecycle policy of %s: %w", repository, err), client)
 	}
-	for _, note := range previewNotes(found) {
+	for _, note := range previewNotes(found, request.Reading) {
 		p.say("%s", note)
 	}
 	data := newPreview(repository, found, prices)
@@ -126,11 +126,13 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 }
 
 // previewNotes says where the bytes are not exact.
-func previewNotes(found lifecycle.Preview) []string {
+func previewNotes(found lifecycle.Preview, reading lifecycle.Reading) []string {
 	var notes []string
 	if found.WhyUnread != "" {
-		notes = append(notes, "the manifests were not read, "+found.WhyUnread+": layers that images share count with each",
-			"hint: --manifests always reads them")
+		notes = append(notes, "the manifests were not read, "+found.WhyUnread+": layers that images share count with each")
+		if reading == lifecycle.Auto {
+			notes = append(notes, "hint: --manifests always reads them all the same; whose pulls do not count is set with: aws ecr register-pull-time-update-exclusion")
+		}
 	}
 	if n := found.Unreadable; n > 0 {
 		notes = append(notes, fmt.Sprintf("%s not be read: the whole size counts, shared or not", plural(n, "manifest could", "manifests could")))
@@ -232,7 +234,7 @@ func (s previewsSummary) lines() []string {
 	if s.Archiving > 0 {
 		lines = append(lines, fmt.Sprintf("%d of %s %s to the archive, with %s%s", s.Archiving, plural(s.Images, "image", "images"), verb(s.Archiving, "move"), most, size(s.Moved)))
 	}
-	lines = append(lines, "a month costs "+most+dollars(s.Dollars)+" less")
+	lines = append(lines, "that saves "+most+dollars(s.Dollars)+" a month")
 	if s.Left > 0 {
 		lines = append(lines, fmt.Sprintf("%s of indexes that expire %s, untagged and with %s more, until a rule selects them",
 			plural(s.Left, "image", "images"), verb(s.Left, "stay"), size(s.LeftBytes)))

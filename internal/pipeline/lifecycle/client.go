@@ -314,7 +314,10 @@ func (img *Image) take(mediaType, manifest string) {
 	if err != nil {
 		return
 	}
-	img.Read, img.ManifestSize, img.Blobs = true, int64(len(manifest)), m.Blobs()
+	img.Read, img.ManifestSize = true, int64(len(manifest))
+	for _, b := range m.Blobs() {
+		img.Blobs = append(img.Blobs, Blob{b.Digest, b.Size})
+	}
 	for _, c := range m.Children {
 		img.Children = append(img.Children, c.Digest)
 	}

@@ -174,7 +174,7 @@ func TestRun(t *testing.T) {
 		if p.Images != 154 || p.Expiring != 153 || p.Unreadable != 1 || p.Exact() || p.WhyUnread != "" {
 			t.Errorf("of %d images %d expire, %d are unreadable, exact %t (%s)", p.Images, p.Expiring, p.Unreadable, p.Exact(), p.WhyUnread)
 		}
-		if got, want := p.Affected[0].Reason, "any image, but the newest (one is enough)"; got != want {
+		if got, want := p.Affected[0].Reason, "any image, all but the newest (one is enough)"; got != want {
 			t.Errorf("the first goes because of %q, want %q", got, want)
 		}
 		if got, want := p.Affected[1].Reason, "goes with "+first[:len("sha256:")+12]+", to which it refers"; got != want {

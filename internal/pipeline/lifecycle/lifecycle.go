@@ -21,9 +21,15 @@ type Image struct {
 
 	Read         bool // the manifest was read
 	ManifestSize int64
-	Blobs        []oci.Descriptor // config and layers, each once
-	Children     []oci.Digest     // of an index
-	Subject      oci.Digest       // empty when it refers to nothing
+	Blobs        []Blob       // config and layers, each once
+	Children     []oci.Digest // of an index
+	Subject      oci.Digest   // empty when it refers to nothing
+}
+
+// Blob is a layer or a configuration. A descriptor has more, which a hundred thousand images should not keep in memory.
+type Blob struct {
+	Digest oci.Digest
+	Size   int64
 }
 
 // Action is what a policy does to an image.

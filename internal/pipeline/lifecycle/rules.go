@@ -76,7 +76,7 @@ func (rs Rules) byPulls() bool {
 	return false
 }
 
-// Words says which images the rule is about and from when on or beyond how many, such as "tagged v*, beyond the newest 10".
+// Words says which images the rule is about and from when on or beyond how many, such as "tagged v*, all but the newest 10".
 func (r Rule) Words() string {
 	s := r.Selection
 	var parts []string
@@ -94,9 +94,9 @@ func (r Rule) Words() string {
 	switch s.CountType {
 	case "imageCountMoreThan":
 		if s.CountNumber == 1 {
-			parts = append(parts, "but the newest")
+			parts = append(parts, "all but the newest")
 		} else {
-			parts = append(parts, fmt.Sprintf("but the newest %d", s.CountNumber))
+			parts = append(parts, fmt.Sprintf("all but the newest %d", s.CountNumber))
 		}
 	case "sinceImagePushed":
 		parts = append(parts, "pushed over "+r.age())

@@ -22,7 +22,7 @@ func image(text string) lifecycle.Image {
 		case isChild:
 			img.Children = append(img.Children, oci.Digest(child))
 		case isLayer:
-			img.Blobs = append(img.Blobs, oci.Descriptor{Digest: oci.Digest(name), Size: int64(len(size))})
+			img.Blobs = append(img.Blobs, lifecycle.Blob{Digest: oci.Digest(name), Size: int64(len(size))})
 			img.Size += int64(len(size))
 		case w == "archived":
 			img.Archived = true
