@@ -211,7 +211,7 @@ func describe(ctx context.Context, api API, repository string) ([]Image, error) 
 		for _, d := range page.ImageDetails {
 			img := Image{
 				Digest: oci.Digest(aws.ToString(d.ImageDigest)), Tags: d.ImageTags, PushedAt: aws.ToTime(d.ImagePushedAt),
-				Archived: d.ImageStatus == types.ImageStatusArchived, Size: aws.ToInt64(d.ImageSizeInBytes),
+				Archived: d.ImageStatus == types.ImageStatusArchived || d.ImageStatus == types.ImageStatusActivating, Size: aws.ToInt64(d.ImageSizeInBytes),
 				Subject: oci.Digest(aws.ToString(d.SubjectManifestDigest)),
 			}
 			switch aws.ToString(d.ImageManifestMediaType) {

@@ -16,7 +16,7 @@ type Image struct {
 	Digest   oci.Digest
 	Tags     []string
 	PushedAt time.Time
-	Archived bool
+	Archived bool  // or on its way out of the archive: not to be read in any case
 	Size     int64 // bytes of its config and layers, shared with others or not, as the registry lists it
 
 	Read         bool // the manifest was read
