@@ -88,10 +88,15 @@ func Weigh(images []Image, decisions map[oci.Digest]Action) Totals {
 
 // sums adds up the bytes in the standard class by what becomes of them.
 func sums(images []Image, effects map[oci.Digest]Action) (all, free, move int64) {
-	fates := map[oci.Digest]fate{}
-	sizes := map[oci.Digest]int64{}
+	type content struct {
+		size int64
+		fate fate
+	}
+	contents := map[oci.Digest]content{}
 	note := func(d oci.Digest, size int64, f fate) {
-		fates[d], sizes[d] = max(fates[d], f), max(sizes[d], size)
+		if c, ok := contents[d]; !ok || f > c.fate {
+			contents[d] = content{size, f}
+		}
 	}
 	for _, img := range images {
 		if img.Archived {
@@ -113,13 +118,13 @@ func sums(images []Image, effects map[oci.Digest]Action) (all, free, move int64)
 			note(b.Digest, b.Size, f)
 		}
 	}
-	for d, size := range sizes {
-		all += size
-		switch fates[d] {
+	for _, c := range contents {
+		all += c.size
+		switch c.fate {
 		case freed:
-			free += size
+			free += c.size
 		case moved:
-			move += size
+			move += c.size
 		case kept:
 		}
 	}
