@@ -49,6 +49,8 @@ func TestMain(m *testing.M) {
 //	proxy FILE            run a proxy that writes to FILE whom it should connect to, and does not
 //	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone
+//
+// and those of lifecycle_test.go.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -68,6 +70,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "proxy": proxy,
+			"pushlayers": pushLayers, "pushindex": pushIndex, "gone": gone, "stored": stored,
 		},
 	})
 }
@@ -130,9 +133,17 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: push DIR REPO TAG N")
 	}
-	client, key := connect(ts, args[0])
+	ref, login := pushTo(ts, args[0], args[1], args[2])
+	image, err := mutate.Config(empty.Image, v1.Config{Labels: map[string]string{"n": args[3]}})
+	ts.Check(err)
+	ts.Check(remote.Write(ref, image, login))
+}
+
+// pushTo makes a repository, if there is none, and gives how to push a tag to it.
+func pushTo(ts *testscript.TestScript, data, repository, tag string) (name.Reference, remote.Option) {
+	client, key := connect(ts, data)
 	ctx := context.Background()
-	_, err := client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &args[1]})
+	_, err := client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &repository})
 	if _, exists := errors.AsType[*types.RepositoryAlreadyExistsException](err); !exists {
 		ts.Check(err)
 	}
@@ -141,13 +152,9 @@ func push(ts *testscript.TestScript, neg bool, args []string) {
 	password, err := base64.StdEncoding.DecodeString(aws.ToString(token.AuthorizationData[0].AuthorizationToken))
 	ts.Check(err)
 	host := strings.TrimPrefix(key.URL, "http://")
-	ref, err := name.ParseReference(host+"/"+args[1]+":"+args[2], name.Insecure)
+	ref, err := name.ParseReference(host+"/"+repository+":"+tag, name.Insecure)
 	ts.Check(err)
-	image, err := mutate.Config(empty.Image, v1.Config{Labels: map[string]string{"n": args[3]}})
-	ts.Check(err)
-	ts.Check(remote.Write(ref, image, remote.WithAuth(&authn.Basic{
-		Username: "AWS", Password: strings.TrimPrefix(string(password), "AWS:"),
-	})))
+	return ref, remote.WithAuth(&authn.Basic{Username: "AWS", Password: strings.TrimPrefix(string(password), "AWS:")})
 }
 
 func logsIn(ts *testscript.TestScript, neg bool, args []string) {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -22,9 +23,11 @@ var ErrNoCredentials = errors.New("there are no AWS credentials")
 
 // AWS reads the AWS configuration: environment, profiles, and what they lead to.
 func AWS(ctx context.Context) (aws.Config, error) {
-	loaded, err := config.LoadDefaultConfig(ctx)
+	// The SDK would write to stderr by itself, of connections that it cannot use again and the like. Errors are returned.
+	silent := config.WithLogger(logging.Nop{})
+	loaded, err := config.LoadDefaultConfig(ctx, silent)
 	if err == nil && loaded.BaseEndpoint != nil {
-		loaded, err = config.LoadDefaultConfig(ctx, rolesFrom(sts.NewFromConfig(loaded))...)
+		loaded, err = config.LoadDefaultConfig(ctx, append(rolesFrom(sts.NewFromConfig(loaded)), silent)...)
 	}
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
