@@ -22,6 +22,14 @@ func rule(priority int, tagStatus, selection, action string) string {
 	return fmt.Sprintf(`{"rulePriority":%d,"selection":{"tagStatus":%q,%s},"action":%s}`, priority, tagStatus, selection, action)
 }
 
+// extended gives a rule Berth's own member, if it is to have one.
+func extended(rule, extension string) string {
+	if extension == "" {
+		return rule
+	}
+	return strings.TrimSuffix(rule, "}") + `,"berth":` + extension + "}"
+}
+
 func document(rules ...string) string { return `{"rules":[` + strings.Join(rules, ",") + `]}` }
 
 // long makes a text of at least 100 characters of one that may be shorter.
