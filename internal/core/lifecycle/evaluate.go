@@ -88,7 +88,7 @@ func Evaluate(images []Image, p Policy, at time.Time) []Verdict {
 	for _, i := range order {
 		var by byProduct
 		if imagesOnly {
-			by = lookAt(&images[i], places)
+			by = lookAt(images, i, places)
 		}
 		verdicts[i] = decide(rules, &images[i], by)
 	}
@@ -131,15 +131,13 @@ func decide(rules []*applied, img *Image, by byProduct) Verdict {
 	verdict := Verdict{Reason: Unselected}
 	for _, r := range rules {
 		mine := verdict.Reason == Unselected || verdict.Reason == Uncounted
-		if !mine && r.Selection.CountType != CountMoreThan || !r.selects(img) {
+		if r.imagesOnly && by.is {
+			if mine {
+				verdict = r.leave(img, by, verdict)
+			}
 			continue
 		}
-		if r.imagesOnly && by.is {
-			if by.of != "" && mine {
-				verdict = Verdict{Reason: Follows, Of: by.of}
-			} else if verdict.Reason == Unselected {
-				verdict = Verdict{Rule: r.Priority, Reason: Uncounted}
-			}
+		if !mine && r.Selection.CountType != CountMoreThan || !r.selects(img) {
 			continue
 		}
 		g, ok := r.look(img)
@@ -155,6 +153,19 @@ func decide(rules []*applied, img *Image, by byProduct) Verdict {
 }
 
 const secondsPerDay = 24 * 60 * 60
+
+// leave gives the verdict on what the rule does not count. If it is about an image, and the rule selects one of the
+// two, that image's fate is its own; so a signature goes with its image though only that has the rule's tags.
+func (r *applied) leave(img *Image, by byProduct, verdict Verdict) Verdict {
+	selected := r.selects(img)
+	switch {
+	case by.of != nil && (selected || r.selects(by.of)):
+		return Verdict{Reason: Follows, Of: by.of.Digest}
+	case selected && verdict.Reason == Unselected:
+		return Verdict{Rule: r.Priority, Reason: Uncounted}
+	}
+	return verdict
+}
 
 // look counts an image that fits the selection, and finds what the rule decides by; or tells that the rule is not
 // about it, because it counts by application and the image is of none.

@@ -43,12 +43,13 @@ func KindOf(mediaType, artifactType, configMediaType string) Kind {
 // byProduct is what comes with images and is none for itself.
 type byProduct struct {
 	is bool
-	of oci.Digest // the image of the repository that it is about, by its tags; empty when there is none, or more than one
+	of *Image // the image of the repository that it is about, by its tags; nil when there is none, or more than one
 }
 
 // lookAt tells whether an image is a by-product: by its kind, since it has a subject, since it is an index of no
 // images (BuildKit's older cache), or since all its tags are made of another's digest.
-func lookAt(img *Image, places map[oci.Digest]int) byProduct {
+func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
+	img := &images[place]
 	p := byProduct{is: img.Subject != ""}
 	switch img.Kind {
 	case KindBuildCache, KindAttestation, KindSignature:
@@ -71,8 +72,8 @@ func lookAt(img *Image, places map[oci.Digest]int) byProduct {
 		return p
 	}
 	p.is = true
-	if _, there := places[of[0]]; there && len(of) == 1 && of[0] != img.Digest {
-		p.of = of[0]
+	if at, there := places[of[0]]; there && len(of) == 1 && at != place {
+		p.of = &images[at]
 	}
 	return p
 }

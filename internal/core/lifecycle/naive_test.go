@@ -39,16 +39,20 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 		identified[n], candidates[n], attached[n] = map[oci.Digest]bool{}, map[oci.Digest]bool{}, map[oci.Digest]bool{}
 		var found []lifecycle.Image
 		for place, i := range images {
-			if held[i.Digest] || follows(i) || !naiveSelects(r.Selection, i) {
-				continue
-			}
-			if r.Berth != nil && r.Berth.CountPer != nil && len(naiveApps(r, i)) == 0 {
+			if held[i.Digest] || follows(i) {
 				continue
 			}
 			if r.Berth != nil && r.Berth.CountImagesOnly && naiveNoImage(i) {
-				if s := naiveSigned(i); s != i.Digest && in[s].Digest != "" {
+				s, there := in[naiveSigned(i)]
+				if there && s.Digest != i.Digest && (naiveSelects(r.Selection, i) || naiveSelects(r.Selection, s)) {
 					attached[n][i.Digest] = true
 				}
+				continue
+			}
+			if !naiveSelects(r.Selection, i) {
+				continue
+			}
+			if r.Berth != nil && r.Berth.CountPer != nil && len(naiveApps(r, i)) == 0 {
 				continue
 			}
 			identified[n][i.Digest] = true
