@@ -274,7 +274,8 @@ func drawImages(t *rapid.T) []lifecycle.Image {
 	images := make([]lifecycle.Image, rapid.IntRange(1, 12).Draw(t, "images"))
 	for n := range images {
 		i := lifecycle.Image{Digest: drawnDigest(n), PushedAt: since("pushed", noon.AddDate(0, 0, -4))}
-		i.Tags = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "ab", "abc", "b", "ba", "v1", "v2", "a-1", "a-2", "a-b-1", "b-1", "b-a-2"}), 0, 3, rapid.ID).Draw(t, "tags")
+		tags := rapid.SampledFrom([][]string{{"a", "ab", "abc", "b", "ba", "v1", "v2"}, {"a-1", "a-2", "a-b-1", "b-1", "b-2"}}).Draw(t, "names")
+		i.Tags = rapid.SliceOfNDistinct(rapid.SampledFrom(tags), 0, 3, rapid.ID).Draw(t, "tags")
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
 		case 0:
 			i.Kind = rapid.SampledFrom([]lifecycle.Kind{lifecycle.KindBuildCache, lifecycle.KindAttestation, lifecycle.KindSignature, lifecycle.KindIndex}).Draw(t, "which")
