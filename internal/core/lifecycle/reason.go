@@ -20,9 +20,6 @@ func (g Ground) Due() time.Time {
 	return time.Unix(g.Since.Unix()+int64(g.Number)*secondsPerDay, int64(g.Since.Nanosecond())).UTC()
 }
 
-// Left is how long it is until Due, negative when that is past. It is 292 years at most.
-func (g Ground) Left(at time.Time) time.Duration { return g.Due().Sub(at) }
-
 // Sentence says in plain words why the verdict is what it is, at the time of the evaluation.
 func (v Verdict) Sentence(at time.Time) string {
 	switch v.Reason {
@@ -74,13 +71,13 @@ func (v Verdict) timed(at time.Time) string {
 	if g.Since.IsZero() {
 		return rule + ", and it is not known when this was."
 	}
-	switch left := g.Left(at); {
+	switch due := g.Due(); {
 	case v.Reason == Selected:
-		return fmt.Sprintf("%s, and this was %s ago.", rule, span(at.Sub(g.Since)))
-	case left == 0:
+		return fmt.Sprintf("%s, and this was %s ago.", rule, span(g.Since, at))
+	case due.Equal(at):
 		return rule + ", and this was just then."
 	default:
-		return fmt.Sprintf("%s, and this is too young by %s.", rule, span(left))
+		return fmt.Sprintf("%s, and this is too young by %s.", rule, span(at, due))
 	}
 }
 
@@ -92,23 +89,30 @@ func (a ActionType) does() string {
 	return "expires"
 }
 
-// span words a duration in its two largest units.
-func span(d time.Duration) string {
-	units := []struct {
-		name string
-		size time.Duration
-	}{{"day", secondsPerDay * time.Second}, {"hour", time.Hour}, {"minute", time.Minute}, {"second", time.Second}}
+// span words the time between two times in its two largest units. A time.Duration would end after 292 years.
+func span(from, to time.Time) string {
+	left := to.Unix() - from.Unix()
+	if to.Nanosecond() < from.Nanosecond() {
+		left--
+	}
 	var words []string
-	for i, u := range units {
-		if n := int64(d / u.size); n > 0 {
+	for _, u := range []struct {
+		name string
+		size int64 // in seconds
+	}{{"day", secondsPerDay}, {"hour", 60 * 60}, {"minute", 60}, {"second", 1}} {
+		n := left / u.size
+		left %= u.size
+		if n > 0 {
 			words = append(words, count(n, u.name))
-			if rest := d % u.size; i+1 < len(units) && rest >= units[i+1].size {
-				words = append(words, count(int64(rest/units[i+1].size), units[i+1].name))
-			}
-			return strings.Join(words, " ")
+		}
+		if len(words) == 2 || n == 0 && len(words) == 1 {
+			break
 		}
 	}
-	return "less than a second"
+	if len(words) == 0 {
+		return "less than a second"
+	}
+	return strings.Join(words, " ")
 }
 
 func count(n int64, what string) string {
