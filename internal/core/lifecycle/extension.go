@@ -29,8 +29,12 @@ const (
 	LastSeparator  TagsUpTo = "last"
 )
 
-// application gives the application that a tag names, or false when there is none before a separator.
+// application gives the application that a tag names, or false when there is none before a separator, or the tag is made
+// of a digest: signatures are no application, of which all but some may go.
 func (c CountPer) application(tag string) (string, bool) {
+	if _, filed := companionOf(tag); filed {
+		return "", false
+	}
 	at := strings.LastIndex(tag, c.Separator)
 	if c.TagsUpTo == FirstSeparator {
 		at = strings.Index(tag, c.Separator)

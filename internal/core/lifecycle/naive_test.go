@@ -160,7 +160,7 @@ func naiveApps(r lifecycle.Rule, i lifecycle.Image) map[string]bool {
 		if r.Berth.CountPer.TagsUpTo == lifecycle.LastSeparator {
 			app = strings.Join(words[:len(words)-1], r.Berth.CountPer.Separator)
 		}
-		if fits && len(words) > 1 && app != "" {
+		if fits && len(words) > 1 && app != "" && !naiveFiled.MatchString(t) {
 			apps[app] = true
 		}
 	}
