@@ -2,6 +2,8 @@ package lifecycle_test
 
 import (
 	"context"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,5 +138,19 @@ func TestSentenceBearsTheLargestNumbers(t *testing.T) {
 	const want = "Rule 1 is for what was pushed more than 2147483647 days ago, and this is too young by 2147483646 days 23 hours."
 	if got := v.Sentence(noon); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// TestTheDocumentedPolicy: the example in docs/design/lifecycle.md is accepted.
+func TestTheDocumentedPolicy(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/design/lifecycle.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if p, err := lifecycle.Parse(text); !ok || err != nil || len(p.Rules) != 2 || p.Rules[0].Berth == nil || p.Rules[1].Berth == nil {
+		t.Errorf("the page's policy: %+v (%v)", p, err)
 	}
 }
