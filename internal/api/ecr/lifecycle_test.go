@@ -79,6 +79,37 @@ func TestLifecyclePolicy(t *testing.T) {
 	wantError(t, "GetLifecyclePolicy after DeleteLifecyclePolicy", err, "LifecyclePolicyNotFoundException", none)
 }
 
+// TestBerthsOwnLifecycleMembers: what ECR cannot say comes back as it was put, and its misuse is refused in ECR's way.
+func TestBerthsOwnLifecycleMembers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.create(t)
+	text := `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"tagged","tagPatternList":["*-*"],"countType":"imageCountMoreThan","countNumber":1},` +
+		`"action":{"type":"expire"},"berth":{"countPer":{"tagsUpTo":"last","separator":"-"},"countImagesOnly":true}}]}`
+	s.putPolicy(t, text)
+	got, err := s.client.GetLifecyclePolicy(t.Context(), &awsecr.GetLifecyclePolicyInput{RepositoryName: aws.String(repo)})
+	if err != nil || *got.LifecyclePolicyText != text {
+		t.Errorf("GetLifecyclePolicy: %+v (%v), want %s", got, err, text)
+	}
+	_, err = s.client.PutLifecyclePolicy(t.Context(), &awsecr.PutLifecyclePolicyInput{
+		RepositoryName: aws.String(repo), LifecyclePolicyText: aws.String(strings.Replace(text, `"tagStatus":"tagged","tagPatternList":["*-*"]`, `"tagStatus":"any"`, 1)),
+	})
+	wantError(t, "PutLifecyclePolicy", err, "InvalidParameterException", "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: "+
+		"'Lifecycle policy validation failure: Must not specify berth.countPer unless tagStatus=TAGGED and countType=imageCountMoreThan.'")
+	s.image(t, "a1", "app-a-1")
+	b1, a2 := s.image(t, "b1", "app-b-1"), s.image(t, "a2", "app-a-2")
+	s.work(t, s.policies.ApplyOnce)
+	images, err := s.client.DescribeImages(t.Context(), &awsecr.DescribeImagesInput{RepositoryName: aws.String(repo)})
+	if err != nil || len(images.ImageDetails) != 2 {
+		t.Fatalf("after the policy there is %+v (%v), want %s and %s", images, err, b1, a2)
+	}
+	for _, i := range images.ImageDetails {
+		if d := *i.ImageDigest; d != b1 && d != a2 {
+			t.Errorf("%s is there, want %s and %s", d, b1, a2)
+		}
+	}
+}
+
 // TestBadLifecyclePolicies: AWS's message each, and the old policy stays.
 func TestBadLifecyclePolicies(t *testing.T) {
 	t.Parallel()

@@ -188,15 +188,20 @@ func still(ctx context.Context, q registry.Queries, c Claim, d doing, now regist
 	}
 	img := asSeen(now)
 	moving := d.verdict.Action.Type == Transition
+	byPull := moving || d.verdict.Ground.Count == SincePulled
 	if img.ID != d.image.ID || img.class() != d.image.class() || !slices.Equal(img.Tags, d.image.Tags) ||
 		!img.ActivatedAt.Equal(d.image.ActivatedAt) || !img.ArchivedAt.Equal(d.image.ArchivedAt) ||
-		moving && !img.PulledAt.Equal(d.image.PulledAt) {
+		byPull && !img.PulledAt.Equal(d.image.PulledAt) {
 		return false, nil
 	}
-	if img.Subject == "" {
+	of := img.Subject
+	if d.verdict.Reason == Follows {
+		of = d.verdict.Of
+	}
+	if of == "" {
 		return true, nil
 	}
-	subjects, err := q.ImagesByDigest(ctx, c.RepositoryID, []oci.Digest{img.Subject})
+	subjects, err := q.ImagesByDigest(ctx, c.RepositoryID, []oci.Digest{of})
 	if err != nil {
 		return false, err
 	}
@@ -214,7 +219,7 @@ func still(ctx context.Context, q registry.Queries, c Claim, d doing, now regist
 // asSeen is an image of the registry as a policy sees it; metadb's scanLifecycleImage agrees.
 func asSeen(i registry.Image) Image {
 	return Image{
-		ID: i.ID, Digest: i.Digest, Tags: i.Tags, Class: ClassOf(i.Archived), PushedAt: i.PushedAt, PulledAt: i.LastPulledAt,
+		ID: i.ID, Digest: i.Digest, Tags: i.Tags, Class: ClassOf(i.Archived), Kind: KindOf(i.MediaType, i.ArtifactType, i.ConfigMediaType), PushedAt: i.PushedAt, PulledAt: i.LastPulledAt,
 		ArchivedAt: i.ArchivedAt, ActivatedAt: i.ActivatedAt, Subject: i.Subject,
 	}
 }

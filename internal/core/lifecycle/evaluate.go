@@ -16,6 +16,7 @@ type Image struct {
 	Digest      oci.Digest
 	Tags        []string
 	Class       StorageClass // empty means Standard
+	Kind        Kind         // only rules with Extension.CountImagesOnly look at it
 	PushedAt    time.Time
 	PulledAt    time.Time    // zero: never
 	ArchivedAt  time.Time    // zero: never
@@ -39,8 +40,10 @@ const (
 	// Held: an index of the repository refers to the image. It is not counted, and stays as long as that does.
 	Held Reason = "held"
 	// Follows: the image refers to a subject in the repository, and what happens to that happens to it. It is
-	// not counted either.
+	// not counted either. To a rule that counts images only, an image whose tags are made of another's digest does so, too.
 	Follows Reason = "follows"
+	// Uncounted: the first rule that would select the image counts images only, and it is none. No other rule selects it.
+	Uncounted Reason = "uncounted"
 )
 
 // Verdict is what a policy says about one image.
@@ -48,6 +51,7 @@ type Verdict struct {
 	Action Action // its Type is empty when the image stays as it is
 	Rule   int32  // priority of the rule that decides, also for what follows the subject; 0 when none does
 	Reason Reason
+	Ground Ground     // Selected and Shielded: how the rule decides
 	Of     oci.Digest // Held: the index; Follows: the subject
 }
 
@@ -80,12 +84,13 @@ func Evaluate(images []Image, p Policy, at time.Time) []Verdict {
 	}
 	order := youngestFirst(images)
 	order = slices.DeleteFunc(order, func(i int) bool { return verdicts[i].Reason != Unselected })
-	rules := make([]*applied, len(p.Rules))
-	for i, r := range p.Rules {
-		rules[i] = apply(r, at)
-	}
+	rules, imagesOnly := applyAll(p.Rules, at)
 	for _, i := range order {
-		verdicts[i] = decide(rules, &images[i])
+		var by byProduct
+		if imagesOnly {
+			by = lookAt(images, i, places)
+		}
+		verdicts[i] = decide(rules, &images[i], by)
 	}
 	follow(images, places, verdicts)
 	return verdicts
@@ -94,31 +99,54 @@ func Evaluate(images []Image, p Policy, at time.Time) []Verdict {
 // applied is a rule at work. It sees the images youngest first.
 type applied struct {
 	Rule
-	selects func(*Image) bool
-	limit   time.Time // of what is just young enough
-	count   int32     // images selected so far
+	selects    func(*Image) bool
+	limit      time.Time // of what is just young enough
+	count      int32     // images selected so far
+	groups     *groups   // nil: all are counted together
+	imagesOnly bool
+}
+
+// applyAll sets rules to work, and tells whether one of them counts images only.
+func applyAll(rules []Rule, at time.Time) (all []*applied, imagesOnly bool) {
+	all = make([]*applied, len(rules))
+	for i, r := range rules {
+		all[i] = apply(r, at)
+		imagesOnly = imagesOnly || all[i].imagesOnly
+	}
+	return all, imagesOnly
 }
 
 func apply(r Rule, at time.Time) *applied {
 	limit := time.Unix(at.Unix()-int64(r.Selection.CountNumber)*secondsPerDay, int64(at.Nanosecond()))
-	return &applied{Rule: r, selects: r.Selection.matcher(), limit: limit}
+	a := &applied{Rule: r, selects: r.Selection.matcher(), limit: limit, imagesOnly: r.berth().CountImagesOnly}
+	if per := r.berth().CountPer; per != nil {
+		a.groups = &groups{per: *per, terms: r.Selection.terms(), seen: map[string]*group{}}
+	}
+	return a
 }
 
 // decide shows the next image to each rule and gives the verdict of the first that selects it. The later ones
 // only count it.
-func decide(rules []*applied, img *Image) Verdict {
+func decide(rules []*applied, img *Image, by byProduct) Verdict {
 	verdict := Verdict{Reason: Unselected}
 	for _, r := range rules {
-		mine := verdict.Reason == Unselected
+		mine := verdict.Reason == Unselected || verdict.Reason == Uncounted
+		if r.imagesOnly && by.is {
+			if mine {
+				verdict = r.leave(img, by, verdict)
+			}
+			continue
+		}
 		if !mine && r.Selection.CountType != CountMoreThan || !r.selects(img) {
 			continue
 		}
-		r.count++
+		g, ok := r.look(img)
 		switch {
-		case mine && r.overdue(img):
-			verdict = Verdict{Rule: r.Priority, Reason: Selected, Action: r.Action}
-		case mine:
-			verdict = Verdict{Rule: r.Priority, Reason: Shielded}
+		case !ok || !mine:
+		case r.overdue(g):
+			verdict = Verdict{Rule: r.Priority, Reason: Selected, Action: r.Action, Ground: g}
+		default:
+			verdict = Verdict{Rule: r.Priority, Reason: Shielded, Ground: g}
 		}
 	}
 	return verdict
@@ -126,19 +154,83 @@ func decide(rules []*applied, img *Image) Verdict {
 
 const secondsPerDay = 24 * 60 * 60
 
-// overdue tells whether the image that the rule has counted last is beyond what it keeps.
-func (r *applied) overdue(img *Image) bool {
-	switch r.Selection.CountType {
-	case CountMoreThan:
-		return r.count > r.Selection.CountNumber
-	case SincePushed:
-		return img.since().Before(r.limit)
-	case SincePulled:
-		return img.used().Before(r.limit)
-	case SinceTransitioned:
-		return !img.ArchivedAt.IsZero() && img.ArchivedAt.Before(r.limit)
+// leave gives the verdict on what the rule does not count. If it is about an image, and the rule selects one of the
+// two, that image's fate is its own; so a signature goes with its image though only that has the rule's tags.
+func (r *applied) leave(img *Image, by byProduct, verdict Verdict) Verdict {
+	selected := r.selects(img)
+	switch {
+	case by.of != nil && (selected || r.selects(by.of)):
+		return Verdict{Reason: Follows, Of: by.of.Digest}
+	case selected && verdict.Reason == Unselected:
+		return Verdict{Rule: r.Priority, Reason: Uncounted}
 	}
-	return false
+	return verdict
+}
+
+// look counts an image that fits the selection, and finds what the rule decides by; or tells that the rule is not
+// about it, because it counts by application and the image is of none.
+func (r *applied) look(img *Image) (Ground, bool) {
+	g := Ground{Count: r.Selection.CountType, Number: r.Selection.CountNumber}
+	switch {
+	case r.groups != nil:
+		g.Rank, g.Group = r.groups.rank(img)
+		return g, g.Rank > 0
+	case g.Count == CountMoreThan:
+		r.count++
+		g.Rank = r.count
+	case g.Count == SincePushed:
+		g.Since = img.since()
+	case g.Count == SincePulled:
+		g.Since = img.used()
+	case g.Count == SinceTransitioned:
+		g.Since = img.ArchivedAt
+	}
+	return g, true
+}
+
+// overdue tells whether an image is beyond what the rule keeps.
+func (r *applied) overdue(g Ground) bool {
+	if g.Count == CountMoreThan {
+		return g.Rank > g.Number
+	}
+	return !g.Since.IsZero() && g.Since.Before(r.limit)
+}
+
+// groups counts images by application.
+type groups struct {
+	per   CountPer
+	terms []term // of the tags that count
+	seen  map[string]*group
+}
+
+type group struct {
+	count int32
+	last  *Image
+}
+
+// rank counts an image once in each of its applications, and gives the best place that it has in one. What is
+// beyond the number in all of them is so at its best place; no application has the place 0.
+func (g *groups) rank(img *Image) (best int32, name string) {
+	for _, tag := range img.Tags {
+		app, ok := g.per.application(tag)
+		if !ok || !slices.ContainsFunc(g.terms, func(t term) bool { return t.matches(tag) }) {
+			continue
+		}
+		in := g.seen[app]
+		if in == nil {
+			in = &group{}
+			g.seen[app] = in
+		}
+		if in.last == img {
+			continue
+		}
+		in.last = img
+		in.count++
+		if best == 0 || in.count < best {
+			best, name = in.count, app
+		}
+	}
+	return best, name
 }
 
 // since is from when an image's age counts: its push, or its return from the archive.
@@ -185,7 +277,7 @@ func follow(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
 			}
 			heads[head] = head // until it is known: so even a circle, which no digests can make, has an end
 			path = append(path, head)
-			head = places[images[head].Subject]
+			head = places[verdicts[head].Of]
 		}
 		for _, j := range path {
 			heads[j] = head

@@ -34,11 +34,25 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 	}
 	identified := make([]map[oci.Digest]bool, len(p.Rules))
 	candidates := make([]map[oci.Digest]bool, len(p.Rules))
+	attached := make([]map[oci.Digest]bool, len(p.Rules)) // what the rule leaves to the image that its tags tell
 	for n, r := range p.Rules {
-		identified[n], candidates[n] = map[oci.Digest]bool{}, map[oci.Digest]bool{}
+		identified[n], candidates[n], attached[n] = map[oci.Digest]bool{}, map[oci.Digest]bool{}, map[oci.Digest]bool{}
 		var found []lifecycle.Image
 		for place, i := range images {
-			if held[i.Digest] || follows(i) || !naiveSelects(r.Selection, i) {
+			if held[i.Digest] || follows(i) {
+				continue
+			}
+			if r.Berth != nil && r.Berth.CountImagesOnly && naiveNoImage(i) {
+				s, there := in[naiveSigned(i)]
+				if there && s.Digest != i.Digest && (naiveSelects(r.Selection, i) || naiveSelects(r.Selection, s)) {
+					attached[n][i.Digest] = true
+				}
+				continue
+			}
+			if !naiveSelects(r.Selection, i) {
+				continue
+			}
+			if r.Berth != nil && r.Berth.CountPer != nil && len(naiveApps(r, i)) == 0 {
 				continue
 			}
 			identified[n][i.Digest] = true
@@ -50,7 +64,7 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 			return x < y || x == y && found[a].ID > found[b].ID
 		})
 		for rank, i := range found {
-			if naiveOver(r.Selection, i, rank, at) {
+			if naiveOver(r.Selection, i, rank, at) && naiveOverEverywhere(r, found, i) {
 				candidates[n][i.Digest] = true
 			}
 		}
@@ -58,16 +72,30 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 	result := map[oci.Digest]string{}
 	for n, r := range p.Rules {
 		for d := range candidates[n] {
-			earlier := slices.ContainsFunc(identified[:n], func(m map[oci.Digest]bool) bool { return m[d] })
-			if !earlier {
+			mine := func(m map[oci.Digest]bool) bool { return m[d] }
+			if !slices.ContainsFunc(identified[:n], mine) && !slices.ContainsFunc(attached[:n], mine) {
 				result[d] = fmt.Sprintf("%s %d", r.Action.Type, r.Priority)
 			}
 		}
 	}
+	leader := func(i lifecycle.Image) oci.Digest {
+		if follows(i) {
+			return i.Subject
+		}
+		for n := range p.Rules {
+			if identified[n][i.Digest] {
+				break
+			}
+			if attached[n][i.Digest] {
+				return naiveSigned(i)
+			}
+		}
+		return ""
+	}
 	for _, i := range images {
 		subject := i
-		for follows(subject) {
-			subject = in[subject.Subject]
+		for steps := 0; leader(subject) != "" && steps <= len(images); steps++ {
+			subject = in[leader(subject)]
 		}
 		done := result[subject.Digest]
 		if subject.Digest != i.Digest && done != "" && !(strings.HasPrefix(done, "transition") && i.Class == lifecycle.Archive) {
@@ -75,6 +103,91 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 		}
 	}
 	return result
+}
+
+// naiveNoImage tells what a rule that counts images only leaves out.
+func naiveNoImage(i lifecycle.Image) bool {
+	switch {
+	case i.Kind == lifecycle.KindBuildCache, i.Kind == lifecycle.KindAttestation, i.Kind == lifecycle.KindSignature:
+		return true
+	case i.Kind == lifecycle.KindIndex && len(i.Children) == 0, i.Subject != "":
+		return true
+	}
+	for _, t := range i.Tags {
+		if !naiveFiled.MatchString(t) {
+			return false
+		}
+	}
+	return len(i.Tags) > 0
+}
+
+var naiveFiled = regexp.MustCompile(`^sha256-([0-9a-f]{64})(\.sig|\.att|\.sbom)?$`)
+
+// naiveSigned gives the one image that all tags tell.
+func naiveSigned(i lifecycle.Image) oci.Digest {
+	one := map[string]bool{}
+	for _, t := range i.Tags {
+		m := naiveFiled.FindStringSubmatch(t)
+		if m == nil {
+			return ""
+		}
+		one["sha256:"+m[1]] = true
+	}
+	for d := range one {
+		if len(one) == 1 {
+			return oci.Digest(d)
+		}
+	}
+	return ""
+}
+
+// naiveApps gives the applications for which a rule counts an image.
+func naiveApps(r lifecycle.Rule, i lifecycle.Image) map[string]bool {
+	apps := map[string]bool{}
+	for _, t := range i.Tags {
+		one := lifecycle.Selection{TagStatus: lifecycle.Tagged}
+		fits := false
+		for _, p := range r.Selection.Prefixes {
+			one.Prefixes, one.Patterns = []string{p}, nil
+			fits = fits || naiveSelects(one, lifecycle.Image{Tags: []string{t}})
+		}
+		for _, p := range r.Selection.Patterns {
+			one.Prefixes, one.Patterns = nil, []string{p}
+			fits = fits || naiveSelects(one, lifecycle.Image{Tags: []string{t}})
+		}
+		words := strings.Split(t, r.Berth.CountPer.Separator)
+		app := words[0]
+		if r.Berth.CountPer.TagsUpTo == lifecycle.LastSeparator {
+			app = strings.Join(words[:len(words)-1], r.Berth.CountPer.Separator)
+		}
+		if fits && len(words) > 1 && app != "" && !naiveFiled.MatchString(t) {
+			apps[app] = true
+		}
+	}
+	return apps
+}
+
+// naiveOverEverywhere tells whether in each of its applications so many younger images are there that this one
+// is beyond what is kept.
+func naiveOverEverywhere(r lifecycle.Rule, youngestFirst []lifecycle.Image, i lifecycle.Image) bool {
+	if r.Berth == nil || r.Berth.CountPer == nil {
+		return true
+	}
+	for app := range naiveApps(r, i) {
+		younger := 0
+		for _, other := range youngestFirst {
+			if other.Digest == i.Digest {
+				break
+			}
+			if naiveApps(r, other)[app] {
+				younger++
+			}
+		}
+		if younger < int(r.Selection.CountNumber) {
+			return false
+		}
+	}
+	return true
 }
 
 func naiveSelects(s lifecycle.Selection, i lifecycle.Image) bool {
@@ -160,8 +273,17 @@ func drawImages(t *rapid.T) []lifecycle.Image {
 	}
 	images := make([]lifecycle.Image, rapid.IntRange(1, 12).Draw(t, "images"))
 	for n := range images {
-		i := lifecycle.Image{Digest: oci.Digest(fmt.Sprintf("d%d", n)), PushedAt: since("pushed", noon.AddDate(0, 0, -4))}
-		i.Tags = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "ab", "abc", "b", "ba", "v1", "v2"}), 0, 3, rapid.ID).Draw(t, "tags")
+		i := lifecycle.Image{Digest: drawnDigest(n), PushedAt: since("pushed", noon.AddDate(0, 0, -4))}
+		tags := rapid.SampledFrom([][]string{{"a", "ab", "abc", "b", "ba", "v1", "v2"}, {"a-1", "a-2", "a-b-1", "b-1", "b-2"}}).Draw(t, "names")
+		i.Tags = rapid.SliceOfNDistinct(rapid.SampledFrom(tags), 0, 3, rapid.ID).Draw(t, "tags")
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		case 0:
+			i.Kind = rapid.SampledFrom([]lifecycle.Kind{lifecycle.KindBuildCache, lifecycle.KindAttestation, lifecycle.KindSignature, lifecycle.KindIndex}).Draw(t, "which")
+		case 1, 2: // of an image that need not be there, nor be another, nor be an image
+			of := drawnDigest(rapid.IntRange(0, 12).Draw(t, "signs"))
+			tag := "sha256-" + of.Hex() + rapid.SampledFrom([]string{"", ".sig", ".att", ".sbom", ".other"}).Draw(t, "as")
+			i.Tags = append(i.Tags[:min(len(i.Tags), rapid.IntRange(0, 1).Draw(t, "others"))], tag)
+		}
 		if rapid.Bool().Draw(t, "was pulled") {
 			i.PulledAt = since("pulled", i.PushedAt)
 		}
@@ -185,6 +307,8 @@ func drawImages(t *rapid.T) []lifecycle.Image {
 	return images
 }
 
+func drawnDigest(n int) oci.Digest { return oci.Digest(fmt.Sprintf("sha256:%064x", n)) }
+
 // drawPolicy makes a policy that Parse accepts, or accepts after the rules that stand in each other's way are
 // left out.
 func drawPolicy(t *rapid.T) lifecycle.Policy {
@@ -204,10 +328,10 @@ func drawPolicy(t *rapid.T) lifecycle.Policy {
 
 func drawRule(t *rapid.T, priority int) string {
 	tagStatus := rapid.SampledFrom([]string{"tagged", "tagged", "tagged", "untagged", "any"}).Draw(t, "tag status")
-	selection, action := "", expire
+	selection, action, extension := "", expire, ""
 	if tagStatus == "tagged" {
 		kind := rapid.SampledFrom([]string{"tagPrefixList", "tagPatternList"}).Draw(t, "list")
-		terms := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "a*", "*b", "a*c", "b*", "v*", "*", "*a*"}), 1, 2, rapid.ID).Draw(t, "terms")
+		terms := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "a*", "*b", "a*c", "b*", "v*", "*", "*a*", "*-*", "a-*", "sha256-*"}), 1, 2, rapid.ID).Draw(t, "terms")
 		selection = fmt.Sprintf(`%q:["%s"],`, kind, strings.Join(terms, `","`))
 	}
 	number := rapid.IntRange(1, 4).Draw(t, "number")
@@ -215,14 +339,35 @@ func drawRule(t *rapid.T, priority int) string {
 	switch countType {
 	case "sinceImagePulled":
 		action = archive
+		if rapid.Bool().Draw(t, "expires") {
+			action, extension = expire, `{"expireByPull":true}`
+		}
 	case "sinceImageTransitioned":
 		selection += `"storageClass":"archive",`
 		number += 89
+	case "imageCountMoreThan":
+		extension = drawCounting(t, tagStatus)
+		fallthrough
 	default:
 		action = rapid.SampledFrom([]string{expire, archive}).Draw(t, "action")
 	}
 	if countType != "imageCountMoreThan" {
 		selection += `"countUnit":"days",`
 	}
-	return rule(priority, tagStatus, fmt.Sprintf(`%s"countType":%q,"countNumber":%d`, selection, countType, number), action)
+	return extended(rule(priority, tagStatus, fmt.Sprintf(`%s"countType":%q,"countNumber":%d`, selection, countType, number), action), extension)
+}
+
+func drawCounting(t *rapid.T, tagStatus string) string {
+	var all []string
+	if tagStatus == "tagged" && rapid.Bool().Draw(t, "per application") {
+		all = append(all, fmt.Sprintf(`"countPer":{"tagsUpTo":%q,"separator":%q}`,
+			rapid.SampledFrom([]string{"first", "last"}).Draw(t, "up to"), rapid.SampledFrom([]string{"-", "-", "b"}).Draw(t, "separator")))
+	}
+	if rapid.Bool().Draw(t, "images only") {
+		all = append(all, `"countImagesOnly":true`)
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(all, ",") + "}"
 }

@@ -24,7 +24,8 @@ const (
 const mismatch = "instance failed to match exactly one schema (matched 0 out of 2)"
 
 // Parse reads a policy as strictly as ECR: no unknown members, no nulls, no empty lists, and only what goes
-// together. It answers fault.InvalidParameter in ECR's words.
+// together. It answers fault.InvalidParameter in ECR's words. Beyond ECR's grammar a rule may have a member
+// "berth": see Extension.
 func Parse(text string) (Policy, error) {
 	switch n := utf8.RuneCountInString(text); {
 	case n < MinText:
@@ -64,7 +65,7 @@ func invalid(format string, args ...any) *fault.Error {
 }
 
 func parseRule(v any) (Rule, error) {
-	o, err := members(v, []string{"action", "rulePriority", "selection"}, []string{"description"})
+	o, err := members(v, []string{"action", "rulePriority", "selection"}, []string{"berth", "description"})
 	if err != nil {
 		return Rule{}, err
 	}
@@ -84,6 +85,11 @@ func parseRule(v any) (Rule, error) {
 	}
 	if r.Selection, err = parseSelection(o["selection"]); err != nil {
 		return Rule{}, err
+	}
+	if e, there := o["berth"]; there {
+		if r.Berth, err = parseExtension(e); err != nil {
+			return Rule{}, err
+		}
 	}
 	return r, checkRule(r)
 }
@@ -159,6 +165,9 @@ func checkRule(r Rule) error {
 			return invalid("A pattern in tagPatternList must have at most %d wildcards (*): %q", maxWildcards, p)
 		}
 	}
+	if err := checkExtension(r); err != nil {
+		return err
+	}
 	if s.CountType == SinceTransitioned {
 		switch {
 		case s.Storage != Archive || r.Action.Type != Expire:
@@ -168,7 +177,7 @@ func checkRule(r Rule) error {
 		}
 		return nil
 	}
-	if s.Class() != Standard || s.CountType == SincePulled && r.Action.Type != Transition {
+	if s.Class() != Standard || s.CountType == SincePulled && r.Action.Type != Transition && !r.berth().ExpireByPull {
 		return invalid(mismatch)
 	}
 	return nil

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,11 +16,21 @@ const (
 	days1   = `"countType":"sinceImagePushed","countUnit":"days","countNumber":1`
 	expire  = `{"type":"expire"}`
 	archive = `{"type":"transition","targetStorageClass":"archive"}`
+	pulled1 = `"countType":"sinceImagePulled","countUnit":"days","countNumber":1`
+	perApp  = `{"countPer":{"tagsUpTo":"last","separator":"-"}}`
 )
 
 // rule writes a rule, with what a selection has besides its tag status.
 func rule(priority int, tagStatus, selection, action string) string {
 	return fmt.Sprintf(`{"rulePriority":%d,"selection":{"tagStatus":%q,%s},"action":%s}`, priority, tagStatus, selection, action)
+}
+
+// extended gives a rule Berth's own member, if it is to have one.
+func extended(rule, extension string) string {
+	if extension == "" {
+		return rule
+	}
+	return strings.TrimSuffix(rule, "}") + `,"berth":` + extension + "}"
 }
 
 func document(rules ...string) string { return `{"rules":[` + strings.Join(rules, ",") + `]}` }
@@ -43,7 +54,11 @@ func TestParse(t *testing.T) {
 		"any below archive":   document(rule(1, "any", `"storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`, expire), rule(2, "untagged", days1, expire)),
 		"same tag, two classes": document(rule(1, "tagged", `"tagPatternList":["v*"],`+count1, expire),
 			rule(2, "tagged", `"tagPatternList":["v*"],"storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`, expire)),
-		"the largest numbers": document(strings.ReplaceAll(rule(2147483647, "any", days1, expire), `"countNumber":1`, `"countNumber":2147483647`)),
+		"berth: per application": document(extended(rule(1, "tagged", `"tagPatternList":["*-*"],`+count1, expire), perApp)),
+		"berth: moved by count":  document(extended(rule(1, "tagged", `"tagPrefixList":["v"],`+count1, archive), `{"countPer":{"tagsUpTo":"first","separator":"._-"},"countImagesOnly":true}`)),
+		"berth: images only":     document(extended(rule(1, "untagged", count1, expire), `{"countImagesOnly":true}`)),
+		"berth: expire by pull":  document(extended(rule(1, "any", pulled1, expire), `{"expireByPull":true}`)),
+		"the largest numbers":    document(strings.ReplaceAll(rule(2147483647, "any", days1, expire), `"countNumber":1`, `"countNumber":2147483647`)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,9 +169,59 @@ func refused() map[string]struct{ text, words string } {
 	}
 }
 
+// refusedExtensions are documents whose member "berth" is refused, or that lack it.
+func refusedExtensions() map[string]struct{ text, words string } {
+	counted := func(extension string) string {
+		return document(extended(rule(1, "tagged", `"tagPatternList":["*-*"],`+count1, expire), extension))
+	}
+	per := func(members string) string { return counted(`{"countPer":` + members + `}`) }
+	any1 := func(selection, action, extension string) string {
+		return document(extended(rule(1, "any", selection, action), extension))
+	}
+	const (
+		perNot    = "Must not specify berth.countPer unless tagStatus=TAGGED and countType=imageCountMoreThan."
+		imagesNot = "Must not specify berth.countImagesOnly unless countType=imageCountMoreThan."
+		pullNot   = "Must not specify berth.expireByPull unless countType=sinceImagePulled and the action is expire."
+		transited = `"storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90`
+		regex     = `ECMA 262 regex "^[A-Za-z0-9_.-]{1,128}$" does not match input string `
+	)
+	return map[string]struct{ text, words string }{
+		"berth null":                {counted(`null`), `instance type (null) does not match any allowed primitive type (allowed: ["object"])`},
+		"berth true":                {counted(`true`), `instance type (boolean) does not match any allowed primitive type (allowed: ["object"])`},
+		"berth empty":               {counted(`{}`), "must have at least 1 members but instance has 0 members"},
+		"berth unknown":             {counted(`{"keepDeployed":true}`), `not allowed by the schema: ["keepDeployed"]`},
+		"berth beside rules":        {strings.Replace(counted(perApp), `{"rules"`, `{"berth":{},"rules"`, 1), `not allowed by the schema: ["berth"]`},
+		"berth in a selection":      {document(rule(1, "any", `"berth":{"countImagesOnly":true},`+count1, expire)), `not allowed by the schema: ["berth"]`},
+		"berth in another case":     {strings.Replace(counted(perApp), `"berth"`, `"Berth"`, 1), `not allowed by the schema: ["Berth"]`},
+		"per null":                  {per(`null`), `instance type (null) does not match any allowed primitive type (allowed: ["object"])`},
+		"per nothing":               {per(`{}`), `object has missing required properties (["separator","tagsUpTo"])`},
+		"per unknown":               {per(`{"tagsUpTo":"last","separator":"-","n":1}`), `not allowed by the schema: ["n"]`},
+		"per up to the middle":      {per(`{"tagsUpTo":"middle","separator":"-"}`), `instance value ("middle") not found in enum (possible values: ["first","last"])`},
+		"per separator null":        {per(`{"tagsUpTo":"last","separator":null}`), `instance type (null) does not match any allowed primitive type (allowed: ["string"])`},
+		"per empty separator":       {per(`{"tagsUpTo":"last","separator":""}`), regex + `""`},
+		"per slash":                 {per(`{"tagsUpTo":"last","separator":"/"}`), regex + `"/"`},
+		"per long separator":        {per(`{"tagsUpTo":"last","separator":"` + strings.Repeat("-", 129) + `"}`), regex},
+		"per of any":                {any1(count1, expire, perApp), perNot},
+		"per of untagged":           {document(extended(rule(1, "untagged", count1, expire), perApp)), perNot},
+		"per of ages":               {document(extended(rule(1, "tagged", `"tagPatternList":["*-*"],`+days1, expire), perApp)), perNot},
+		"images only, false":        {counted(`{"countImagesOnly":false}`), "instance value (false) not found in enum (possible values: [true])"},
+		"images only, a text":       {counted(`{"countImagesOnly":"true"}`), `instance type (string) does not match any allowed primitive type (allowed: ["boolean"])`},
+		"images only of ages":       {any1(days1, expire, `{"countImagesOnly":true}`), imagesNot},
+		"images only in archive":    {any1(transited, expire, `{"countImagesOnly":true}`), imagesNot},
+		"by pull, false":            {any1(pulled1, expire, `{"expireByPull":false}`), "instance value (false) not found in enum (possible values: [true])"},
+		"by pull of a push":         {any1(days1, expire, `{"expireByPull":true}`), pullNot},
+		"by pull, moved":            {any1(pulled1, archive, `{"expireByPull":true}`), pullNot},
+		"by pull of a count":        {any1(count1, expire, `{"expireByPull":true}`), pullNot},
+		"by pull in archive":        {any1(transited, expire, `{"expireByPull":true}`), pullNot},
+		"by pull, archive's images": {any1(`"storageClass":"archive",`+pulled1, expire, `{"expireByPull":true}`), misfit},
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	for name, tt := range refused() {
+	all := refused()
+	maps.Copy(all, refusedExtensions())
+	for name, tt := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := lifecycle.Parse(tt.text)
@@ -196,7 +261,12 @@ func TestParseBoundsTheText(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(document(rule(1, "any", count1, expire)))
+	f.Add(document(extended(rule(1, "tagged", `"tagPatternList":["*-*"],`+count1, expire), perApp)))
+	f.Add(document(extended(rule(1, "any", pulled1, expire), `{"expireByPull":true}`)))
 	for _, r := range refused() {
+		f.Add(r.text)
+	}
+	for _, r := range refusedExtensions() {
 		f.Add(r.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -17,6 +17,8 @@ type Rule struct {
 	Description *string   `json:"description,omitempty"` // nil where there is none
 	Selection   Selection `json:"selection"`
 	Action      Action    `json:"action"`
+
+	Berth *Extension `json:"berth,omitempty"` // what ECR cannot say; nil where there is none
 }
 
 // Selection says which images a rule is about, and from when on or beyond how many.

@@ -44,13 +44,15 @@ type lifecycleStore struct{ db *DB }
 
 // lifecycleImage is an image as a policy sees it.
 const lifecycleImage = `i.id, i.digest, COALESCE(i.subject, ''), i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at,
+	i.media_type, i.artifact_type, i.config_media_type,
 	COALESCE((SELECT string_agg(own.name, ' ') FROM tags own WHERE own.repository_id = i.repository_id AND own.image_id = i.id), '')`
 
 func scanLifecycleImage(rows *sql.Rows, i *lifecycle.Image) error {
-	var tags string
+	var tags, mediaType, artifactType, configType string
 	var archived bool
 	err := rows.Scan(&i.ID, &i.Digest, &i.Subject, timeColumn{&i.PushedAt}, timeColumn{&i.PulledAt},
-		&archived, timeColumn{&i.ArchivedAt}, timeColumn{&i.ActivatedAt}, &tags)
+		&archived, timeColumn{&i.ArchivedAt}, timeColumn{&i.ActivatedAt}, &mediaType, &artifactType, &configType, &tags)
+	i.Kind = lifecycle.KindOf(mediaType, artifactType, configType)
 	i.Class, i.Tags = lifecycle.ClassOf(archived), splitTags(tags)
 	return err
 }

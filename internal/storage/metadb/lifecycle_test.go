@@ -19,9 +19,11 @@ func TestLifecycleImages(t *testing.T) {
 		r, other := addRepository(t, db, "app"), addRepository(t, db, "other")
 		child := addImage(t, db, r.ID, newImage("child"), registry.References{})
 		addImage(t, db, other.ID, newImage("child"), registry.References{})
-		index := addImage(t, db, r.ID, newImage("index"), registry.References{Children: []oci.Digest{child.Digest, digest("elsewhere")}})
+		list := newImage("index")
+		list.MediaType = oci.MediaTypeOCIIndex
+		index := addImage(t, db, r.ID, list, registry.References{Children: []oci.Digest{child.Digest, digest("elsewhere")}})
 		signature := newImage("signature")
-		signature.Subject = index.Digest
+		signature.Subject, signature.ArtifactType = index.Digest, "application/vnd.dev.sigstore.bundle.v0.3+json"
 		signature = addImage(t, db, r.ID, signature, registry.References{})
 		setTag(t, db, r.ID, "v2", index.ID)
 		setTag(t, db, r.ID, "latest", index.ID)
@@ -34,6 +36,7 @@ func TestLifecycleImages(t *testing.T) {
 		}
 		all := []lifecycle.Image{image(child), image(index), image(signature)}
 		all[0].PulledAt = pulled
+		all[1].Kind, all[2].Kind = lifecycle.KindIndex, lifecycle.KindSignature
 		all[1].Tags, all[1].Children = []string{"latest", "v2"}, []oci.Digest{child.Digest, digest("elsewhere")}
 		if all[1].Children[0] > all[1].Children[1] {
 			all[1].Children[0], all[1].Children[1] = all[1].Children[1], all[1].Children[0]
