@@ -15,10 +15,11 @@ import (
 
 func (p *program) lifecycleCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "lifecycle",
-		Short: "Find out what a lifecycle policy would delete and what that saves, and set it",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "lifecycle",
+		Short:   "Find out what a lifecycle policy would delete and what that saves, and set it",
+		Example: "berth lifecycle preview hoopstat-haus/prod --policy policy.json\nberth lifecycle put hoopstat-haus/prod policy.json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.lifecyclePreviewCommand(), p.lifecycleGetCommand(), p.lifecyclePutCommand(), p.lifecycleDeleteCommand())
 	for _, c := range cmd.Commands() {
