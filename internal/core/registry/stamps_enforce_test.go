@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -40,7 +39,7 @@ func TestTemplatesDoNotGetRoundADeny(t *testing.T) {
 		if _, err := b.UpdateTemplate(t.Context(), eve, wider); !errors.Is(err, fault.AccessDenied) {
 			t.Errorf("more occasions for a template with a policy: %v, want AccessDenied", err)
 		}
-		same := registry.TemplateChange{Prefix: "ROOT", Uses: []registry.TemplateUse{registry.ForReplication}, Description: new(fmt.Sprint("x"))}
+		same := registry.TemplateChange{Prefix: "ROOT", Uses: []registry.TemplateUse{registry.ForReplication}, Description: new("x")}
 		if _, err := b.UpdateTemplate(t.Context(), eve, same); err != nil {
 			t.Errorf("another description for it: %v", err)
 		}
