@@ -9,9 +9,6 @@ package ecr
 
 import (
 	"context"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
@@ -70,7 +67,7 @@ func New(c Config) awswire.Service {
 		TargetPrefix: "AmazonEC2ContainerRegistry_V20150921",
 		Version:      "2015-09-21",
 		Operations:   done,
-		Known:        notYet(done),
+		Known:        awswire.Others(everyOperation, done),
 		// The one shape of ECR whose members keep their capital letter.
 		Members:    map[string]string{"Tag.Key": "Key", "Tag.Value": "Value"},
 		Exceptions: exceptions(outcomes()),
@@ -79,8 +76,7 @@ func New(c Config) awswire.Service {
 
 // operations gathers the families. Each family's file names its own.
 func (f face) operations() map[string]awswire.Operation {
-	all := map[string]awswire.Operation{}
-	for _, family := range []map[string]awswire.Operation{
+	return awswire.Operations(
 		f.repositoryOperations(),
 		f.resourceTagOperations(),
 		f.imageOperations(),
@@ -96,18 +92,7 @@ func (f face) operations() map[string]awswire.Operation {
 		f.replicationOperations(),
 		f.backfillOperations(),
 		f.pullThroughOperations(),
-	} {
-		maps.Copy(all, family)
-	}
-	return all
-}
-
-// notYet lists what ECR has and Berth does not do yet: such a call is refused, never pretended.
-func notYet(done map[string]awswire.Operation) []string {
-	return slices.DeleteFunc(strings.Fields(everyOperation), func(name string) bool {
-		_, ok := done[name]
-		return ok
-	})
+	)
 }
 
 // everyOperation names what ECR has, as of aws-sdk-go-v2/service/ecr v1.67.5; a test holds it to the SDK.

@@ -6,10 +6,7 @@
 package iam
 
 import (
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/access"
@@ -30,31 +27,19 @@ func New(a *access.Service) awswire.Service {
 		Version:    "2010-05-08",
 		Namespace:  "https://iam.amazonaws.com/doc/2010-05-08/",
 		Operations: done,
-		Known:      notYet(done),
+		Known:      awswire.Others(everyOperation, done),
 		Exceptions: exception,
 	}
 }
 
 // operations gathers the families. Each family's file names its own.
 func (f face) operations() map[string]awswire.Operation {
-	all := map[string]awswire.Operation{}
-	for _, family := range []map[string]awswire.Operation{
+	return awswire.Operations(
 		f.userOperations(),
 		f.roleOperations(),
 		f.policyOperations(),
 		f.providerOperations(),
-	} {
-		maps.Copy(all, family)
-	}
-	return all
-}
-
-// notYet lists what IAM has and Berth does not do: such a call is refused, never pretended.
-func notYet(done map[string]awswire.Operation) []string {
-	return slices.DeleteFunc(strings.Fields(everyOperation), func(name string) bool {
-		_, ok := done[name]
-		return ok
-	})
+	)
 }
 
 // exception is the table from faults to IAM's errors.

@@ -279,6 +279,9 @@ func (s *Service) providerARN(issuer string) string {
 	return s.arn("oidc-provider", "/", issuerName(issuer))
 }
 
+// keyPrefixes are what condition keys begin with that are not about a provider's claims.
+var keyPrefixes = []string{"aws", "ecr", "iam", "sts"}
+
 // checkIssuer holds an issuer to what one may be: https, without query. It is kept as it is, down to a slash at the end
 // and letter case, since a token's iss is compared with it letter by letter. Other than at AWS it may have a port, and one
 // on this very machine, which the operator must have allowed for its keys to be fetched, may do without TLS.
@@ -289,6 +292,8 @@ func checkIssuer(issuer string) error {
 		return invalid("Invalid Open ID Connect Provider URL: it must begin with https:// and name a host.")
 	case u.User != nil || strings.ContainsAny(issuer, "?#"):
 		return invalid("Invalid Open ID Connect Provider URL: it must have neither a query nor a fragment nor a user.")
+	case slices.Contains(keyPrefixes, strings.ToLower(u.Host)):
+		return invalid("Invalid Open ID Connect Provider URL: the claims of %s would be taken for AWS's own condition keys.", u.Host)
 	case len(issuer) > maxIssuer:
 		return invalid("Invalid Open ID Connect Provider URL: it must have at most %d characters.", maxIssuer)
 	case strings.ContainsFunc(issuer, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' }):

@@ -78,7 +78,7 @@ func TestProvidersAreHeldToTheirRules(t *testing.T) {
 	for _, issuer := range []string{
 		"", "token.example", "http://token.example", "https://", "https:///path", "https://user@token.example", "https://token.example?a=b",
 		"https://token.example?", "https://token.example#x", "https://token.example/a b", "https://tökén.example", "HTTPS://token.example",
-		"https://token.example/*", "https://" + strings.Repeat("a", 250),
+		"https://token.example/*", "https://" + strings.Repeat("a", 250), "https://aws", "https://STS/x",
 	} {
 		_, err := h.CreateProvider(ctx, h.root, access.NewProvider{Issuer: issuer})
 		stsWants(t, "issuer "+issuer, err, fault.InvalidParameter, "Invalid Open ID Connect Provider URL")

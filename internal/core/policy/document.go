@@ -148,7 +148,7 @@ func (s Statement) ofECR() string {
 func (s Statement) of(service string) string {
 	for _, a := range slices.Concat(s.Actions, s.NotActions) {
 		its, _, _ := strings.Cut(a, ":")
-		if a != "*" && !strings.EqualFold(its, service) {
+		if a != "*" && a != "*:*" && !strings.EqualFold(its, service) {
 			return "has the action " + a + ", which is none of " + service + "'s"
 		}
 	}
@@ -174,7 +174,7 @@ func malformed(format string, args ...any) error {
 }
 
 var (
-	actionRule   = regexp.MustCompile(`^(\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
+	actionRule   = regexp.MustCompile(`^(\*|\*:\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+)$`)
 	accountRule  = regexp.MustCompile(`^[0-9]{12}$`)
 	sidRule      = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
 	uniqueIDRule = regexp.MustCompile(`^A[A-Z0-9]{15,127}$`)

@@ -221,6 +221,7 @@ func TestStatementIDs(t *testing.T) {
 func TestDocumentsThatAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
+		statement(`Action="*:*"`),
 		statement(`Resource=["arn:*:ecr","arn:aws:ecr:*","arn:aws:ecr:*:123456789012:repository/*","arn:aws:s3:::bucket/*","arn:aws:e*r:::x"]`),
 		statement(`Resource="arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team, 'a}b'}/*${*}$"`),
 		strings.Replace(statement(`Resource="arn:aws:ecr:*:*:repository/${"`), "2012-10-17", "2008-10-17", 1), // no variable there

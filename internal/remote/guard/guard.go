@@ -121,10 +121,32 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if proxy == nil {
 		return t.direct.RoundTrip(req)
 	}
-	if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil {
-		if err := t.refuse(ip); err != nil {
-			return nil, fmt.Errorf("nothing is asked at %s: %w", req.URL.Host, err)
-		}
+	if err := t.refuse.url(req.URL); err != nil {
+		return nil, err
 	}
 	return t.proxied.RoundTrip(req)
+}
+
+// Proxy finds a request's proxy by find, and refuses what would go through one to an address that is refused, as far as
+// the URL says which: for http.Transport's field of that name, beside a dialer with Control.
+func (refuse Refusal) Proxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		proxy, err := find(req)
+		if err == nil && proxy != nil {
+			err = refuse.url(req.URL)
+		}
+		return proxy, err
+	}
+}
+
+// url applies a refusal to what a URL names by its address.
+func (refuse Refusal) url(u *url.URL) error {
+	ip, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		return nil //nolint:nilerr // a name: the proxy resolves it
+	}
+	if err := refuse(ip); err != nil {
+		return fmt.Errorf("nothing is asked at %s: %w", u.Host, err)
+	}
+	return nil
 }

@@ -42,3 +42,35 @@ func TestProxies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestProxyIsNoWayRound(t *testing.T) {
+	t.Parallel()
+	through, err := url.Parse("http://10.0.0.1:3128")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := guard.Refusal(guard.Metadata).Proxy(func(r *http.Request) (*url.URL, error) {
+		if r.URL.Hostname() == "direct.example" {
+			return nil, nil
+		}
+		return through, nil
+	})
+	for _, test := range []struct {
+		host    string
+		proxied bool
+		refused bool
+	}{
+		{"registry.example", true, false},
+		{"10.1.2.3:5000", true, false},
+		{"direct.example", false, false},
+		{"169.254.169.254", true, true},
+		{"[fe80::1]", true, true},
+		{"[::ffff:169.254.169.254]:80", true, true},
+	} {
+		r := &http.Request{URL: &url.URL{Scheme: "http", Host: test.host, Path: "/v2/"}}
+		proxy, err := find(r)
+		if (err != nil) != test.refused || (proxy != nil) != test.proxied {
+			t.Errorf("http://%s: proxy %v, error %v; want it refused: %v", test.host, proxy, err, test.refused)
+		}
+	}
+}

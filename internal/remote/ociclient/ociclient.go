@@ -66,12 +66,13 @@ func New(c Config) *Client {
 	if c.Pause == 0 {
 		c.Pause = longestPause
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, Control: guard.Refusal(guard.Metadata).Control}
+	refuse := guard.Refusal(guard.Metadata)
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: refuse.Control}
 	return &Client{
 		now: c.Now, pause: c.Pause,
 		http: &http.Client{
 			Transport: &http.Transport{
-				Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
+				Proxy: refuse.Proxy(http.ProxyFromEnvironment), DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
 				ResponseHeaderTimeout: headerTimeout, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 16, ForceAttemptHTTP2: true,
 				DisableCompression:     true, // a digest is of the bytes as they are
 				MaxResponseHeaderBytes: maxHeader,
