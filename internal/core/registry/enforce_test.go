@@ -355,6 +355,15 @@ func TestUploadsBelongToTheirStarter(t *testing.T) {
 				Session: &identity.Session{Name: name, RoleARN: "arn:aws:iam::" + account + ":role/" + role},
 			}
 		}
+		for _, role := range []string{"CI", "CD"} {
+			err := b.db.Access().Update(t.Context(), func(tx access.Tx) error {
+				arn := "arn:aws:iam::" + account + ":role/" + role
+				return tx.InsertPrincipal(t.Context(), access.Principal{ID: "AROA" + role, Kind: access.Role, Name: role, Path: "/", ARN: arn, CreatedAt: b.now})
+			})
+			if err != nil {
+				t.Fatalf("InsertPrincipal: %v", err)
+			}
+		}
 		ann, bob := b.user("ann"), b.user("bob")
 		for _, tt := range []struct {
 			name         string
