@@ -190,7 +190,10 @@ func (w *workspace) takeOver(other *workspace) {
 		Resources []struct {
 			Mode, Type, Name string
 			Instances        []struct {
-				Attributes struct{ ID, Name string }
+				Attributes struct {
+					ID, Name, User string
+					PolicyARN      string `json:"policy_arn"`
+				}
 			}
 		}
 	}
@@ -203,8 +206,11 @@ func (w *workspace) takeOver(other *workspace) {
 		if r.Mode == "managed" {
 			a := r.Instances[0].Attributes
 			id := a.ID
-			if id == "" { // account settings have none
+			switch {
+			case id == "": // account settings have none
 				id = a.Name
+			case r.Type == "aws_iam_user_policy_attachment":
+				id = a.User + "/" + a.PolicyARN
 			}
 			fmt.Fprintf(&imports, "import {\n  to = %s.%s\n  id = %q\n}\n", r.Type, r.Name, id)
 			count++
