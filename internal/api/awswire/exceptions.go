@@ -85,6 +85,22 @@ func (p Protocol) Exception(err error) (Exception, bool) {
 	return e, true
 }
 
+// Exceptions makes a service's function from faults to errors of its table, whose messages are the faults' own. What the table
+// lacks is the protocol's to know, since every service has those errors; of what neither knows it answers false.
+func (p Protocol) Exceptions(table map[fault.Code]Exception) func(error) (Exception, bool) {
+	return func(err error) (Exception, bool) {
+		f, ok := fault.Of(err)
+		if !ok {
+			return Exception{}, false
+		}
+		if e, ok := table[f.Code]; ok {
+			e.Message = f.Message
+			return e, true
+		}
+		return p.Exception(f)
+	}
+}
+
 // malformedFault gives what is wrong with a body the form in which the tables look for it.
 func malformedFault(err error) error {
 	if m, ok := errors.AsType[*malformed](err); ok {

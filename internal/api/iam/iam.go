@@ -28,7 +28,7 @@ func New(a *access.Service) awswire.Service {
 		Namespace:  "https://iam.amazonaws.com/doc/2010-05-08/",
 		Operations: done,
 		Known:      awswire.Others(everyOperation, done),
-		Exceptions: exception,
+		Exceptions: awswire.Query.Exceptions(exceptions()),
 	}
 }
 
@@ -42,38 +42,26 @@ func (f face) operations() map[string]awswire.Operation {
 	)
 }
 
-// exception is the table from faults to IAM's errors.
-func exception(err error) (awswire.Exception, bool) {
-	f, ok := fault.Of(err)
-	if !ok {
-		return awswire.Exception{}, false
-	}
-	refused := func(code string, status int) (awswire.Exception, bool) {
-		return awswire.Exception{Code: code, Status: status, Message: f.Message}, true
-	}
-	switch f.Code {
-	case fault.EntityNotFound:
-		return refused("NoSuchEntity", http.StatusNotFound)
-	case fault.EntityExists:
-		return refused("EntityAlreadyExists", http.StatusConflict)
-	case fault.EntityInUse:
-		return refused("DeleteConflict", http.StatusConflict)
-	case fault.EntityUnmodifiable:
-		return refused("UnmodifiableEntity", http.StatusBadRequest)
-	case fault.LimitExceeded:
-		return refused("LimitExceeded", http.StatusConflict)
-	case fault.PolicyMalformed:
-		return refused("MalformedPolicyDocument", http.StatusBadRequest)
-	case fault.PolicyNotAttachable:
-		return refused("PolicyNotAttachable", http.StatusBadRequest)
-	case fault.IdentityProviderUnavailable:
-		return refused("OpenIdIdpCommunicationError", http.StatusBadRequest)
-	case fault.SettingUnsupported, fault.SessionTooLarge, fault.IdentityTokenInvalid, fault.IdentityTokenExpired,
-		fault.IdentityTokenRejected, fault.DecisionMessageInvalid:
-		return refused("InvalidInput", http.StatusBadRequest)
-	default:
-		// The protocol's own errors are IAM's too. An operation that met a fault of the registry's would be a mistake of
-		// ours, to be logged.
-		return awswire.Query.Exception(f)
+// exceptions is the table from faults to IAM's errors; the protocol's own are IAM's too. An operation that met a fault of the
+// registry's, which neither has, would be a mistake of ours, to be logged.
+func exceptions() map[fault.Code]awswire.Exception {
+	invalid := awswire.Exception{Code: "InvalidInput", Status: http.StatusBadRequest}
+	return map[fault.Code]awswire.Exception{
+		fault.EntityNotFound:              {Code: "NoSuchEntity", Status: http.StatusNotFound},
+		fault.EntityExists:                {Code: "EntityAlreadyExists", Status: http.StatusConflict},
+		fault.EntityInUse:                 {Code: "DeleteConflict", Status: http.StatusConflict},
+		fault.EntityUnmodifiable:          {Code: "UnmodifiableEntity", Status: http.StatusBadRequest},
+		fault.LimitExceeded:               {Code: "LimitExceeded", Status: http.StatusConflict},
+		fault.PolicyMalformed:             {Code: "MalformedPolicyDocument", Status: http.StatusBadRequest},
+		fault.PolicyNotAttachable:         {Code: "PolicyNotAttachable", Status: http.StatusBadRequest},
+		fault.IdentityProviderUnavailable: {Code: "OpenIdIdpCommunicationError", Status: http.StatusBadRequest},
+		fault.SettingUnsupported:          invalid,
+
+		// No operation of IAM's has these.
+		fault.SessionTooLarge:        invalid,
+		fault.IdentityTokenInvalid:   invalid,
+		fault.IdentityTokenExpired:   invalid,
+		fault.IdentityTokenRejected:  invalid,
+		fault.DecisionMessageInvalid: invalid,
 	}
 }

@@ -50,7 +50,7 @@ func TestEveryFaultIsAnError(t *testing.T) {
 	for _, code := range slices.Concat(fault.OfIdentity(), fault.OfAny()) {
 		e, ok := s.service.Exceptions(fmt.Errorf("doing: %w", fault.Wrap(code, errors.New("secret cause"), "words")))
 		if !ok || e.Code == "" || e.Message != "words" {
-			t.Errorf("fault %q becomes %+v (%v): add it to exception", code, e, ok)
+			t.Errorf("fault %q becomes %+v (%v): add it to exceptions", code, e, ok)
 		}
 		server := code == fault.StorageFull || code == fault.Unavailable
 		if got := e.Status >= http.StatusInternalServerError; got != server || e.Status < http.StatusBadRequest {

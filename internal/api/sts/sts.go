@@ -29,7 +29,7 @@ func New(a *access.Service) awswire.Service {
 		},
 		// The service model's one name that breaks the rule.
 		Members:    map[string]string{"PolicyDescriptorType.Arn": "arn"},
-		Exceptions: exception,
+		Exceptions: awswire.Query.Exceptions(exceptions()),
 	}
 }
 
@@ -42,37 +42,25 @@ func (f face) operations() map[string]awswire.Operation {
 	return all
 }
 
-// exception is the table from faults to STS's errors. A new fault is decided on here or in the protocol's table, or
-// fails the test.
-func exception(err error) (awswire.Exception, bool) {
-	f, ok := fault.Of(err)
-	if !ok {
-		return awswire.Exception{}, false
-	}
-	switch f.Code {
-	case fault.EntityNotFound:
-		return awswire.Exception{Code: "NoSuchEntity", Status: http.StatusNotFound, Message: f.Message}, true
-	case fault.PolicyMalformed:
-		return awswire.Exception{Code: "MalformedPolicyDocument", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.SessionTooLarge:
-		return awswire.Exception{Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.IdentityTokenInvalid:
-		return awswire.Exception{Code: "InvalidIdentityToken", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.IdentityTokenExpired:
-		return awswire.Exception{Code: "ExpiredTokenException", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.IdentityTokenRejected:
-		return awswire.Exception{Code: "IDPRejectedClaim", Status: http.StatusForbidden, Message: f.Message}, true
-	case fault.IdentityProviderUnavailable:
-		return awswire.Exception{Code: "IDPCommunicationError", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.DecisionMessageInvalid:
-		return awswire.Exception{Code: "InvalidAuthorizationMessageException", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.EntityExists, fault.EntityInUse, fault.EntityUnmodifiable, fault.PolicyNotAttachable, fault.SettingUnsupported:
-		return awswire.Exception{Code: "ValidationError", Status: http.StatusBadRequest, Message: f.Message}, true
-	case fault.LimitExceeded:
-		return awswire.Exception{Code: "LimitExceeded", Status: http.StatusConflict, Message: f.Message}, true
-	default:
-		// The protocol's own errors are STS's too. An operation that met a fault of the registry's would be a mistake of
-		// ours, to be logged.
-		return awswire.Query.Exception(f)
+// exceptions is the table from faults to STS's errors; the protocol's own are STS's too. A new fault is decided on in one or
+// the other, or fails the test. An operation that met a fault of the registry's, which neither has, would be a mistake of
+// ours, to be logged.
+func exceptions() map[fault.Code]awswire.Exception {
+	invalid := awswire.Exception{Code: "ValidationError", Status: http.StatusBadRequest}
+	return map[fault.Code]awswire.Exception{
+		fault.EntityNotFound:              {Code: "NoSuchEntity", Status: http.StatusNotFound},
+		fault.PolicyMalformed:             {Code: "MalformedPolicyDocument", Status: http.StatusBadRequest},
+		fault.SessionTooLarge:             {Code: "PackedPolicyTooLarge", Status: http.StatusBadRequest},
+		fault.IdentityTokenInvalid:        {Code: "InvalidIdentityToken", Status: http.StatusBadRequest},
+		fault.IdentityTokenExpired:        {Code: "ExpiredTokenException", Status: http.StatusBadRequest},
+		fault.IdentityTokenRejected:       {Code: "IDPRejectedClaim", Status: http.StatusForbidden},
+		fault.IdentityProviderUnavailable: {Code: "IDPCommunicationError", Status: http.StatusBadRequest},
+		fault.DecisionMessageInvalid:      {Code: "InvalidAuthorizationMessageException", Status: http.StatusBadRequest},
+		fault.LimitExceeded:               {Code: "LimitExceeded", Status: http.StatusConflict},
+		fault.EntityExists:                invalid,
+		fault.EntityInUse:                 invalid,
+		fault.EntityUnmodifiable:          invalid,
+		fault.PolicyNotAttachable:         invalid,
+		fault.SettingUnsupported:          invalid,
 	}
 }
