@@ -12,8 +12,12 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// layerColumns are a layer's. Most repositories archive nothing: whether an archived image has the layer is asked first.
-const layerColumns = `l.digest, b.size, b.blob_key, l.linked_at, l.hidden, l.due_at, b.damaged_at,
+// layerColumns are a layer's. Most repositories archive nothing: whether an archived image has the layer is asked first. Few
+// layers are hidden: only of those it is asked whether an image has come that shows them, from a replica of the version
+// before this one, or without its layers, from an upstream registry.
+const layerColumns = `l.digest, b.size, b.blob_key, l.linked_at,
+	l.hidden AND NOT EXISTS (SELECT 1 FROM image_blobs a WHERE a.repository_id = l.repository_id AND a.digest = l.digest),
+	l.due_at, b.damaged_at,
 	EXISTS (SELECT 1 FROM image_blobs a WHERE a.repository_id = l.repository_id AND a.digest = l.digest AND a.archived = TRUE)
 	AND NOT EXISTS (SELECT 1 FROM image_blobs a WHERE a.repository_id = l.repository_id AND a.digest = l.digest AND a.archived = FALSE)`
 
