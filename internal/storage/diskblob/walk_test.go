@@ -109,7 +109,7 @@ func TestWalkLargeShard(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	var want []string
-	for i := range 1000 {
+	for i := range 200 {
 		for _, shard := range []string{"00", "77"} {
 			if i%10 > 0 && shard == "77" {
 				continue
@@ -123,15 +123,12 @@ func TestWalkLargeShard(t *testing.T) {
 	for _, f := range walk(t, s, 2000) {
 		want = append(want, f.Name)
 	}
-	if len(want) != 1100 {
-		t.Fatalf("walk: got %d things, want 1100", len(want))
+	if len(want) != 220 {
+		t.Fatalf("walk: got %d things, want 220", len(want))
 	}
-	for _, ahead := range []int{1, 7, 100, 1000} {
+	for _, ahead := range []int{1, 7, 100, 199} {
 		s.HoldAhead(ahead)
-		for _, limit := range []int{1, 10, 99, 5000} {
-			if ahead == 1 && limit == 1 {
-				continue // a thousand times a thousand names
-			}
+		for _, limit := range []int{1, 10, 99, 500} {
 			var got []string
 			for _, f := range walk(t, s, limit) {
 				got = append(got, f.Name)
