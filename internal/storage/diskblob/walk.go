@@ -48,8 +48,9 @@ func (s *Store) walk(ctx context.Context, after string, limit int) ([]blob.Found
 	ahead, known := s.ahead.take(at)
 	var found []blob.Found
 	for at.room < rooms {
+		dir := at.dir()
 		if !known {
-			if ahead, err = readNames(filepath.Join(s.dir, at.dir()), at.name, s.ahead.most()); err != nil {
+			if ahead, err = readNames(filepath.Join(s.dir, dir), at.name, s.ahead.most()); err != nil {
 				return nil, "", err
 			}
 		}
@@ -62,7 +63,7 @@ func (s *Store) walk(ctx context.Context, after string, limit int) ([]blob.Found
 				return nil, "", err
 			}
 			at.name, ahead.names = ahead.names[0], ahead.names[1:]
-			f, there, err := s.look(at)
+			f, there, err := s.look(dir, at.name)
 			if err != nil {
 				return nil, "", err
 			}
@@ -78,13 +79,15 @@ func (s *Store) walk(ctx context.Context, after string, limit int) ([]blob.Found
 	return found, "", nil
 }
 
-// look describes what is in a place, unless it is gone or the store's own business.
-func (s *Store) look(at place) (f blob.Found, there bool, err error) {
-	if at.room == 0 && (at.name == lockFile || at.name == idFile || isShard(at.name)) {
+// look describes what has a name in a shard, or in no shard, unless it is gone or the store's own business.
+func (s *Store) look(shard, name string) (f blob.Found, there bool, err error) {
+	f.Name = name
+	if shard != "" {
+		f.Name = shard + "/" + name
+	} else if name == lockFile || name == idFile || isShard(name) {
 		return f, false, nil
 	}
-	f.Name = filepath.ToSlash(filepath.Join(at.dir(), at.name))
-	info, err := os.Lstat(filepath.Join(s.dir, at.dir(), at.name))
+	info, err := os.Lstat(s.dir + "/" + f.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, false, nil
 	}
@@ -94,8 +97,8 @@ func (s *Store) look(at place) (f blob.Found, there bool, err error) {
 	f.At = writtenAt(info)
 	if info.Mode().IsRegular() {
 		f.Size = info.Size()
-		if isKey(at.name) && at.name[:2] == at.dir() {
-			f.Key = blob.Key(at.name)
+		if shard != "" && isKey(name) && name[:2] == shard {
+			f.Key = blob.Key(name)
 		}
 	}
 	return f, true, nil
