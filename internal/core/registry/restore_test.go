@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -407,6 +408,48 @@ func TestRestoreTellsOthers(t *testing.T) {
 		b.restore(byDigest(d))
 		if events := b.drain(); len(events) > 0 {
 			t.Errorf("nothing happened, and the events are %+v", events)
+		}
+	})
+}
+
+// TestRestoresByTag asks for a restoration as for a push of the tags that may come back with it, and for a purge as for a
+// deletion.
+func TestRestoresByTag(t *testing.T) {
+	t.Parallel()
+	eachEnforced(t, func(t *testing.T, b *bench) {
+		both := `"Action":["ecr:PutImage","ecr:BatchDeleteImage"]`
+		dev := b.user("dev", allows(both+`,"Resource":"*"`), denies(both+onTags("", "StringLike", `"release-*"`)))
+		app := b.manifest(repo, `{"a":1}`, "app")
+		b.push(repo, app, "dev-1")
+		child := b.manifest(repo, `{"a":2}`, "child")
+		b.push(repo, child, "release-1")
+		index := b.index(child)
+		b.push(repo, index, "dev-2")
+		b.delete(byDigest(digestOf(app)), byDigest(digestOf(index)), byDigest(digestOf(child)))
+		for _, c := range []struct {
+			id   registry.ImageID
+			want bool
+		}{
+			{byDigest(digestOf(app)), true},
+			{registry.ImageID{Tag: "dev-1"}, true},
+			{byDigest(digestOf(child)), false},
+			{byDigest(digestOf(index)), false}, // its image comes along, with that tag
+			{registry.ImageID{Tag: "dev-2"}, false},
+			{registry.ImageID{Tag: "release-1"}, false},
+			{registry.ImageID{Tag: "release-2"}, false},
+			{registry.ImageID{Tag: "release-2", Digest: digestOf(app).String()}, false},
+		} {
+			_, err := b.RestoreImages(t.Context(), dev, repo, []registry.ImageID{c.id})
+			wantAllowed(t, fmt.Sprintf("restoring %v", c.id), err, c.want)
+		}
+		_, err := b.PurgeImages(t.Context(), dev, repo, []oci.Digest{digestOf(index)})
+		wantAllowed(t, "purging an index", err, true)
+		_, err = b.PurgeImages(t.Context(), dev, repo, []oci.Digest{digestOf(child)})
+		wantAllowed(t, "purging a release", err, false)
+		_, err = b.EmptyTrash(t.Context(), dev, repo)
+		wantAllowed(t, "purging all", err, false)
+		if ds := b.trashDigests(); !slices.Equal(ds, []oci.Digest{digestOf(child)}) {
+			t.Errorf("the trash: %v", ds)
 		}
 	})
 }
