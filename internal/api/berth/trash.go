@@ -125,7 +125,7 @@ func (f face) restoreImages(ctx context.Context, call awswire.Call, in *RestoreI
 	for i, id := range in.ImageIds {
 		ids[i] = registry.ImageID{Digest: aws.ToString(id.ImageDigest), Tag: aws.ToString(id.ImageTag)}
 	}
-	results, err := f.registry.RestoreImages(ctx, call.Caller, repository, ids)
+	results, err := f.caches.RestoreImages(ctx, call.Caller, repository, ids)
 	if err != nil {
 		return nil, err
 	}

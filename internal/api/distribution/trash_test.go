@@ -54,7 +54,7 @@ func TestTrashIsInvisible(t *testing.T) {
 		t.Errorf("what is in the trash is seen (-before it was pushed +in the trash):\n%s", diff)
 	}
 
-	results, err := s.registry.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Digest: d.String()}})
+	results, err := s.registry.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Digest: d.String()}}, registry.RestoreOptions{})
 	if err != nil || results[0].Err != nil || len(results[0].Along) != 1 {
 		t.Fatalf("RestoreImages: %+v, %v", results, err)
 	}

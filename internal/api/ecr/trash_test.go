@@ -65,7 +65,7 @@ func TestTrashIsInvisible(t *testing.T) {
 		t.Errorf("what is in the trash is seen (-before it was pushed +in the trash):\n%s", diff)
 	}
 	root := identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true}
-	if results, err := s.registry.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Digest: digest}}); err != nil || results[0].Err != nil {
+	if results, err := s.registry.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Digest: digest}}, registry.RestoreOptions{}); err != nil || results[0].Err != nil {
 		t.Fatalf("RestoreImages: %+v, %v", results, err)
 	}
 	for what, answer := range look() {

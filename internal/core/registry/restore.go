@@ -29,6 +29,13 @@ type Restored struct {
 	Err  error
 }
 
+// RestoreOptions says how images are restored.
+type RestoreOptions struct {
+	// InPieces lets an image come back without layers and images that it refers to, as it may have been in a copy of an upstream
+	// registry's repository, where they come when somebody asks for them.
+	InPieces bool
+}
+
 // RestoreImages brings images back, from the trash or to a tag of theirs (ecr:PutImage, as a push of these tags would ask).
 // Each id succeeds or fails by itself, in a transaction of its own.
 //
@@ -40,13 +47,13 @@ type Restored struct {
 // A tag that is asked for moves, where the repository lets it. An image comes back active, with the time of its push and of
 // its last pull, and counts as new to the lifecycle policy (ActivatedAt). With it come the images that it needs, if it is an
 // index, and what refers to it and had gone with it.
-func (r *Registry) RestoreImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]Restored, error) {
+func (r *Registry) RestoreImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID, o RestoreOptions) ([]Restored, error) {
 	if err := r.onImages(ctx, caller, repository, policy.PutImage, ids, r.restoredKeys); err != nil {
 		return nil, err
 	}
 	results := make([]Restored, 0, len(ids))
 	for _, id := range ids {
-		res, err := r.restoreOne(ctx, caller, repository, id)
+		res, err := r.restoreOne(ctx, caller, repository, id, o)
 		if _, isFault := fault.Of(err); err != nil && (!isFault || errors.Is(err, fault.RepositoryNotFound)) {
 			return nil, err
 		}
@@ -58,7 +65,7 @@ func (r *Registry) RestoreImages(ctx context.Context, caller identity.Caller, re
 
 // restoreOne restores what an id names. What refers to it and cannot come along is left, and the transaction begins anew
 // without that.
-func (r *Registry) restoreOne(ctx context.Context, caller identity.Caller, repository string, id ImageID) (Restored, error) {
+func (r *Registry) restoreOne(ctx context.Context, caller identity.Caller, repository string, id ImageID, o RestoreOptions) (Restored, error) {
 	var left []Purged
 	for {
 		var x restoration
@@ -67,7 +74,9 @@ func (r *Registry) restoreOne(ctx context.Context, caller identity.Caller, repos
 			if err != nil {
 				return err
 			}
-			x = restoration{registry: r, tx: tx, caller: caller, repo: repo, at: r.now(), left: left, begun: map[oci.Digest]bool{}}
+			x = restoration{
+				registry: r, tx: tx, caller: caller, repo: repo, at: r.now(), options: o, left: left, begun: map[oci.Digest]bool{},
+			}
 			return x.byID(ctx, id)
 		})
 		if s, ok := errors.AsType[*straggler](err); ok {
@@ -98,6 +107,7 @@ type restoration struct {
 	caller   identity.Caller
 	repo     Repository
 	at       time.Time
+	options  RestoreOptions
 	left     []Purged            // what does not come along
 	begun    map[oci.Digest]bool // images that are restored, or about to be
 	result   Restored
@@ -266,7 +276,11 @@ func (x *restoration) insert(ctx context.Context, t Trashed, tags []string) (Ima
 			return Image{}, err
 		}
 	}
-	refs, size, err := x.registry.require(ctx, x.tx, x.repo, m)
+	look := x.registry.require
+	if x.options.InPieces {
+		look = x.registry.expected
+	}
+	refs, size, err := look(ctx, x.tx, x.repo, m)
 	if f, isFault := fault.Of(err); isFault {
 		return Image{}, fault.Wrap(f.Code, err, "The image with digest '%s' cannot be restored: %s", t.Digest, f.Message)
 	}

@@ -45,7 +45,7 @@ func (b *bench) restore(id registry.ImageID) registry.Restored {
 
 func (b *bench) tryRestore(id registry.ImageID) registry.Restored {
 	b.t.Helper()
-	results, err := b.RestoreImages(b.t.Context(), root, repo, []registry.ImageID{id})
+	results, err := b.RestoreImages(b.t.Context(), root, repo, []registry.ImageID{id}, registry.RestoreOptions{})
 	if err != nil || len(results) != 1 {
 		b.t.Fatalf("RestoreImages(%v): %v, %v", id, results, err)
 	}
@@ -360,7 +360,7 @@ func TestRestoreAfterItsRepository(t *testing.T) {
 		if len(all) != 3 || all[0].Reason == "" || all[1].WentWith != digestOf(app) || all[0].WentWith != "" {
 			t.Fatalf("the trash: %+v", all)
 		}
-		_, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Tag: "v1"}})
+		_, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Tag: "v1"}}, registry.RestoreOptions{})
 		wantFault(t, "into nothing", err, fault.RepositoryNotFound)
 		b.create(registry.NewRepository{Name: repo})
 		r := b.restore(registry.ImageID{Tag: "v1"})
@@ -439,7 +439,7 @@ func TestRestoresByTag(t *testing.T) {
 			{registry.ImageID{Tag: "release-2"}, false},
 			{registry.ImageID{Tag: "release-2", Digest: digestOf(app).String()}, false},
 		} {
-			_, err := b.RestoreImages(t.Context(), dev, repo, []registry.ImageID{c.id})
+			_, err := b.RestoreImages(t.Context(), dev, repo, []registry.ImageID{c.id}, registry.RestoreOptions{})
 			wantAllowed(t, fmt.Sprintf("restoring %v", c.id), err, c.want)
 		}
 		_, err := b.PurgeImages(t.Context(), dev, repo, []oci.Digest{digestOf(index)})

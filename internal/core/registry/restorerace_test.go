@@ -52,7 +52,7 @@ func TestRestoreAgainstDelete(t *testing.T) {
 			}
 			b.later()
 			bothAtOnce(func() {
-				results, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{byDigest(d)})
+				results, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{byDigest(d)}, registry.RestoreOptions{})
 				if err != nil || results[0].Err != nil {
 					t.Errorf("RestoreImages: %+v, %v", results, err)
 				}
@@ -79,7 +79,7 @@ func TestRestoreAgainstPush(t *testing.T) {
 			b.later()
 			var restored registry.Restored
 			bothAtOnce(func() {
-				results, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{byDigest(d)})
+				results, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{byDigest(d)}, registry.RestoreOptions{})
 				if err != nil || results[0].Err != nil {
 					t.Errorf("RestoreImages: %+v, %v", results, err)
 					return
@@ -119,7 +119,7 @@ func TestRestoreAgainstPurge(t *testing.T) {
 			var restored registry.Restored
 			var purged []registry.Purged
 			bothAtOnce(func() {
-				results, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{byDigest(digestOf(index))})
+				results, err := b.RestoreImages(t.Context(), root, repo, []registry.ImageID{byDigest(digestOf(index))}, registry.RestoreOptions{})
 				if err != nil {
 					t.Errorf("RestoreImages: %v", err)
 					return

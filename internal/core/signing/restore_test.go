@@ -32,7 +32,7 @@ func TestRestoredImagesAreNotSignedAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			results, err := b.registry.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Tag: "v1"}})
+			results, err := b.registry.RestoreImages(t.Context(), root, repo, []registry.ImageID{{Tag: "v1"}}, registry.RestoreOptions{})
 			if err != nil || results[0].Err != nil {
 				t.Fatalf("RestoreImages: %+v, %v", results, err)
 			}
