@@ -195,7 +195,9 @@ func imageOperations() []operation {
 		{"PutTrashWindow", func(b *bench, who identity.Caller) error {
 			return drop(b.PutTrashWindow(b.t.Context(), who, repo, nil))
 		}, "PutLifecyclePolicy " + repo},
-		{"RestoreImages", func(b *bench, who identity.Caller) error { return drop(b.RestoreImages(b.t.Context(), who, repo, id, registry.RestoreOptions{})) }, "PutImage " + repo},
+		{"RestoreImages", func(b *bench, who identity.Caller) error {
+			return drop(b.RestoreImages(b.t.Context(), who, repo, id, registry.RestoreOptions{}))
+		}, "PutImage " + repo},
 		{"PurgeImages", func(b *bench, who identity.Caller) error {
 			return drop(b.PurgeImages(b.t.Context(), who, repo, nothing))
 		}, "BatchDeleteImage " + repo},
