@@ -60,7 +60,7 @@ func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
 	}
 	var of []oci.Digest
 	for _, t := range img.Tags {
-		d, ok := companionOf(t)
+		d, ok := oci.CompanionOf(t)
 		if !ok {
 			return p
 		}
@@ -76,19 +76,4 @@ func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
 		p.of = &images[at]
 	}
 	return p
-}
-
-// companionOf gives the digest of which a tag is made: sha256-<hex>, under which the distribution spec files
-// referrers where there is no API for them, or that with .sig, .att or .sbom, under which cosign files what it makes.
-func companionOf(tag string) (oci.Digest, bool) {
-	algorithm, rest, ok := strings.Cut(tag, "-")
-	if !ok || algorithm != "sha256" && algorithm != "sha512" {
-		return "", false
-	}
-	hex, kind, filed := strings.Cut(rest, ".")
-	if filed && kind != "sig" && kind != "att" && kind != "sbom" {
-		return "", false
-	}
-	d, err := oci.ParseDigest(algorithm + ":" + hex)
-	return d, err == nil
 }

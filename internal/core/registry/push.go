@@ -142,6 +142,9 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 			return Pushed{}, err
 		}
 	}
+	if err := r.checkDeployment(ctx, tx, repo, m, img.Digest, p); err != nil {
+		return Pushed{}, err
+	}
 	moved, err := r.moveTags(ctx, tx, caller, repo, img, p.Tags)
 	if err != nil {
 		return Pushed{}, err
@@ -337,8 +340,7 @@ func (r *Registry) moveTags(ctx context.Context, tx Tx, caller identity.Caller, 
 			continue
 		}
 		if err == nil && !repo.TagMovable(t) {
-			return nil, fault.New(fault.TagImmutable,
-				"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the repository is immutable.", t, repo.Name)
+			return nil, tagImmutable(repo, img, t)
 		}
 		at := r.now()
 		if err := tx.SetTag(ctx, repo.ID, t, img.ID, at); err != nil {

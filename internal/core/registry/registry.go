@@ -40,6 +40,9 @@ type Config struct {
 	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
 	// the fault that is wrong with it. Nil takes any JSON object.
 	ReadLifecycle func(text string) (string, error)
+	// PinnedDeployments is how many images, of those that each application ran in each environment, are kept from being
+	// deleted and archived. 0 keeps none.
+	PinnedDeployments int
 	// Access decides what callers may do. Nil: the account's root principal everything, and nobody else anything.
 	Access Access
 }
@@ -65,6 +68,7 @@ type Registry struct {
 
 	readLifecycle func(text string) (string, error) // or nil
 	access        Access                            // or nil
+	pinDepth      int
 	sides         sideCache
 }
 
@@ -78,6 +82,7 @@ func New(c Config) *Registry {
 		pulls:         newPullRecorder(),
 		readLifecycle: c.ReadLifecycle,
 		access:        c.Access,
+		pinDepth:      c.PinnedDeployments,
 	}
 }
 
