@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
@@ -17,6 +18,7 @@ const (
 	KindBuildCache  Kind = "build cache"
 	KindAttestation Kind = "attestation"
 	KindSignature   Kind = "signature"
+	KindDeployment  Kind = "deployment record" // Berth's own; no rule that counts takes one for an image
 )
 
 // KindOf gives the kind of a manifest. BuildKit writes its cache and its attestations under media types of their own
@@ -35,6 +37,8 @@ func KindOf(mediaType, artifactType, configMediaType string) Kind {
 		case strings.HasPrefix(t, "application/vnd.dev.cosign."), strings.HasPrefix(t, "application/vnd.dev.sigstore.bundle"),
 			t == "application/vnd.cncf.notary.signature":
 			return KindSignature
+		case t == deployment.ArtifactType:
+			return KindDeployment
 		}
 	}
 	return KindImage
@@ -52,7 +56,7 @@ func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
 	img := &images[place]
 	p := byProduct{is: img.Subject != ""}
 	switch img.Kind {
-	case KindBuildCache, KindAttestation, KindSignature:
+	case KindBuildCache, KindAttestation, KindSignature, KindDeployment:
 		p.is = true
 	case KindIndex:
 		p.is = p.is || len(img.Children) == 0

@@ -250,7 +250,7 @@ func (k *keeper) check(ctx context.Context, img Image, wouldBe string) error {
 		if d != img.Digest {
 			what += " belongs to " + d.String() + ", which"
 		}
-		return fault.New(fault.ImagePinned, "%s is deployed and is not %s: %s", what, wouldBe, clauses(pins[d]))
+		return fault.New(fault.ImagePinned, "%s is deployed and is not %s: %s", what, wouldBe, WhyPinned(pins[d]))
 	}
 	return nil
 }
@@ -270,8 +270,8 @@ func isDeployTag(img Image, tag string) bool {
 	return ok && img.ArtifactType == deployment.ArtifactType
 }
 
-// clauses says why an image stays, a screenful at most.
-func clauses(pins []Pin) string {
+// WhyPinned says in clauses why an image stays, a screenful at most.
+func WhyPinned(pins []Pin) string {
 	const most = 10
 	var all []string
 	for _, p := range pins {
