@@ -180,12 +180,17 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 }
 
 // referrers deletes what has the image as its subject, and what has that as its subject, and so on. What
-// somebody gave a name of its own stays, and what an index lists, and the records by which deployments pin anything.
+// somebody gave a name of its own stays, and what an index lists, and what is deployed, and the records by which
+// deployments pin anything.
 func (d deletion) referrers(ctx context.Context, img Image) error {
 	for gone := []oci.Digest{img.Digest}; len(gone) > 0; {
 		followers, err := d.tx.Followers(ctx, d.repo.ID, gone)
 		if err != nil {
 			return fmt.Errorf("looking for referrers: %w", err)
+		}
+		pins, err := d.keeper.among(ctx, followers)
+		if err != nil {
+			return fmt.Errorf("looking for deployments of referrers: %w", err)
 		}
 		gone = nil
 		for _, f := range followers {
@@ -193,11 +198,7 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 			if err != nil {
 				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
 			}
-			records, err := d.keeper.records(ctx, f)
-			if err != nil {
-				return err
-			}
-			if named(f) || len(holders) > 0 || records {
+			if named(f) || len(holders) > 0 || len(pins[f.Digest]) > 0 {
 				continue
 			}
 			if err := d.remove(ctx, f, f.Subject); err != nil {

@@ -255,13 +255,24 @@ func (k *keeper) check(ctx context.Context, img Image, wouldBe string) error {
 	return nil
 }
 
-// records tells whether an image is a record by which a deployment pins anything.
-func (k *keeper) records(ctx context.Context, img Image) (bool, error) {
-	if img.ArtifactType != deployment.ArtifactType {
-		return false, nil
+// among gives the repository's pins if any can be of one of the images: if one is a record, or was ever deployed.
+func (k *keeper) among(ctx context.Context, images []Image) (Pins, error) {
+	if k.registry.pinDepth <= 0 || len(images) == 0 {
+		return nil, nil
 	}
-	pins, err := k.all(ctx)
-	return len(pins[img.Digest]) > 0, err
+	digests := make([]oci.Digest, len(images))
+	may := false
+	for i, img := range images {
+		digests[i] = img.Digest
+		may = may || img.ArtifactType == deployment.ArtifactType
+	}
+	if !may {
+		var err error
+		if may, err = k.tx.HasReferrers(ctx, k.repo.ID, digests, deployment.ArtifactType); err != nil || !may {
+			return nil, err
+		}
+	}
+	return k.all(ctx)
 }
 
 // isDeployTag tells whether a tag of an image is one that makes a chain of records begin there.
