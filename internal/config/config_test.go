@@ -194,6 +194,8 @@ func TestBadSettings(t *testing.T) {
 		{"BERTH_LOG_FORMAT=xml", `BERTH_LOG_FORMAT: "xml" is not one of text, json`},
 		{"BERTH_LOG_LEVEL=info+1", `BERTH_LOG_LEVEL: "info+1" is not a log level`},
 		{"BERTH_SHUTDOWN_TIMEOUT=60", `BERTH_SHUTDOWN_TIMEOUT: "60" is not a positive duration`},
+		{"BERTH_PINNED_DEPLOYMENTS=101", `BERTH_PINNED_DEPLOYMENTS: "101" is not a number from 0 to 100`},
+		{"BERTH_PINNED_DEPLOYMENTS=-1", `"-1" is not a number from 0 to 100`},
 		{"BERTH_S3_PATH_STYLE=maybe", `BERTH_S3_PATH_STYLE: "maybe" is neither true nor false`},
 		{"BERTH_CONFIG=/does/not/exist.yaml", "BERTH_CONFIG: open /does/not/exist.yaml"},
 	} {

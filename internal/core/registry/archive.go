@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -157,11 +158,16 @@ func (m move) archive(ctx context.Context, img Image) (Image, error) {
 	if err := k.check(ctx, img, "archived"); err != nil {
 		return Image{}, err
 	}
-	pins, err := k.all(ctx)
-	if err != nil {
-		return Image{}, err
-	}
-	return m.to(ctx, img, true, func(i Image) bool { return !i.Archived && !named(i) && len(pins[i.Digest]) == 0 })
+	var problem error
+	moved, err := m.to(ctx, img, true, func(i Image) bool {
+		if i.Archived || named(i) {
+			return false
+		}
+		spared, err := k.spares(ctx, i)
+		problem = cmp.Or(problem, err)
+		return !spared
+	})
+	return moved, cmp.Or(err, problem)
 }
 
 // named tells whether somebody gave an image a name of its own. Tags that are made from the digest of its subject

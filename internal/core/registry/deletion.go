@@ -26,8 +26,8 @@ type Deleted struct {
 // DeleteImages deletes by id, as ECR's BatchDeleteImage does (ecr:BatchDeleteImage). A digest takes the image
 // with all its tags; a tag, alone or with its digest, takes the tag, and the image too when that was its
 // last. An image that an index refers to is refused, unless the same call deletes the index, and so is one that is
-// deployed (fault.ImagePinned). What has an image as
-// its subject goes with it, unless it has a tag of its own. Each id succeeds or fails by itself.
+// deployed (fault.ImagePinned), unless the call deletes the deploy tag. What has an image as its subject goes with it,
+// unless it has a tag of its own. Each id succeeds or fails by itself.
 func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]Deleted, error) {
 	return r.deleteImages(ctx, caller, repository, ids, false)
 }
@@ -188,17 +188,17 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 		if err != nil {
 			return fmt.Errorf("looking for referrers: %w", err)
 		}
-		pins, err := d.keeper.among(ctx, followers)
-		if err != nil {
-			return fmt.Errorf("looking for deployments of referrers: %w", err)
-		}
 		gone = nil
 		for _, f := range followers {
 			holders, err := d.tx.IndexesOf(ctx, d.repo.ID, f.Digest)
 			if err != nil {
 				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
 			}
-			if named(f) || len(holders) > 0 || len(pins[f.Digest]) > 0 {
+			spared, err := d.keeper.spares(ctx, f)
+			if err != nil {
+				return err
+			}
+			if named(f) || len(holders) > 0 || spared {
 				continue
 			}
 			if err := d.remove(ctx, f, f.Subject); err != nil {

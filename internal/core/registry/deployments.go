@@ -16,8 +16,9 @@ type DeploymentQueries interface {
 	// Annotated finds those of the digests that the repository has, each image with its annotations and without tags and
 	// manifest, in any order.
 	Annotated(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]Image, error)
-	// HasReferrers tells whether an image of the artifact type has one of the digests as its subject.
-	HasReferrers(ctx context.Context, repositoryID int64, subjects []oci.Digest, artifactType string) (bool, error)
+	// Referring finds the images of the artifact type that have one of the digests as their subject, each like Annotated does, in any
+	// order.
+	Referring(ctx context.Context, repositoryID int64, subjects []oci.Digest, artifactType string) ([]Image, error)
 }
 
 // checkDeployment holds a push to the rules of deployment records: a record is valid, about an image that is there, and follows

@@ -84,7 +84,15 @@ func (r *Registry) Pinned(ctx context.Context, caller identity.Caller, repositor
 	if err != nil {
 		return nil, err
 	}
-	return r.pinsOf(ctx, q, repo, nil)
+	if r.pinDepth <= 0 {
+		return nil, nil
+	}
+	chains, err := chainsOf(ctx, q, repo)
+	if err != nil {
+		return nil, err
+	}
+	pins := Pins{}
+	return pins, r.follow(ctx, q, repo, chains, pins)
 }
 
 // chain is the way from a deploy tag to what it pins.
@@ -95,17 +103,9 @@ type chain struct {
 	deployed              []oci.Digest
 }
 
-// pinsOf follows the chains of a repository's deploy tags, but for those to be left out, all at once: a statement for each
-// step, not for each record. What a chain lost is its end.
-func (r *Registry) pinsOf(ctx context.Context, q Queries, repo Repository, without map[string]bool) (Pins, error) {
-	if r.pinDepth <= 0 {
-		return nil, nil
-	}
-	chains, err := chainsOf(ctx, q, repo, without)
-	if err != nil {
-		return nil, err
-	}
-	pins := Pins{}
+// follow goes along chains, all at once, and notes what they pin: a statement for each step, not for each record. What a chain
+// lost is its end.
+func (r *Registry) follow(ctx context.Context, q Queries, repo Repository, chains []*chain, pins Pins) error {
 	for len(chains) > 0 {
 		next := make([]oci.Digest, len(chains))
 		for i, c := range chains {
@@ -113,14 +113,11 @@ func (r *Registry) pinsOf(ctx context.Context, q Queries, repo Repository, witho
 		}
 		rows, err := q.Annotated(ctx, repo.ID, next)
 		if err != nil {
-			return nil, fmt.Errorf("reading deployment records of %s: %w", repo.Name, err)
+			return fmt.Errorf("reading deployment records of %s: %w", repo.Name, err)
 		}
 		records := make(map[oci.Digest]deployment.Record, len(rows))
 		for _, row := range rows {
-			if row.ArtifactType != deployment.ArtifactType {
-				continue
-			}
-			if record, err := deployment.Read(row.Subject, row.Annotations); err == nil {
+			if record, ok := recordOf(row); ok {
 				records[row.Digest] = record
 			}
 		}
@@ -129,11 +126,20 @@ func (r *Registry) pinsOf(ctx context.Context, q Queries, repo Repository, witho
 			return !ok || record.Tag() != c.tag || !c.step(pins, record, r.pinDepth)
 		})
 	}
-	return pins, nil
+	return nil
+}
+
+// recordOf reads the record that an image with its annotations is, or tells that it is none.
+func recordOf(img Image) (deployment.Record, bool) {
+	if img.ArtifactType != deployment.ArtifactType {
+		return deployment.Record{}, false
+	}
+	record, err := deployment.Read(img.Subject, img.Annotations)
+	return record, err == nil
 }
 
 // chainsOf finds the beginnings of the chains. Where nothing is deployed, it is one look into the index of tags.
-func chainsOf(ctx context.Context, q TagQueries, repo Repository, without map[string]bool) ([]*chain, error) {
+func chainsOf(ctx context.Context, q TagQueries, repo Repository) ([]*chain, error) {
 	var chains []*chain
 	for after := deployment.TagPrefix; ; {
 		tags, err := q.Tags(ctx, repo.ID, AnyStatus, after, MaxPage)
@@ -145,7 +151,7 @@ func chainsOf(ctx context.Context, q TagQueries, repo Repository, without map[st
 				return chains, nil
 			}
 			after = t.Name
-			if environment, app, ok := deployment.ParseTag(t.Name); ok && !without[t.Name] {
+			if environment, app, ok := deployment.ParseTag(t.Name); ok {
 				chains = append(chains, &chain{tag: t.Name, environment: environment, app: app, next: t.Digest})
 			}
 		}
@@ -191,38 +197,67 @@ type keeper struct {
 	registry *Registry
 	tx       Tx
 	repo     Repository
-	pins     Pins            // nil: not read yet
+	pins     Pins            // of the deploy tags that were read
+	read     map[string]bool // deploy tags
 	without  map[string]bool // deploy tags that are going
 }
 
 func (r *Registry) keeper(tx Tx, repo Repository) *keeper {
-	return &keeper{registry: r, tx: tx, repo: repo, without: map[string]bool{}}
+	k := &keeper{registry: r, tx: tx, repo: repo, without: map[string]bool{}}
+	k.changed()
+	return k
 }
 
-// changed says that a deploy tag is going, or a record. Then the chains are to be read again.
+// changed says that deploy tags are going, or a record. Then the chains are to be read again.
 func (k *keeper) changed(tags ...string) {
 	for _, t := range tags {
 		k.without[t] = true
 	}
-	k.pins = nil
+	k.pins, k.read = Pins{}, map[string]bool{}
 }
 
-// all gives the repository's pins.
-func (k *keeper) all(ctx context.Context) (Pins, error) {
-	if k.pins == nil {
-		pins, err := k.registry.pinsOf(ctx, k.tx, k.repo, k.without)
-		if err != nil {
-			return nil, err
+// of gives the pins of whatever deployments ever had one of the images as their subject; none of the others can be of these images. Where
+// nothing of the kind was deployed, that is one look-up.
+func (k *keeper) of(ctx context.Context, images []oci.Digest) (Pins, error) {
+	if k.registry.pinDepth <= 0 || len(images) == 0 {
+		return nil, nil
+	}
+	records, err := k.tx.Referring(ctx, k.repo.ID, images, deployment.ArtifactType)
+	if err != nil {
+		return nil, fmt.Errorf("looking for deployments: %w", err)
+	}
+	var chains []*chain
+	for _, row := range records {
+		record, ok := recordOf(row)
+		tag := record.Tag()
+		if !ok || k.read[tag] || k.without[tag] {
+			continue
 		}
-		if k.pins = pins; pins == nil {
-			k.pins = Pins{}
+		k.read[tag] = true
+		newest, err := k.tx.ImageIn(ctx, k.repo.Name, oci.Reference{Tag: tag})
+		switch {
+		case err == nil:
+			chains = append(chains, &chain{tag: tag, environment: record.Environment, app: record.App, next: newest.Digest})
+		case !errors.Is(err, ErrNoRow):
+			return nil, fmt.Errorf("looking for tag %s: %w", tag, err)
 		}
 	}
-	return k.pins, nil
+	return k.pins, k.registry.follow(ctx, k.tx, k.repo, chains, k.pins)
+}
+
+// spares tells whether an image that belongs to another one, which goes, is itself deployed, or a record by which deployments pin
+// anything.
+func (k *keeper) spares(ctx context.Context, img Image) (bool, error) {
+	about := []oci.Digest{img.Digest}
+	if img.ArtifactType == deployment.ArtifactType {
+		about = append(about, img.Subject)
+	}
+	pins, err := k.of(ctx, about)
+	return len(pins[img.Digest]) > 0, err
 }
 
 // check answers fault.ImagePinned, with the deployments, when some keep an image: for its own sake, for that of an index that it
-// is in, or for what it is about. Of an image that was never deployed it finds that out without reading any record.
+// is in, or for what it is about.
 func (k *keeper) check(ctx context.Context, img Image, wouldBe string) error {
 	if k.registry.pinDepth <= 0 {
 		return nil
@@ -231,14 +266,7 @@ func (k *keeper) check(ctx context.Context, img Image, wouldBe string) error {
 	if err != nil {
 		return err
 	}
-	ever, err := k.tx.HasReferrers(ctx, k.repo.ID, family, deployment.ArtifactType)
-	if err != nil {
-		return fmt.Errorf("looking for deployments of %s: %w", img.Digest, err)
-	}
-	if !ever {
-		return nil
-	}
-	pins, err := k.all(ctx)
+	pins, err := k.of(ctx, family)
 	if err != nil {
 		return err
 	}
@@ -253,26 +281,6 @@ func (k *keeper) check(ctx context.Context, img Image, wouldBe string) error {
 		return fault.New(fault.ImagePinned, "%s is deployed and is not %s: %s", what, wouldBe, WhyPinned(pins[d]))
 	}
 	return nil
-}
-
-// among gives the repository's pins if any can be of one of the images: if one is a record, or was ever deployed.
-func (k *keeper) among(ctx context.Context, images []Image) (Pins, error) {
-	if k.registry.pinDepth <= 0 || len(images) == 0 {
-		return nil, nil
-	}
-	digests := make([]oci.Digest, len(images))
-	may := false
-	for i, img := range images {
-		digests[i] = img.Digest
-		may = may || img.ArtifactType == deployment.ArtifactType
-	}
-	if !may {
-		var err error
-		if may, err = k.tx.HasReferrers(ctx, k.repo.ID, digests, deployment.ArtifactType); err != nil || !may {
-			return nil, err
-		}
-	}
-	return k.all(ctx)
 }
 
 // isDeployTag tells whether a tag of an image is one that makes a chain of records begin there.
