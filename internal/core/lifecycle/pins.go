@@ -12,12 +12,12 @@ import (
 // pin takes what deployments keep out of the rules' hands. What a pinned image is made of is held by it, and what refers to
 // it follows it, so that only what is filed under its digest by a tag remains to be found.
 func pin(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
-	var family []int // everything that stays for the sake of what is deployed
+	var queue []int // of what stays for the sake of what is deployed
 	why := map[int][]registry.Pin{}
 	add := func(i int, pins []registry.Pin) {
 		if _, known := why[i]; !known {
 			why[i] = pins
-			family = append(family, i)
+			queue = append(queue, i)
 		}
 	}
 	for i := range images {
@@ -26,7 +26,7 @@ func pin(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
 			add(i, images[i].Pins)
 		}
 	}
-	if len(family) == 0 {
+	if len(queue) == 0 {
 		return
 	}
 	referrers, filed := map[oci.Digest][]int{}, map[oci.Digest][]int{}
@@ -40,8 +40,9 @@ func pin(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
 			}
 		}
 	}
-	for at := 0; at < len(family); at++ {
-		img, pins := &images[family[at]], why[family[at]]
+	for len(queue) > 0 {
+		img, pins := &images[queue[0]], why[queue[0]]
+		queue = queue[1:]
 		for _, c := range img.Children {
 			if i, ok := places[c]; ok {
 				add(i, pins)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
-	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
@@ -22,14 +21,10 @@ type DeploymentQueries interface {
 }
 
 // checkDeployment holds a push to the rules of deployment records: a record is valid, about an image that is there, and follows
-// the one that its tag points to; and nothing but a record takes such a tag. So of two who deploy at once one wins, and
-// nobody rewrites what was. What another registry sends was checked by that, and may come in another order.
+// the one that its tag points to. So of two who deploy at once one wins, and nobody rewrites what was.
 func (r *Registry) checkDeployment(ctx context.Context, tx Tx, repo Repository, m oci.Manifest, d oci.Digest, p Push) error {
-	if arrivesInPieces(p.Source) || p.Source == event.Replication {
-		return nil
-	}
 	if !deployment.Is(m) {
-		return checkUndeployed(ctx, tx, repo, d, p.Tags)
+		return nil
 	}
 	record, err := deployment.Parse(m)
 	if err != nil {
@@ -67,22 +62,36 @@ func (r *Registry) checkDeployment(ctx context.Context, tx Tx, repo Repository, 
 	return checkDeployable(ctx, tx, repo, record)
 }
 
-// checkUndeployed sees to it that what is no record takes no tag of one.
-func checkUndeployed(ctx context.Context, tx Tx, repo Repository, d oci.Digest, tags []string) error {
+// checkDeployTags sees to it that a tag that points to a record moves to one that follows it, and to nothing else, whoever moves it.
+func checkDeployTags(ctx context.Context, tx Tx, repo Repository, img Image, tags []string) error {
 	for _, t := range tags {
 		if _, _, ok := deployment.ParseTag(t); !ok {
 			continue
 		}
 		current, err := tx.ManifestIn(ctx, repo.Name, oci.Reference{Tag: t})
-		if errors.Is(err, ErrNoRow) || err == nil && current.Digest == d {
+		if errors.Is(err, ErrNoRow) || err == nil && current.Digest == img.Digest {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("looking for tag %s: %w", t, err)
 		}
-		if last, ok := recordIn(current); ok && last.Tag() == t {
+		last, ok := recordIn(current)
+		if !ok || last.Tag() != t {
+			continue
+		}
+		next := img
+		if next.Manifest == nil {
+			if next, err = tx.ManifestIn(ctx, repo.Name, oci.Reference{Digest: img.Digest}); err != nil {
+				return fmt.Errorf("reading image %s: %w", img.Digest, err)
+			}
+		}
+		record, ok := recordIn(next)
+		if !ok || record.Tag() != t {
 			return fault.New(fault.DeploymentConflict, "The tag '%s' says what runs in %s as %s: it moves only to a deployment record whose previous one is %s",
 				t, last.Environment, last.App, current.Digest)
+		}
+		if _, err := followed(record, current); err != nil {
+			return err
 		}
 	}
 	return nil
