@@ -147,6 +147,8 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		TrashWindow:   a.cfg.TrashWindow,
 		Notify:        a.outbox.Ring,
 		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
+
+		PinnedDeployments: a.cfg.PinnedDeployments,
 	})
 	a.lifecycle = lifecycle.New(lifecycle.Config{
 		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,

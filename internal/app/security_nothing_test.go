@@ -138,6 +138,8 @@ func TestNobodyIsAnsweredAnything(t *testing.T) {
 // berthInputs has a good input for each of Berth's own operations.
 func berthInputs() map[string]string {
 	return map[string]string{
+		"DeleteImages":           `{"repositoryName":"team/app","imageIds":[{"imageTag":"v1"}],"force":true}`,
+		"ListPinnedImages":       `{"repositoryName":"team/app"}`,
 		"GetSigningPublicKey":    `{"signingProfile":"p"}`,
 		"ListTagHistory":         `{"repositoryName":"team/app","imageTag":"v1"}`,
 		"PrepareReplication":     `{"repositoryName":"team/app","layerDigests":["` + aDigest + `"],"imageDigest":"` + aDigest + `"}`,

@@ -214,6 +214,18 @@ func careOptions() []Option {
 			},
 		},
 		{
+			Name: "pinned-deployments", Default: "5",
+			Usage: "how many images, of those that an application ran in an environment, are not deleted or archived; 0 turns pins off",
+			set: func(c *Config, v string) error {
+				n, err := strconv.Atoi(v)
+				if err != nil || n < 0 || n > MaxPinnedDeployments {
+					return fmt.Errorf("%q is not a number from 0 to %d", v, MaxPinnedDeployments)
+				}
+				c.PinnedDeployments = n
+				return nil
+			},
+		},
+		{
 			Name: "gc-grace", Default: "24h",
 			Usage: "how long a layer that no image needs stays: a push has so much time between its layers and its manifest",
 			set:   span(func(c *Config) *time.Duration { return &c.GCGrace }),

@@ -40,6 +40,8 @@ func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, key
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
+			"DeleteImages":           awswire.Op(f.deleteImages),
+			"ListPinnedImages":       awswire.Op(f.listPinnedImages),
 			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
 			"ListTagHistory":         awswire.Op(f.listTagHistory),
 			"ListTrash":              awswire.Op(f.listTrash),

@@ -75,7 +75,7 @@ func newServer(t *testing.T) *server {
 	db := metadbtest.New(t)
 	s := &server{
 		db: db, now: tick,
-		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour}),
+		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
 	s.signer = newSigner(t, db, s.registry, tick)

@@ -82,6 +82,9 @@ func (s *Service) evaluate(ctx context.Context, c Claim) ([]doing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the images: %w", err)
 	}
+	if err := s.withPins(ctx, c.Repository, images); err != nil {
+		return nil, fmt.Errorf("reading the deployments: %w", err)
+	}
 	verdicts := Evaluate(images, p, s.Now())
 	acting := map[oci.Digest]bool{}
 	followers := map[oci.Digest][]int{}
@@ -170,8 +173,8 @@ func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditio
 			done++
 		case r.Err == nil:
 			// It has changed.
-		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
-			// Gone already, or an index holds it by now, or it is where it should be: not for us any more.
+		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImagePinned, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
+			// Gone already, or an index or a deployment holds it by now, or it is where it should be: not for us any more.
 		default:
 			problems = append(problems, fmt.Errorf("image %s: %w", r.ID.Digest, r.Err))
 		}

@@ -38,6 +38,8 @@ type Registry interface {
 	May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// RepositoryNotFound words the fault for a repository that a registry does not have.
 	RepositoryNotFound(name, registryID string) error
+	// Pinned tells what the repository's deployments keep.
+	Pinned(ctx context.Context, caller identity.Caller, repository string) (registry.Pins, error)
 	// DeleteImagesIf deletes those of the images about which still says so in the deleting transaction.
 	DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
 		still registry.Still) ([]registry.Deleted, error)
