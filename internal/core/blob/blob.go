@@ -86,9 +86,9 @@ type Found struct {
 	// part): never what Open reads. An upload that the store keeps as it keeps an object is no Part.
 	Part bool
 	Size int64 // bytes; 0 where the store does not say (a multipart upload)
-	// At is when it was last written or completed, or, of a multipart upload, begun, by the medium's clock, cut to
-	// microseconds. Some media count in whole seconds, and bytes may be on their way for as long as one Append takes:
-	// whoever discards what has no row leaves alone what is younger than that.
+	// At is when it was last written or completed, or, of a multipart upload and in some buckets of the object that it
+	// became, begun; by the medium's clock, cut to microseconds. Some media count in whole seconds, and bytes may be on
+	// their way for as long as one Append takes: whoever discards what has no row leaves alone what is younger than that.
 	At time.Time
 }
 
@@ -99,7 +99,7 @@ type Walker interface {
 	// limit of them, and gives the place to go on from ("" is the end). A page may have a few more or less, and none
 	// with more to come. A place holds for good, also in another process. What is there from the beginning of a walk
 	// to its end is listed; what comes or goes meanwhile may be, and what changes its kind (an upload that is
-	// completed) may be twice.
+	// completed) may be twice. Whoever misses something asks Size before believing it.
 	Walk(ctx context.Context, after string, limit int) (found []Found, next string, err error)
 
 	// Discard removes one thing that Walk found. What was written or completed later than f.At, or is being written, it

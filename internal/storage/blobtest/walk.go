@@ -82,7 +82,7 @@ func testWalk(t *testing.T, open Opener) {
 	before := time.Now().Add(-2 * time.Second) // some media count in whole seconds
 	objects, uploads := map[blob.Key][]byte{}, map[blob.Key]bool{}
 	var gone, all []blob.Key
-	for _, steps := range [][]int{{}, {0}, {10}, {9 * mib}, {8 * mib}, {10, 9 * mib, 10}} {
+	for _, steps := range [][]int{{}, {0}, {10}, {8 * mib}, {10, 9 * mib, 10}} {
 		u, want := begin(t, s, steps...)
 		mustComplete(t, s, u)
 		objects[u.Key] = want
@@ -309,7 +309,7 @@ func testDiscardRefuses(t *testing.T, open Opener) {
 		"another key":    func(f *blob.Found) { f.Key = NewKey() },
 		"another's name": func(f *blob.Found) { f.Name = "../" + f.Name },
 		"more of a name": func(f *blob.Found) { f.Name += "/x" },
-		"a bad key":      func(f *blob.Found) { f.Key = blob.Key("../" + f.Key[3:]) },
+		"a bad key":      func(f *blob.Found) { f.Key = "../" + f.Key[3:] },
 	} {
 		f := object[0]
 		f.At = time.Now().Add(time.Hour)

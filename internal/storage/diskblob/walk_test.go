@@ -280,6 +280,28 @@ func TestDiscardWrittenSince(t *testing.T) {
 	}
 }
 
+// TestCompleteIsLater than what a walk has found, even if the clock stands still, or was set back.
+func TestCompleteIsLater(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	u, err := s.Append(t.Context(), blob.Upload{Key: blobtest.NewKey()}, bytes.NewReader([]byte("bytes")))
+	if err != nil {
+		t.Fatalf("Append: %v", err)
+	}
+	ahead := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, string(u.Key[:2]), string(u.Key)), ahead, ahead); err != nil {
+		t.Fatal(err)
+	}
+	found := walk(t, s, 10)[0]
+	if err := s.Complete(t.Context(), u); err != nil {
+		t.Fatalf("Complete: %v", err)
+	}
+	if err := s.Discard(t.Context(), found); !errors.Is(err, blob.ErrBusy) {
+		t.Errorf("Discard of what was completed: got error %v, want %v", err, blob.ErrBusy)
+	}
+}
+
 // TestDiscardDuringComplete: what is completed is there, and what is discarded is not, whoever comes first.
 func TestDiscardDuringComplete(t *testing.T) {
 	t.Parallel()

@@ -252,7 +252,7 @@ func TestAbortDuringComplete(t *testing.T) {
 	t.Parallel()
 	c := s3test.Bucket(t)
 	s := open(t, c)
-	for i := range 30 {
+	for i := range 12 {
 		u := mustAppend(t, s, blob.Upload{Key: blobtest.NewKey()}, blobtest.Bytes(1, []int{10, 9 * mib}[i%2]))
 		var both sync.WaitGroup
 		both.Go(func() {
