@@ -24,6 +24,7 @@ func (a *App) jobs() []jobs.Job {
 			{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
 			{Name: "master key", Every: lookAgain, Do: a.directory.FollowMasterKey},
 			{Name: "garbage", Every: lookAgain, Wake: a.sweeping.C(), Do: a.garbage.SweepOnce},
+			{Name: "stray bytes", Every: time.Minute, Do: a.garbage.WalkOnce},
 			{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
 		},
 		a.replicationJobs(),

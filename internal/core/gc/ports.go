@@ -46,7 +46,25 @@ type Store interface {
 	Due(ctx context.Context, d Deadlines) (Stages, error)
 	// LayersDue lists layers that are due, the longest first.
 	LayersDue(ctx context.Context, now time.Time, limit int) ([]Layer, error)
+	Walking
 	Settings
+}
+
+// Known is what the rows say of a key that one of them names.
+type Known struct {
+	Upload bool   // an upload that is under way has it
+	State  []byte // what the blob store noted of that
+}
+
+// Walking compares what the blob store holds with the rows, and finds rows that nothing would look at.
+type Walking interface {
+	// Known tells which of the keys a blob, an upload or the list of garbage names, all seen at one moment.
+	Known(ctx context.Context, keys []blob.Key) (map[blob.Key]Known, error)
+	// UndueLayers looks at layers in order, after the one given, at most limit of them, and names those to which no image of the
+	// repository refers and that are never due; also the last that it looked at, and how many.
+	UndueLayers(ctx context.Context, after Layer, limit int) (strays []Layer, last Layer, looked int, err error)
+	// UndueBlobs does the same for blobs that no layer and no image in the trash has.
+	UndueBlobs(ctx context.Context, after oci.Digest, limit int) (strays []oci.Digest, last oci.Digest, looked int, err error)
 }
 
 // Settings keeps documents by name.
@@ -93,6 +111,8 @@ type LayerTx interface {
 	UnlinkLayers(ctx context.Context, repositoryID int64, ds []oci.Digest, due time.Time) error
 	// SettleLayers ends the hiding of layers, and has none looked at before the next image that refers to it goes.
 	SettleLayers(ctx context.Context, repositoryID int64, ds []oci.Digest) error
+	// DueLayers has layers looked at when due, unless they are to be looked at already.
+	DueLayers(ctx context.Context, layers []Layer, due time.Time) error
 }
 
 // Blob is a row that says under which key the bytes of a digest are.
@@ -109,6 +129,8 @@ type BlobTx interface {
 	BlobsDue(ctx context.Context, now time.Time, limit int) ([]Blob, error)
 	// BlobsNeeded names those of the blobs that a layer or an image in the trash has, seen at one moment.
 	BlobsNeeded(ctx context.Context, ds []oci.Digest) ([]oci.Digest, error)
+	// DueBlobs has blobs looked at when due.
+	DueBlobs(ctx context.Context, ds []oci.Digest, due time.Time) error
 	// DeleteBlobs removes rows. It fails where something refers to one.
 	DeleteBlobs(ctx context.Context, ds []oci.Digest) error
 	// SettleBlobs has the blobs looked at no more, until something that has them goes.

@@ -87,15 +87,15 @@ func (t sweepTx) PurgeTrash(ctx context.Context, ids []int64, due time.Time) err
 	if err != nil {
 		return err
 	}
-	if err := t.markBlobs(ctx, blobs, due); err != nil {
+	if err := t.DueBlobs(ctx, blobs, due); err != nil {
 		return err
 	}
 	_, err = t.s.exec(ctx, `DELETE FROM trash WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, which)
 	return err
 }
 
-// markBlobs has blobs looked at when due. Their rows are locked in the order of digests, as by all who lock several.
-func (t sweepTx) markBlobs(ctx context.Context, ds []oci.Digest, due time.Time) error {
+// DueBlobs implements gc.BlobTx. The rows are locked in the order of digests, as by all who lock several.
+func (t sweepTx) DueBlobs(ctx context.Context, ds []oci.Digest, due time.Time) error {
 	which, err := jsonText(ds)
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (t sweepTx) UnlinkLayers(ctx context.Context, repositoryID int64, ds []oci.
 	if err != nil {
 		return err
 	}
-	return t.markBlobs(ctx, ds, due)
+	return t.DueBlobs(ctx, ds, due)
 }
 
 // SettleLayers implements gc.LayerTx.
