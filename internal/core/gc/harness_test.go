@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -202,3 +203,27 @@ func (f *fails) Delete(ctx context.Context, key blob.Key) error {
 	}
 	return f.Store.Delete(ctx, key)
 }
+
+// still is a database in which two blobs are due for ever, and which is nobody's goroutine, as a bubble needs it.
+type still struct{ gc.Store }
+
+func (*still) Setting(context.Context, registry.SettingName) (string, error) {
+	return "", registry.ErrNoRow
+}
+
+func (*still) Due(context.Context, gc.Deadlines) (gc.Stages, error) {
+	return gc.Stages{gc.Blobs: true}, nil
+}
+
+func (*still) Update(_ context.Context, f func(gc.Tx) error) error { return f(stillTx{}) }
+
+type stillTx struct{ gc.Tx }
+
+func (stillTx) BlobsDue(_ context.Context, _ time.Time, limit int) ([]gc.Blob, error) {
+	return make([]gc.Blob, limit), nil
+}
+func (stillTx) BlobsNeeded(context.Context, []oci.Digest) ([]oci.Digest, error) { return nil, nil }
+func (stillTx) DeleteBlobs(context.Context, []oci.Digest) error                 { return nil }
+func (stillTx) Discard(context.Context, []blob.Upload, time.Time) error         { return nil }
+
+func itoa(n int) string { return strconv.Itoa(n) }

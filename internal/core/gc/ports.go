@@ -22,6 +22,9 @@ const (
 	stages
 )
 
+// NumStages is how many there are.
+const NumStages = int(stages)
+
 // Stages says something of each stage.
 type Stages [stages]bool
 
@@ -47,7 +50,21 @@ type Store interface {
 	// LayersDue lists layers that are due, the longest first.
 	LayersDue(ctx context.Context, now time.Time, limit int) ([]Layer, error)
 	Walking
+	Looking
 	Settings
+}
+
+// Looking tells people what is going on.
+type Looking interface {
+	// Waiting counts what each stage has before it. Of layers it counts those that no image refers to. NextAt of uploads is
+	// when the longest forgotten one got its last byte.
+	Waiting(ctx context.Context, d Deadlines) ([NumStages]Waiting, error)
+	// Freed counts the blobs that nothing would have once all trash, layers and blobs that are due were gone.
+	Freed(ctx context.Context, now time.Time) (Amount, error)
+	// FreedBlobs lists those behind the digest given, in order.
+	FreedBlobs(ctx context.Context, now time.Time, after oci.Digest, limit int) ([]Blob, error)
+	// Facts tells what has a digest. It names at most limit things of a kind.
+	Facts(ctx context.Context, d oci.Digest, limit int) (Facts, error)
 }
 
 // Known is what the rows say of a key that one of them names.
