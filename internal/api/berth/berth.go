@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
@@ -30,16 +31,24 @@ type face struct {
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
+	garbage  *gc.Service
 }
 
 // New makes the service.
-func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory) awswire.Service {
-	f := face{registry: r, signer: s, caches: caches, keys: keys}
+func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory, garbage *gc.Service) awswire.Service {
+	f := face{registry: r, signer: s, caches: caches, keys: keys, garbage: garbage}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
+			"ExplainDigest":           awswire.Op(f.explainDigest),
+			"GetGarbageCollection":    awswire.Op(f.getGarbageCollection),
+			"ListGarbage":             awswire.Op(f.listGarbage),
+			"PauseGarbageCollection":  awswire.Op(f.pauseGarbageCollection),
+			"ResumeGarbageCollection": awswire.Op(f.resumeGarbageCollection),
+			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
+
 			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
 			"ListTagHistory":         awswire.Op(f.listTagHistory),
 			"PrepareReplication":     awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
