@@ -154,7 +154,7 @@ func berthInputs() map[string]string {
 // operations lists what a face does.
 func operations(face string) []string {
 	services := map[string]awswire.Service{
-		"ecr": ecr.New(ecr.Config{}), "iam": iam.New(nil), "sts": sts.New(nil), "berth": berth.New(nil, nil, nil, nil),
+		"ecr": ecr.New(ecr.Config{}), "iam": iam.New(nil), "sts": sts.New(nil), "berth": berth.New(nil, nil, nil, nil, nil),
 	}
 	return slices.Sorted(maps.Keys(services[face].Operations))
 }

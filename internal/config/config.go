@@ -48,6 +48,7 @@ type Config struct {
 	TrashWindow time.Duration // 0: deleted images cannot be restored
 	GCGrace     time.Duration
 	UploadTTL   time.Duration
+	GCRate      int // things a second; 0: no bound
 
 	LogFormat       LogFormat
 	LogLevel        slog.Level
