@@ -48,7 +48,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 )
@@ -64,6 +66,7 @@ type Store struct {
 	dir     string
 	lock    *os.File // locked until Close
 	history histories
+	ahead   readAhead
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -298,6 +301,10 @@ func (s *Store) complete(path string, u blob.Upload) error {
 	if unlinked(f) {
 		return fmt.Errorf("%w: its file was deleted", blob.ErrLost)
 	}
+	// To Discard an upload that was completed is not the thing that a walk has found before.
+	if err := os.Chtimes(path, time.Time{}, time.Now()); err != nil {
+		return err
+	}
 	return f.Chmod(completeMode)
 }
 
@@ -356,16 +363,16 @@ func (s *Store) Delete(_ context.Context, key blob.Key) error {
 
 // path is where the object lies. It refuses whatever is not a key, so that no key leads out of the directory.
 func (s *Store) path(key blob.Key) (string, error) {
-	if len(key) != 32 {
+	if !isKey(string(key)) {
 		return "", fmt.Errorf("blob key %q is not 32 hexadecimal digits", key)
-	}
-	for _, c := range []byte(key) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return "", fmt.Errorf("blob key %q is not 32 hexadecimal digits", key)
-		}
 	}
 	return filepath.Join(s.dir, string(key[:2]), string(key)), nil
 }
+
+// isKey tells whether a name could be an object's.
+func isKey(name string) bool { return len(name) == 32 && isHex(name) }
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // isComplete tells whether the file has lost its write permission.
 func isComplete(path string) bool {

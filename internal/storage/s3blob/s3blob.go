@@ -309,7 +309,7 @@ func (s *Store) name(key blob.Key) *string { return aws.String(s.prefix + string
 
 // tailName is the name of one of the key's tails, or, with an empty id, what all of them begin with.
 func (s *Store) tailName(key blob.Key, id string) string {
-	return s.prefix + string(key) + ".tail." + id
+	return s.prefix + string(key) + tailMark + id
 }
 
 // checkKey refuses whatever is not a key, so that no key reaches another object or leaves the prefix.
