@@ -155,6 +155,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "ReferencedImagesNotFoundException"
 	case fault.PullThroughRuleNotFound:
 		code = "PullThroughCacheRuleNotFoundException"
+	case fault.CheckInProgress:
+		code = "CheckInProgressException"
+	case fault.CheckNotFound:
+		code = "CheckNotFoundException"
+	case fault.CheckEnded:
+		code = "CheckEndedException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
 	}
