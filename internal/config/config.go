@@ -46,6 +46,8 @@ type Config struct {
 	TrashWindow time.Duration // 0: deleted images cannot be restored
 	GCGrace     time.Duration
 	UploadTTL   time.Duration
+	ScrubPeriod time.Duration // 0: there is no scrub
+	ScrubRate   int64         // bytes per second; 0: no bound
 
 	LogFormat       LogFormat
 	LogLevel        slog.Level

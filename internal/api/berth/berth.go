@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
@@ -30,16 +31,20 @@ type face struct {
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
+	checks   *fsck.Service
 }
 
 // New makes the service.
-func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory) awswire.Service {
-	f := face{registry: r, signer: s, caches: caches, keys: keys}
+func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory, checks *fsck.Service) awswire.Service {
+	f := face{registry: r, signer: s, caches: caches, keys: keys, checks: checks}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
+			"DescribeCheck":          awswire.Op(f.describeCheck),
+			"StartCheck":             awswire.Op(f.startCheck),
+			"StopCheck":              awswire.Op(f.stopCheck),
 			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
 			"ListTagHistory":         awswire.Op(f.listTagHistory),
 			"PrepareReplication":     awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/berth"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
@@ -53,6 +55,8 @@ type server struct {
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
+	checks   *fsck.Service
+	blobs    *diskblob.Store
 	root     identity.Caller
 	db       *metadb.DB
 	now      func() time.Time
@@ -74,7 +78,7 @@ func newServer(t *testing.T) *server {
 	}
 	db := metadbtest.New(t)
 	s := &server{
-		db: db, now: tick,
+		db: db, now: tick, blobs: blobs,
 		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
@@ -84,8 +88,12 @@ func newServer(t *testing.T) *server {
 	})
 	t.Cleanup(s.caches.Close)
 	s.keys = newKeys(t, db, tick)
+	rows := db.Checks()
+	s.checks = fsck.New(fsck.Config{
+		Registry: s.registry, Checks: rows, Contents: rows, Repairs: rows, Blobs: blobs, Now: tick, Logger: slog.New(slog.DiscardHandler),
+	})
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches, s.keys)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches, s.keys, s.checks)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -239,7 +247,7 @@ func TestListTagHistoryRefuses(t *testing.T) {
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	service := berth.New(s.registry, s.signer, s.caches, s.keys)
+	service := berth.New(s.registry, s.signer, s.caches, s.keys, s.checks)
 	for _, code := range slices.Concat(fault.OfRegistry(), fault.OfAny()) {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)
