@@ -2,8 +2,8 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"log/slog"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"slices"

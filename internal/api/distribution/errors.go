@@ -83,8 +83,8 @@ var answers = map[fault.Code]answer{
 	fault.ReferencedLayersNotFound: {http.StatusBadRequest, manifestBlobUnknown},
 	fault.ReferencedImagesNotFound: {http.StatusBadRequest, manifestBlobUnknown},
 
-	fault.LayerNotFound:       {http.StatusNotFound, blobUnknown},
-	fault.LayerInaccessible:   {http.StatusNotFound, blobUnknown},
+	fault.LayerNotFound:     {http.StatusNotFound, blobUnknown},
+	fault.LayerInaccessible: {http.StatusNotFound, blobUnknown},
 	// Not 404: the layer is there for whoever looks at the images, and the fault is this server's.
 	fault.LayerDamaged:        {http.StatusInternalServerError, unknown},
 	fault.LayerExists:         {http.StatusConflict, blobUploadInvalid},
