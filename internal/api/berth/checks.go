@@ -77,6 +77,7 @@ type CheckFinding struct {
 	Kind           *string
 	Name           *string // of a blob its digest, of an image REPOSITORY@DIGEST, of bytes their name in the blob store
 	Digest         *string // of the blob, or of what is missing; absent for bytes without a row
+	BlobKey        *string // under which the bytes are in the blob store; absent of images
 	RepositoryName *string // of the image that is not whole
 	SizeInBytes    *int64
 	Detail         *string
@@ -113,7 +114,7 @@ func (f face) describeCheck(ctx context.Context, call awswire.Call, in *Describe
 	out := &DescribeCheckOutput{Check: wireCheck(r.Check), Findings: []CheckFinding{}, NextToken: optional(r.Next)}
 	for _, found := range r.Findings {
 		out.Findings = append(out.Findings, CheckFinding{
-			Kind: aws.String(string(found.Kind)), Name: aws.String(found.Name), Digest: optional(found.Digest.String()),
+			Kind: aws.String(string(found.Kind)), Name: aws.String(found.Name), Digest: optional(found.Digest.String()), BlobKey: optional(string(found.Key)),
 			RepositoryName: optional(found.Repository), SizeInBytes: aws.Int64(found.Size), Detail: aws.String(found.Detail),
 			NeededBy: append([]string{}, found.Needs...), Done: optional(string(found.Done)), FoundAt: aws.Time(found.At),
 		})

@@ -74,7 +74,7 @@ func TestChecksOnTheWire(t *testing.T) {
 	}
 	found, _ := findings[0].(map[string]any)
 	delete(found, "foundAt")
-	wantFound := `{"detail":"its bytes are not in the blob store","digest":"` + d.String() + `","done":"MARKED","kind":"LOST","name":"` + d.String() +
+	wantFound := `{"blobKey":"` + string(row.Key) + `","detail":"its bytes are not in the blob store","digest":"` + d.String() + `","done":"MARKED","kind":"LOST","name":"` + d.String() +
 		`","neededBy":["` + repo + `@` + image.String() + `"],"sizeInBytes":14}`
 	if raw, err := json.Marshal(found); err != nil || string(raw) != wantFound {
 		t.Errorf("the finding\n got %s\nwant %s", raw, wantFound)

@@ -127,7 +127,7 @@ func (w *worker) hash(ctx context.Context, b Blob) (int64, oci.Digest, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer r.Close() //nolint:errcheck // it was only read
+	defer r.Close()
 	if w.buffer == nil {
 		w.buffer = make([]byte, atOnce)
 	}

@@ -28,10 +28,11 @@ func TestCleanStore(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.push("one")
 		b.push("two, which is longer")
+		b.layer("")
 		for _, o := range []fsck.Order{{}, {Quick: true}, {Repair: true}} {
 			r := b.check(o)
 			b.wantFindings("a clean store", r)
-			if r.State != fsck.Complete || r.Problems != 0 || r.Progress.Blobs != 4 || r.Progress.Bytes != r.TotalBytes || r.Progress.Images != 2 || r.Progress.Things < 4 {
+			if r.State != fsck.Complete || r.Problems != 0 || r.Progress.Blobs != 5 || r.Progress.Bytes != r.TotalBytes || r.Progress.Images != 2 || r.Progress.Things < 5 {
 				t.Errorf("a check of a clean store: %+v", r.Check)
 			}
 		}
@@ -182,6 +183,29 @@ func TestStrays(t *testing.T) {
 			t.Errorf("what is known reads %q", got)
 		}
 	})
+}
+
+// TestGarbageThatEnds has bytes, and the row that knew them, go while the store is walked through.
+func TestGarbageThatEnds(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		key := blob.Key(strings.Repeat("ab", 16))
+		b.put(key, "garbage")
+		b.now = b.now.Add(8 * 24 * time.Hour)
+		b.Contents = andThen{b.Contents, func() { b.remove(key) }}
+		b.wantFindings("garbage that ended", b.check(fsck.Order{Repair: true}))
+	})
+}
+
+// andThen does something whenever it was asked what knows keys.
+type andThen struct {
+	fsck.Contents
+	do func()
+}
+
+func (a andThen) KnownKeys(ctx context.Context, keys []blob.Key) (map[blob.Key]fsck.Owner, error) {
+	defer a.do()
+	return a.Contents.KnownKeys(ctx, keys)
 }
 
 func TestImagesThatAreNotWhole(t *testing.T) {

@@ -90,7 +90,7 @@ func openDisk(t *testing.T) *store {
 
 func newBench(t *testing.T, db *metadb.DB, blobs *store) *bench {
 	t.Helper()
-	b := &bench{t: t, db: db, blobs: blobs, root: rootCaller(), now: time.Now().UTC().Truncate(time.Microsecond), log: &bytes.Buffer{}} //nolint:forbidigo // the stores' own clock
+	b := &bench{t: t, db: db, blobs: blobs, root: rootCaller(), now: time.Now().UTC().Truncate(time.Microsecond), log: &bytes.Buffer{}}
 	clock := func() time.Time { return b.now }
 	b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: clock})
 	b.Service = b.service(blobs)

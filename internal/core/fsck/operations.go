@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// DefaultPage and MaxPage are the usual and the largest page of findings.
+	// DefaultPage is the usual page of findings.
 	DefaultPage = 100
-	MaxPage     = 1000
+	// MaxPage is the largest.
+	MaxPage = 1000
 	// LeastRate is the slowest that a check may be, in bytes per second.
 	LeastRate = 64 << 10
 	// keepChecks is how long those that ended are there to be looked at; the last one is always.

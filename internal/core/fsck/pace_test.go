@@ -47,8 +47,8 @@ func TestPace(t *testing.T) {
 		want  time.Duration
 	}{
 		"1 MiB a second": {fsck.Order{Rate: mebi}, 100 * time.Second},
-		"no limit":        {fsck.Order{}, 0},
-		"by size":         {fsck.Order{Rate: 64 << 10, Quick: true}, 10 * 4 * time.Second / 64},
+		"no limit":       {fsck.Order{}, 0},
+		"by size":        {fsck.Order{Rate: 64 << 10, Quick: true}, 10 * 4 * time.Second / 64},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

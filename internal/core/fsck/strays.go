@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,26 +29,21 @@ func (w *worker) things(ctx context.Context) error {
 	}
 	some, next, err := walker.Walk(ctx, w.check.Cursor, thingsAtOnce)
 	if err != nil {
-		return &unreadError{name: "the list of what is in the blob store", cause: err}
+		return &unreadError{name: storeList, cause: err}
 	}
-	w.check.Attempts = 0
-	keys := make([]blob.Key, 0, len(some))
-	for _, f := range some {
-		if f.Key != "" {
-			keys = append(keys, f.Key)
-		}
-	}
-	owners, err := w.Contents.KnownKeys(ctx, keys)
+	read := int64(len(some))
+	strays, err := w.strays(ctx, walker, some)
 	if err != nil {
-		return fmt.Errorf("looking for what knows the bytes in the store: %w", err)
+		return err
 	}
-	for _, f := range some {
-		if err := w.thing(ctx, walker, f, owners[f.Key]); err != nil {
+	for _, f := range strays {
+		if err := w.stray(ctx, walker, f); err != nil {
 			return err
 		}
-		w.check.Progress.Things++
 	}
-	if err := w.pace.wait(ctx, int64(len(some))*leastRead); err != nil {
+	w.check.Progress.Things += read
+	w.check.Attempts = 0
+	if err := w.pace.wait(ctx, read*leastRead); err != nil {
 		return err
 	}
 	if w.check.Cursor = next; next == "" {
@@ -56,14 +52,43 @@ func (w *worker) things(ctx context.Context) error {
 	return nil
 }
 
-func (w *worker) thing(ctx context.Context, walker blob.Walker, f blob.Found, owner Owner) error {
-	age := w.Now().Sub(f.At)
-	switch {
-	case owner == AnUpload || owner == Garbage || owner == ABlob && !f.Part:
-		return nil
-	case f.At.IsZero() || age < young || f.Part && age < youngPart:
-		return nil
+// strays picks those that no row knows and that are not young. They are there still after it was seen that nothing knows them:
+// otherwise the last row that knew one may have gone with its bytes, which is how garbage ends.
+func (w *worker) strays(ctx context.Context, walker blob.Walker, some []blob.Found) ([]blob.Found, error) {
+	keys := make([]blob.Key, 0, len(some))
+	for _, f := range some {
+		if f.Key != "" {
+			keys = append(keys, f.Key)
+		}
 	}
+	owners, err := w.Contents.KnownKeys(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what knows the bytes in the store: %w", err)
+	}
+	now := w.Now()
+	strays := slices.DeleteFunc(some, func(f blob.Found) bool {
+		owner, age := owners[f.Key], now.Sub(f.At)
+		return owner == AnUpload || owner == Garbage || owner == ABlob && !f.Part || f.At.IsZero() || age < young || f.Part && age < youngPart
+	})
+	if len(strays) == 0 {
+		return nil, nil
+	}
+	again, _, err := walker.Walk(ctx, w.check.Cursor, thingsAtOnce)
+	if err != nil {
+		return nil, &unreadError{name: storeList, cause: err}
+	}
+	there := make(map[string]bool, len(again))
+	for _, f := range again {
+		there[f.Name] = true
+	}
+	return slices.DeleteFunc(strays, func(f blob.Found) bool { return !there[f.Name] }), nil
+}
+
+// storeList is what could not be read when a walk fails.
+const storeList = "the list of what is in the blob store"
+
+func (w *worker) stray(ctx context.Context, walker blob.Walker, f blob.Found) error {
+	age := w.Now().Sub(f.At)
 	found := Finding{Kind: Stray, Name: printable(f.Name), Key: f.Key, Size: f.Size, Detail: fmt.Sprintf("no row knows it, and it is %d days old", int(age.Hours())/24)}
 	switch {
 	case f.Key == "":
@@ -76,16 +101,16 @@ func (w *worker) thing(ctx context.Context, walker blob.Walker, f blob.Found, ow
 		return nil
 	}
 	if f.Part {
-		err := walker.Discard(ctx, f)
-		if err != nil && !errors.Is(err, blob.ErrBusy) {
-			w.find(ctx, found) // which says that nothing was done
-			return nil         //nolint:nilerr // the next check tries again
-		}
-		if err == nil {
+		switch err := walker.Discard(ctx, f); {
+		case errors.Is(err, blob.ErrBusy): // it is no stray any more
+		case err != nil:
+			found.Detail += "; removing it failed: " + err.Error()
+			w.find(ctx, found)
+		default:
 			found.Done = Discarded
 			w.find(ctx, found)
 		}
-		return nil
+		return ctx.Err()
 	}
 	discarded, err := w.Repairs.DiscardStray(ctx, f.Key, f.Size, w.Now().Add(strayGrace))
 	if err != nil {

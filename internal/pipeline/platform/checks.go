@@ -38,6 +38,7 @@ type CheckFinding struct {
 	Kind       string   `json:"kind"`
 	Name       string   `json:"name"`
 	Digest     string   `json:"digest,omitempty"`
+	BlobKey    string   `json:"blobKey,omitempty"`
 	Repository string   `json:"repositoryName,omitempty"`
 	Size       int64    `json:"sizeInBytes"`
 	Detail     string   `json:"detail"`

@@ -30,8 +30,12 @@ const checkColumns = `id, actor, scrub, repair, quick, rate, state, reason, star
 
 func checkFields(c *fsck.Check) []any {
 	return []any{
-		&c.ID, &c.Actor, &c.Scrub, &c.Repair, &c.Quick, &c.Rate, &c.State, &c.Reason, timeColumn{&c.StartedAt}, timeColumn{&c.EndedAt}, &c.Phase, &c.Cursor,
-		&c.Progress.Blobs, &c.Progress.Bytes, &c.Progress.Images, &c.Progress.Things, &c.TotalBlobs, &c.TotalBytes, &c.Attempts, timeColumn{&c.DueAt},
+		&c.ID, &c.Actor, &c.Scrub, &c.Repair, &c.Quick, &c.Rate, &c.State, &c.Reason,
+		timeColumn{&c.StartedAt},
+		timeColumn{&c.EndedAt},
+		&c.Phase, &c.Cursor,
+		&c.Progress.Blobs, &c.Progress.Bytes, &c.Progress.Images, &c.Progress.Things, &c.TotalBlobs, &c.TotalBytes, &c.Attempts,
+		timeColumn{&c.DueAt},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -137,6 +138,13 @@ func TestStatementsUseIndexes(t *testing.T) {
 	_, _ = read.RepositoryPolicy(t.Context(), r.ID)
 	_, _ = read.PullExclusions(t.Context(), "", 1)
 	_, _ = read.Scan(t.Context(), 1, registry.Basic)
+	checks := db.Checks()
+	_, _ = checks.BlobsAfter(t.Context(), digest("a"), 1)
+	_, _ = checks.FindBlob(t.Context(), digest("a"))
+	_, _ = checks.ImagesAfter(t.Context(), 0, 1)
+	_, _ = checks.KnownKeys(t.Context(), []blob.Key{"a"})
+	_, _ = checks.MarkDamaged(t.Context(), digest("a"), "a", noon())
+	_, _ = checks.Findings(t.Context(), 1, 0, 1)
 	_, _ = db.AccessKey(t.Context(), "k")
 	_, _ = db.RootAccessKeys(t.Context())
 	_, _ = db.Secret(t.Context(), "s", []byte("s"))
