@@ -146,6 +146,11 @@ func TestStrays(t *testing.T) {
 		if _, err := b.blobs.Append(t.Context(), blob.Upload{Key: part}, strings.NewReader("a piece")); err != nil {
 			t.Fatal(err)
 		}
+		// In a bucket this is a multipart upload.
+		large := blob.Key(strings.Repeat("ef", 16))
+		if _, err := b.blobs.Append(t.Context(), blob.Upload{Key: large}, strings.NewReader(strings.Repeat("a large piece", 1<<20))); err != nil {
+			t.Fatal(err)
+		}
 		upload, err := b.registry.StartUpload(t.Context(), b.root, repo, oci.SHA256)
 		if err != nil {
 			t.Fatal(err)
@@ -155,8 +160,10 @@ func TestStrays(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.wantFindings("young ones", b.check(fsck.Order{Repair: true}))
+		b.now = b.now.Add(47 * time.Hour)
+		b.wantFindings("of almost two days", b.check(fsck.Order{Repair: true}))
 
-		b.now = b.now.Add(8 * 24 * time.Hour)
+		b.now = b.now.Add(6 * 24 * time.Hour)
 		kinds := func(r fsck.Report) (all []string) {
 			for _, f := range r.Findings {
 				all = append(all, string(f.Key)+" "+string(f.Done))
@@ -164,11 +171,11 @@ func TestStrays(t *testing.T) {
 			return slices.Compact(slices.Sorted(slices.Values(all)))
 		}
 		r := b.check(fsck.Order{})
-		if diff := cmp.Diff([]string{string(whole) + " ", string(part) + " "}, kinds(r)); diff != "" {
+		if diff := cmp.Diff([]string{string(whole) + " ", string(part) + " ", string(large) + " "}, kinds(r)); diff != "" {
 			t.Errorf("old ones (-want +got):\n%s", diff)
 		}
 		r = b.check(fsck.Order{Repair: true})
-		if diff := cmp.Diff([]string{string(whole) + " DISCARDED", string(part) + " DISCARDED"}, kinds(r)); diff != "" {
+		if diff := cmp.Diff([]string{string(whole) + " DISCARDED", string(part) + " DISCARDED", string(large) + " DISCARDED"}, kinds(r)); diff != "" {
 			t.Errorf("with repair (-want +got):\n%s", diff)
 		}
 		if r.Repaired != r.Problems {
@@ -332,19 +339,24 @@ func TestCrashAndResume(t *testing.T) {
 			b.now = b.now.Add(4 * time.Second)
 			return nil
 		}
-		for range 5 {
+		for round := range 4 {
 			ctx, stop := context.WithCancel(t.Context())
-			left := 6
+			left, killed := 6, round%2 == 1
 			other := b.service(&store{Walker: b.blobs, Store: b.blobs, open: func(context.Context, blob.Key) error {
 				if left--; left == 0 {
 					stop()
 				}
 				return ctx.Err()
 			}})
+			other.Checks = mute{other.Checks, func() bool { return killed && left <= 0 }}
 			if _, err := other.Once(ctx); err == nil {
-				break
+				t.Errorf("round %d: it did not die", round)
 			}
 			stop()
+			if _, claimed, err := b.db.Checks().ClaimCheck(t.Context(), false, b.now, b.now); err != nil || claimed == killed {
+				t.Errorf("round %d: to be taken up at once: %v, %v", round, claimed, err)
+			}
+			b.now = b.now.Add(2 * time.Minute)
 		}
 		b.now = b.now.Add(2 * time.Minute)
 		b.work()
@@ -357,6 +369,19 @@ func TestCrashAndResume(t *testing.T) {
 			t.Errorf("%d reads of 25 blobs: what was done was done again", reads)
 		}
 	})
+}
+
+// mute is checks to which somebody who was killed says nothing any more.
+type mute struct {
+	fsck.Checks
+	killed func() bool
+}
+
+func (m mute) SaveCheck(ctx context.Context, c fsck.Check, due time.Time, found []fsck.Finding) error {
+	if m.killed() {
+		return errors.New("killed")
+	}
+	return m.Checks.SaveCheck(ctx, c, due, found)
 }
 
 func TestTakenOverAndStopped(t *testing.T) {
