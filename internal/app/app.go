@@ -25,6 +25,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
@@ -60,6 +61,8 @@ type App struct {
 	directory *identity.Directory
 	signer    *signing.Signer
 	signing   jobs.Bell // rings when there is something to sign
+	fsck      *fsck.Service
+	toCheck   jobs.Bell // rings when a check of what is stored was started
 	upstreams *ociclient.Client
 	caches    *pullthrough.Cache
 	outbox    jobs.Bell // rings when there are events
@@ -82,7 +85,7 @@ type App struct {
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
 	a := &App{
 		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), sweeping: jobs.NewBell(), signing: jobs.NewBell(),
-		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(),
+		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
 	}
 	defer func() {
 		if err != nil {
@@ -162,6 +165,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 			return nil, err
 		}
 	}
+	a.fsck = a.newFsck()
 	a.replication = a.newReplication()
 	a.openCaches()
 	return directory, nil

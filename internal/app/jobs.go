@@ -11,6 +11,9 @@ import (
 // lookAgain is how often a job looks for what other replicas, or a crash, have left it.
 const lookAgain = 5 * time.Second
 
+// scrubAgain is how often a process looks whether a scrub is due, or was left by another one.
+const scrubAgain = time.Minute
+
 // gatherEvents lets the pushes of a moment share the transactions that hand on their events.
 const gatherEvents = 50 * time.Millisecond
 
@@ -28,6 +31,7 @@ func (a *App) jobs() []jobs.Job {
 			{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
 		},
 		a.replicationJobs(),
+		a.fsckJobs(),
 	)
 }
 

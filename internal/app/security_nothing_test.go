@@ -140,6 +140,9 @@ func berthInputs() map[string]string {
 	return map[string]string{
 		"DeleteImages":           `{"repositoryName":"team/app","imageIds":[{"imageTag":"v1"}],"force":true}`,
 		"ListPinnedImages":       `{"repositoryName":"team/app"}`,
+		"DescribeCheck":          `{}`,
+		"StartCheck":             `{}`,
+		"StopCheck":              `{"checkId":"1"}`,
 		"GetSigningPublicKey":    `{"signingProfile":"p"}`,
 		"ListTagHistory":         `{"repositoryName":"team/app","imageTag":"v1"}`,
 		"PrepareReplication":     `{"repositoryName":"team/app","layerDigests":["` + aDigest + `"],"imageDigest":"` + aDigest + `"}`,
@@ -154,7 +157,7 @@ func berthInputs() map[string]string {
 // operations lists what a face does.
 func operations(face string) []string {
 	services := map[string]awswire.Service{
-		"ecr": ecr.New(ecr.Config{}), "iam": iam.New(nil), "sts": sts.New(nil), "berth": berth.New(nil, nil, nil, nil, nil),
+		"ecr": ecr.New(ecr.Config{}), "iam": iam.New(nil), "sts": sts.New(nil), "berth": berth.New(berth.Config{}),
 	}
 	return slices.Sorted(maps.Keys(services[face].Operations))
 }

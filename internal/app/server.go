@@ -78,7 +78,9 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
-			berth.New(a.registry, a.signer, a.caches, directory, a.garbage),
+			berth.New(berth.Config{
+				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
+			}),
 		},
 	})
 	if err != nil {

@@ -100,6 +100,7 @@ func (p *program) root() *cobra.Command {
 		p.lifecycleCommand(),
 		p.imagesCommand(),
 		p.gcCommand(),
+		p.fsckCommand(),
 		p.versionCommand(),
 	)
 	return root

@@ -48,7 +48,9 @@ type Config struct {
 	TrashWindow time.Duration // 0: deleted images cannot be restored
 	GCGrace     time.Duration
 	UploadTTL   time.Duration
-	GCRate      int // things a second; 0: no bound
+	GCRate      int           // things a second; 0: no bound
+	ScrubPeriod time.Duration // 0: there is no scrub
+	ScrubRate   int64         // bytes per second; 0: no bound
 
 	LogFormat       LogFormat
 	LogLevel        slog.Level

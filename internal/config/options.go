@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -250,6 +251,26 @@ func careOptions() []Option {
 				return nil
 			},
 		},
+		{
+			Name: "scrub-period", Default: "720h",
+			Usage: "in which time everything stored is read once, in the background, to find what is damaged; 0 turns that off",
+			set: func(c *Config, v string) error {
+				d, err := time.ParseDuration(v)
+				if err != nil || d < 0 || d > 0 && d < time.Hour {
+					return fmt.Errorf("%q is not a duration of at least an hour such as 720h, or 0", v)
+				}
+				c.ScrubPeriod = d
+				return nil
+			},
+		},
+		{
+			Name: "scrub-rate", Default: "20MiB",
+			Usage: "how many bytes a second the scrub reads at most, even if it then takes longer than its period; 0: no bound",
+			set: func(c *Config, v string) (err error) {
+				c.ScrubRate, err = ParseBytes(v)
+				return err
+			},
+		},
 	}
 }
 
@@ -332,4 +353,19 @@ func oneOf[T ~string](field func(*Config) *T, words ...T) func(*Config, string) 
 		*field(c) = T(v)
 		return nil
 	}
+}
+
+// ParseBytes reads a number of bytes such as 64KiB, 20MiB or 1GiB.
+func ParseBytes(v string) (int64, error) {
+	number, factor := v, int64(1)
+	for unit, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if before, ok := strings.CutSuffix(v, unit); ok {
+			number, factor = before, bytes
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/factor {
+		return 0, fmt.Errorf("%q is not a number of bytes such as 64KiB, 20MiB or 1GiB", v)
+	}
+	return n * factor, nil
 }

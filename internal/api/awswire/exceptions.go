@@ -56,6 +56,8 @@ func shared(code fault.Code) (row, bool) {
 		return both("RequestEntityTooLargeException", "RequestEntityTooLarge", http.StatusRequestEntityTooLarge), true
 	case fault.InvalidParameter:
 		return both("InvalidParameterException", "ValidationError", http.StatusBadRequest), true
+	case fault.LayerDamaged:
+		return both("ServerException", "InternalFailure", http.StatusInternalServerError), true
 	case fault.StorageFull:
 		// 500 and not 507, which no AWS client knows what to do with.
 		return both("ServerException", "InternalFailure", http.StatusInternalServerError), true

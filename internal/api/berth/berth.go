@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -32,37 +33,51 @@ type face struct {
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
 	garbage  *gc.Service
+	checks   *fsck.Service
+}
+
+// Config is what the service translates to. All must be set to serve; what the service is can be told without.
+type Config struct {
+	Registry *registry.Registry
+	Signer   *signing.Signer
+	Caches   *pullthrough.Cache
+	Keys     *identity.Directory
+	Garbage  *gc.Service
+	Checks   *fsck.Service
 }
 
 // New makes the service.
-func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory, garbage *gc.Service) awswire.Service {
-	f := face{registry: r, signer: s, caches: caches, keys: keys, garbage: garbage}
+func New(c Config) awswire.Service {
+	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
 			"DeleteImages":            awswire.Op(f.deleteImages),
-			"ListPinnedImages":        awswire.Op(f.listPinnedImages),
+			"DescribeCheck":           awswire.Op(f.describeCheck),
 			"ExplainDigest":           awswire.Op(f.explainDigest),
 			"GetGarbageCollection":    awswire.Op(f.getGarbageCollection),
-			"ListGarbage":             awswire.Op(f.listGarbage),
-			"PauseGarbageCollection":  awswire.Op(f.pauseGarbageCollection),
-			"ResumeGarbageCollection": awswire.Op(f.resumeGarbageCollection),
-			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"GetSigningPublicKey":     awswire.Op(f.getSigningPublicKey),
+			"GetTrashUsage":           awswire.Op(f.getTrashUsage),
+			"ListGarbage":             awswire.Op(f.listGarbage),
+			"ListPinnedImages":        awswire.Op(f.listPinnedImages),
+			"ListPullThroughCaches":   awswire.Op(f.listPullThroughCaches),
 			"ListTagHistory":          awswire.Op(f.listTagHistory),
 			"ListTrash":               awswire.Op(f.listTrash),
-			"RestoreImages":           awswire.Op(f.restoreImages),
+			"PauseGarbageCollection":  awswire.Op(f.pauseGarbageCollection),
+			"PrepareReplication":      awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"PurgeImages":             awswire.Op(f.purgeImages),
 			"PutTrashWindow":          awswire.Op(f.putTrashWindow),
-			"GetTrashUsage":           awswire.Op(f.getTrashUsage),
-			"PrepareReplication":      awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"ReplicateImage":          awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
-			"ListPullThroughCaches":   awswire.Op(f.listPullThroughCaches),
+			"RestoreImages":           awswire.Op(f.restoreImages),
+			"ResumeGarbageCollection": awswire.Op(f.resumeGarbageCollection),
 			"RotateMasterKey":         awswire.Op(f.rotateMasterKey),
 			"RotateTokenKey":          awswire.Op(f.rotateTokenKey),
 			"SetPullThroughCacheTtl":  awswire.Op(f.setPullThroughCacheTTL),
+			"StartCheck":              awswire.Op(f.startCheck),
+			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
+			"StopCheck":               awswire.Op(f.stopCheck),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -176,6 +191,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "ReferencedImagesNotFoundException"
 	case fault.PullThroughRuleNotFound:
 		code = "PullThroughCacheRuleNotFoundException"
+	case fault.CheckInProgress:
+		code = "CheckInProgressException"
+	case fault.CheckNotFound:
+		code = "CheckNotFoundException"
+	case fault.CheckEnded:
+		code = "CheckEndedException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
 	}

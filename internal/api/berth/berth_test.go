@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/berth"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -55,9 +57,16 @@ type server struct {
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
 	garbage  *gc.Service
+	checks   *fsck.Service
+	blobs    *diskblob.Store
 	root     identity.Caller
 	db       *metadb.DB
 	now      func() time.Time
+}
+
+// service is what is tested.
+func (s *server) service() awswire.Service {
+	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks})
 }
 
 func newServer(t *testing.T) *server {
@@ -76,7 +85,7 @@ func newServer(t *testing.T) *server {
 	}
 	db := metadbtest.New(t)
 	s := &server{
-		db: db, now: tick,
+		db: db, now: tick, blobs: blobs,
 		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
@@ -87,8 +96,12 @@ func newServer(t *testing.T) *server {
 	t.Cleanup(s.caches.Close)
 	s.keys = newKeys(t, db, tick)
 	s.garbage = gc.New(gc.Config{Rows: db.Garbage(), Blobs: blobs, Walker: blobs, Now: tick, May: s.registry.May, Rate: 1000})
+	rows := db.Checks()
+	s.checks = fsck.New(fsck.Config{
+		Registry: s.registry, Checks: rows, Contents: rows, Repairs: rows, Blobs: blobs, Now: tick, Logger: slog.New(slog.DiscardHandler),
+	})
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches, s.keys, s.garbage)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{s.service()}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -247,7 +260,7 @@ func TestListTagHistoryRefuses(t *testing.T) {
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	service := berth.New(s.registry, s.signer, s.caches, s.keys, s.garbage)
+	service := s.service()
 	for _, code := range slices.Concat(fault.OfRegistry(), fault.OfAny()) {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)

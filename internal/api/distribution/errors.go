@@ -86,8 +86,10 @@ var answers = map[fault.Code]answer{
 	fault.ReferencedLayersNotFound: {http.StatusBadRequest, manifestBlobUnknown},
 	fault.ReferencedImagesNotFound: {http.StatusBadRequest, manifestBlobUnknown},
 
-	fault.LayerNotFound:       {http.StatusNotFound, blobUnknown},
-	fault.LayerInaccessible:   {http.StatusNotFound, blobUnknown},
+	fault.LayerNotFound:     {http.StatusNotFound, blobUnknown},
+	fault.LayerInaccessible: {http.StatusNotFound, blobUnknown},
+	// Not 404: the layer is there for whoever looks at the images, and the fault is this server's.
+	fault.LayerDamaged:        {http.StatusInternalServerError, unknown},
 	fault.LayerExists:         {http.StatusConflict, blobUploadInvalid},
 	fault.LayerInUse:          {http.StatusMethodNotAllowed, unsupported}, // see ImageReferenced
 	fault.LayerDigestMismatch: {http.StatusBadRequest, digestInvalid},
@@ -120,6 +122,9 @@ var answers = map[fault.Code]answer{
 	fault.BackfillInProgress:           {http.StatusConflict, unsupported},
 	fault.BackfillStatus:               {http.StatusConflict, unsupported},
 	fault.BackfillNotFound:             {http.StatusNotFound, unsupported},
+	fault.CheckInProgress:              {http.StatusConflict, unsupported},
+	fault.CheckNotFound:                {http.StatusNotFound, unsupported},
+	fault.CheckEnded:                   {http.StatusConflict, unsupported},
 
 	fault.PullThroughRuleExists:   {http.StatusConflict, unsupported},
 	fault.PullThroughRuleNotFound: {http.StatusNotFound, nameUnknown},

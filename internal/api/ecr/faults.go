@@ -86,6 +86,7 @@ func refused(code string) outcome { return outcome{code: code} }
 
 // outcomesOfSettings is the part of the table about settings, upstream registries and what goes on in the background.
 func outcomesOfSettings() map[fault.Code]outcome {
+	invalid := outcome{code: "InvalidParameterException"}
 	return map[fault.Code]outcome{
 		fault.RepositoryPolicyNotFound:     refused("RepositoryPolicyNotFoundException"),
 		fault.RegistryPolicyNotFound:       refused("RegistryPolicyNotFoundException"),
@@ -115,6 +116,10 @@ func outcomesOfSettings() map[fault.Code]outcome {
 		fault.BackfillInProgress:  refused("ReplicationBackfillInProgressException"),
 		fault.BackfillStatus:      refused("ReplicationBackfillInvalidStatusException"),
 		fault.BackfillNotFound:    refused("ReplicationBackfillNotFoundException"),
+		// No operation of ECR's has these.
+		fault.CheckInProgress: invalid,
+		fault.CheckNotFound:   invalid,
+		fault.CheckEnded:      invalid,
 	}
 }
 

@@ -36,7 +36,7 @@ func TestEveryFaultIsAnException(t *testing.T) {
 		if e.Code == "" || strings.Contains(e.Message, "secret") {
 			t.Errorf("fault %q becomes %+v", code, e)
 		}
-		server := code == fault.StorageFull || code == fault.Unavailable
+		server := code == fault.LayerDamaged || code == fault.StorageFull || code == fault.Unavailable
 		if got := e.Status >= http.StatusInternalServerError; got != server {
 			t.Errorf("fault %q becomes HTTP %d", code, e.Status)
 		}

@@ -14,13 +14,14 @@ func OfRegistry() []Code {
 		ImageNotFound, TagDoesNotMatchDigest, ImageIDMissing, ImageReferenced, ImagePinned, DeploymentConflict, TagImmutable,
 		ManifestInvalid, ManifestNotJSON, ManifestTooLarge, ManifestTypeUnsupported, DigestMismatch,
 		ReferencedLayersNotFound, ReferencedImagesNotFound,
-		LayerNotFound, LayerInaccessible, LayerExists, LayerInUse, LayerDigestMismatch, LayerTooLarge,
+		LayerNotFound, LayerInaccessible, LayerDamaged, LayerExists, LayerInUse, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOutOfOrder, UploadBusy, UploadPartSize, UploadPartTooSmall, UploadEmpty, UploadInterrupted,
 		RepositoryPolicyNotFound, RegistryPolicyNotFound, RegistrySettingInvalid, TemplateExists, TemplateNotFound,
 		ExclusionExists, ExclusionNotFound, SigningConfigurationNotFound,
 		LifecyclePolicyNotFound, PreviewNotFound, PreviewInProgress, ScanNotFound, ImageNotScannable, ImageArchived, StorageClassRefused,
 		PullThroughRuleExists, PullThroughRuleNotFound, UpstreamUnsupported, SecretNotFound,
 		UpstreamDenied, UpstreamBusy, UpstreamUnavailable, BackfillInProgress, BackfillStatus, BackfillNotFound,
+		CheckInProgress, CheckNotFound, CheckEnded,
 	}
 }
 

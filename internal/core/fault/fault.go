@@ -76,6 +76,8 @@ const (
 	LayerNotFound Code = "layer not found"
 	// LayerInaccessible: the layer is uploaded, but no image refers to it.
 	LayerInaccessible Code = "layer inaccessible"
+	// LayerDamaged: the repository has the layer, and its bytes are lost, or not what they should be.
+	LayerDamaged Code = "layer damaged"
 	// LayerExists: the repository has that layer already.
 	LayerExists Code = "layer exists"
 	// LayerInUse: an image refers to the layer, so it is not deleted.
@@ -151,6 +153,13 @@ const (
 	BackfillStatus Code = "backfill in another status"
 	// BackfillNotFound: no backfill of that id.
 	BackfillNotFound Code = "backfill not found"
+
+	// CheckInProgress: a check of what is stored is not done yet.
+	CheckInProgress Code = "check in progress"
+	// CheckNotFound: no check of what is stored by that id, or none yet.
+	CheckNotFound Code = "check not found"
+	// CheckEnded: the check is over, so that it cannot be stopped.
+	CheckEnded Code = "check ended"
 
 	// AccessDenied: the caller is known and not allowed. The message names principal, action and resource.
 	AccessDenied Code = "access denied"

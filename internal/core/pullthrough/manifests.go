@@ -129,7 +129,8 @@ func (c *Cache) land(ctx context.Context, f *flight, from origin, missing error)
 
 // absent tells whether an error says that something is not there, be it here or upstream.
 func absent(err error) bool {
-	return errors.Is(err, fault.ImageNotFound) || errors.Is(err, fault.RepositoryNotFound) || errors.Is(err, fault.LayerNotFound)
+	return errors.Is(err, fault.ImageNotFound) || errors.Is(err, fault.RepositoryNotFound) || errors.Is(err, fault.LayerNotFound) ||
+		errors.Is(err, fault.LayerDamaged) // which a fetch heals
 }
 
 // secretGone words what a pull makes of a rule whose secret left the configuration.

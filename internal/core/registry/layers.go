@@ -24,6 +24,8 @@ const maxMountSources = 100
 type Content struct {
 	Layer
 	store blob.Store
+	// lost is what a read answers that found no bytes.
+	lost func(ctx context.Context, cause error) error
 	// arriving, where it is set, reads a layer whose bytes are on their way here.
 	arriving Opener
 }
@@ -41,6 +43,9 @@ func (c Content) Open(ctx context.Context, offset, length int64) (io.ReadCloser,
 		return c.arriving(ctx, offset, length)
 	}
 	rc, err := c.store.Open(ctx, c.Key, offset, length)
+	if errors.Is(err, blob.ErrNotFound) && c.lost != nil {
+		return nil, c.lost(ctx, err)
+	}
 	return rc, blobFault(err, fmt.Sprintf("opening layer %s", c.Digest))
 }
 
@@ -72,14 +77,40 @@ func (r *Registry) StatLayer(ctx context.Context, caller identity.Caller, reposi
 }
 
 // Layer gets one to read (ecr:GetDownloadUrlForLayer). One that only archived images have answers
-// fault.LayerInaccessible.
+// fault.LayerInaccessible, one whose bytes are known to be lost or wrong fault.LayerDamaged.
 func (r *Registry) Layer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Content, error) {
-	l, err := r.findLayer(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
-	if err == nil && l.Archived {
+	l, err := r.layerRow(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
+	switch {
+	case err != nil:
+		return Content{}, err
+	case l.Archived:
 		return Content{}, fault.New(fault.LayerInaccessible,
 			"The layer with digest '%s' is only referenced by archived images in the repository with name '%s' in the registry with id '%s'", d, repository, r.account)
+	case !l.DamagedAt.IsZero():
+		return Content{}, r.layerDamaged(repository, d, nil)
 	}
-	return Content{Layer: l, store: r.blobs}, err
+	lost := func(ctx context.Context, cause error) error { return r.lost(ctx, repository, l, cause) }
+	return Content{Layer: l, store: r.blobs, lost: lost}, nil
+}
+
+// lost tells why a layer's bytes were not under the key that its row had: the layer is gone meanwhile, or has other
+// bytes, which the caller finds by asking again, or its bytes are lost.
+func (r *Registry) lost(ctx context.Context, repository string, l Layer, cause error) error {
+	now, err := r.store.Read().LayerIn(ctx, repository, l.Digest)
+	switch {
+	case errors.Is(err, ErrNoRow) || err == nil && now.Hidden:
+		return r.absent(ctx, repository, r.layerNotFound(repository, l.Digest))
+	case err != nil:
+		return fmt.Errorf("reading layer %s of %s: %w", l.Digest, repository, err)
+	case now.Key != l.Key && now.DamagedAt.IsZero():
+		return fault.Wrap(fault.Unavailable, cause, "the layer with digest '%s' was stored anew at this moment: try again", l.Digest)
+	}
+	return r.layerDamaged(repository, l.Digest, cause)
+}
+
+func (r *Registry) layerDamaged(repository string, d oci.Digest, cause error) error {
+	return fault.Wrap(fault.LayerDamaged, cause, "The bytes of the layer with digest '%s' in the repository with name '%s' in the registry with id '%s' "+
+		"are lost or damaged: push the layer again, or have the registry's operator restore it", d, repository, r.account)
 }
 
 // ReferencedLayer is Layer for ECR's API, which hands out only layers that an image refers to
@@ -105,12 +136,22 @@ func (r *Registry) ReferencedLayer(ctx context.Context, caller identity.Caller, 
 	return content, nil
 }
 
+// findLayer finds a layer that is one for all to see. One that is damaged is not.
 func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {
+	l, err := r.layerRow(ctx, caller, action, repository, d)
+	if err == nil && !l.there() {
+		return Layer{}, r.layerNotFound(repository, d)
+	}
+	return l, err
+}
+
+// layerRow finds a layer that is not hidden.
+func (r *Registry) layerRow(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {
 	if err := r.onRepository(ctx, caller, repository, action); err != nil {
 		return Layer{}, err
 	}
 	l, err := r.store.Read().LayerIn(ctx, repository, d)
-	if err == nil && !l.there() {
+	if err == nil && l.Hidden {
 		err = ErrNoRow
 	}
 	if errors.Is(err, ErrNoRow) {

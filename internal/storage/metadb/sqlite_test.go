@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -145,6 +146,13 @@ func TestStatementsUseIndexes(t *testing.T) {
 	_, _ = read.TrashedLayers(t.Context(), 1)
 	_, _, _ = read.TrashUsage(t.Context(), "app")
 	_, _ = read.TagPointedTo(t.Context(), "app", "latest", digest("a"))
+	checks := db.Checks()
+	_, _ = checks.BlobsAfter(t.Context(), digest("a"), 1)
+	_, _ = checks.FindBlob(t.Context(), digest("a"))
+	_, _ = checks.ImagesAfter(t.Context(), 0, 1)
+	_, _ = checks.KnownKeys(t.Context(), []blob.Key{"a"})
+	_, _ = checks.MarkDamaged(t.Context(), digest("a"), "a", noon())
+	_, _ = checks.Findings(t.Context(), 1, 0, 1)
 	_, _ = db.AccessKey(t.Context(), "k")
 	_, _ = db.RootAccessKeys(t.Context())
 	_, _ = db.Secret(t.Context(), "s", []byte("s"))

@@ -1,0 +1,4 @@
+package fsck
+
+// ScrubRate is scrubRate.
+var ScrubRate = scrubRate //nolint:gochecknoglobals // for tests
