@@ -44,7 +44,7 @@ func (o Option) DefaultText() string {
 
 // Options lists the settings in the order that help shows them.
 func Options() []Option {
-	return slices.Concat(placeOptions(), storageOptions(), careOptions(), runOptions())
+	return slices.Concat(placeOptions(), storageOptions(), careOptions(), scrubOptions(), runOptions())
 }
 
 // placeOptions says who this Berth is and where it is reached.
@@ -251,6 +251,12 @@ func careOptions() []Option {
 				return nil
 			},
 		},
+	}
+}
+
+// scrubOptions says how eagerly what is stored is checked.
+func scrubOptions() []Option {
+	return []Option{
 		{
 			Name: "scrub-period", Default: "720h",
 			Usage: "in which time everything stored is read once, in the background, to find what is damaged; 0 turns that off",
