@@ -66,7 +66,7 @@ func (f *File) Resolve(files []string) ([]Member, error) {
 type layout struct {
 	file    *File
 	source  *source
-	exists  map[string]bool   // files
+	exists  map[string]bool     // files
 	dirs    map[string][]string // directories, with the names of the files in each
 	members map[string]*Member
 }

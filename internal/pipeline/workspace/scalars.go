@@ -26,8 +26,10 @@ const (
 
 func severities() []Severity { return []Severity{Critical, High, Medium, Low, Informational, None} }
 
-func (v *Severity) read(s *source, path string, node ast.Node) { readOne(s, path, node, v, severities()) }
-func (Severity) schema() map[string]any                        { return oneOf(severities()) }
+func (v *Severity) read(s *source, path string, node ast.Node) {
+	readOne(s, path, node, v, severities())
+}
+func (Severity) schema() map[string]any { return oneOf(severities()) }
 
 // Unscanned is what happens to an image whose scan could not run.
 type Unscanned string
