@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -138,14 +139,18 @@ func (p *Project) dependsOn(name string) bool {
 	return slices.ContainsFunc(p.Dependencies, func(d Dependency) bool { return d.Name == name })
 }
 
-// copies tells whether a file gets into the image as one that the Dockerfile copies.
+// copies tells whether a file gets into the image as one that the Dockerfile copies, or may go into what it copies.
 func (p *Project) copies(name string) bool {
-	return slices.ContainsFunc(p.copied, func(in input) bool { return in.covers(name) }) && !p.ignore.out(name)
+	return p.made || slices.ContainsFunc(p.copied, func(in input) bool { return in.covers(name) }) && !p.ignore.out(name)
 }
 
 // affected gives the reasons of a project, its own and those of all that it depends on.
 func (s *search) affected(p *Project) Affected {
 	a := Affected{Project: p, Reasons: slices.Clone(s.direct[p.Name].reasons)}
+	if len(a.Reasons) > 0 && a.Reasons[0].Cause == Everything {
+		a.Build = p.Kind == workspace.App
+		return a
+	}
 	type step struct {
 		p   *Project
 		via []string
@@ -186,7 +191,8 @@ func (s *search) depends(p, on *Project) (Reason, bool) {
 		return Reason{}, false
 	}
 	r := Reason{Cause: Depends, Of: on.Name, Path: d.reasons[0].Path, More: max(0, len(d.paths)-1), Image: d.whole}
-	if d.whole {
+	if d.whole || p.made {
+		r.Image = true
 		return r, true
 	}
 	// Files that the Dockerfile could have copied and did not are not in the image. Where it copies nothing of that
@@ -269,3 +275,37 @@ func (p *Project) Shown(name string) string {
 	}
 	return path.Clean(name)
 }
+
+// String says it in a line.
+func (r Reason) String() string {
+	what := r.Path + " changed"
+	if r.More > 0 {
+		what = r.Path + and(r.More) + " changed"
+	}
+	switch r.Cause {
+	case Everything:
+		return "everything: " + r.Why
+	case Unreadable:
+		return r.Path + " cannot be read"
+	case Settings:
+		return r.Path + " says something else of it"
+	case Copied, Input:
+		return what + " (" + r.Why + ")"
+	case Depends:
+		text := r.Of + " changed: " + r.Path
+		if r.More > 0 {
+			text += and(r.More)
+		}
+		if r.Path == "" {
+			text = r.Of + " counts as changed"
+		}
+		if len(r.Via) > 0 {
+			text += ", by way of " + strings.Join(r.Via, " and ")
+		}
+		return text + " (" + r.Why + ")"
+	default:
+		return what
+	}
+}
+
+func and(more int) string { return fmt.Sprintf(" and %d more", more) }

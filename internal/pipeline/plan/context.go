@@ -23,7 +23,7 @@ func ContextOf(tree Tree, dockerfile string) string {
 		all := true
 		for _, source := range from.sources {
 			in := copyInput(path.Join(context, path.Join("/", source)[1:]), "")
-			all = all && (r.exists[in.at] && in.match == nil || r.any(in))
+			all = all && r.any(in)
 		}
 		if all {
 			return context
@@ -32,10 +32,10 @@ func ContextOf(tree Tree, dockerfile string) string {
 	return ""
 }
 
-// any tells whether there is a file that a pattern stands for.
+// any tells whether there is a file that an input stands for.
 func (r *reading) any(in input) bool {
 	if in.match == nil {
-		return false
+		return r.exists[in.at]
 	}
 	files := r.files
 	if in.at != "." {

@@ -62,6 +62,7 @@ func (r *reading) copies(p *Project, source string) {
 	in := copyInput(name, p.Image.Dockerfile+": copies "+shown)
 	p.add(in)
 	p.copied = append(p.copied, in)
+	p.made = p.made || !r.any(in)
 	if in.match == nil {
 		if owner := r.graph.owner(name); owner != nil {
 			p.depend(owner.Name, in.why)

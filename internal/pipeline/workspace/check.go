@@ -14,11 +14,19 @@ func Languages() []string { return []string{"go", "node", "python", "rust"} }
 
 var environmentName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
 
+// CheckRepository tells what is wrong with the name of a repository.
+func CheckRepository(name string) error {
+	if _, err := oci.ParseRepositoryName(name); err != nil {
+		return fmt.Errorf("%q is no name of a repository such as hoopstat-haus/prod: lower case, without the registry's address and without a tag", name)
+	}
+	return nil
+}
+
 // check notes what is wrong with values that could be read.
 func (f *File) check() {
 	s := f.source
-	if _, err := oci.ParseRepositoryName(f.Repository); err != nil {
-		s.wrong("repository", "%q is no name of a repository such as hoopstat-haus/prod: lower case, without the registry's address and without a tag", f.Repository)
+	if err := CheckRepository(f.Repository); err != nil {
+		s.wrong("repository", "%v", err)
 	}
 	if len(f.Apps) == 0 || !slices.ContainsFunc(f.Apps, func(g Glob) bool { return g[0] != '!' }) {
 		s.wrong("apps", "apps names no directory; apps/* are those below apps")
