@@ -53,6 +53,18 @@ type direct struct {
 	reasons []Reason
 	paths   []string // the changed files that are its own or that it depends on
 	whole   bool     // more than files changed
+	known   map[string]bool
+}
+
+// has tells whether a changed file is among the paths.
+func (d *direct) has(name string) bool {
+	if d.known == nil {
+		d.known = make(map[string]bool, len(d.paths))
+		for _, p := range d.paths {
+			d.known[p] = true
+		}
+	}
+	return d.known[name]
 }
 
 type search struct {
@@ -198,6 +210,10 @@ func (s *search) depends(p, on *Project) (Reason, bool) {
 	// Files that the Dockerfile could have copied and did not are not in the image. Where it copies nothing of that
 	// project, it has it in another way, and nobody knows which files.
 	some := slices.ContainsFunc(p.copied, func(in input) bool { return within(in.at, on.Dir) || within(on.Dir, in.at) })
+	own := s.direct[p.Name]
+	if !slices.ContainsFunc(d.paths, func(name string) bool { return !own.has(name) }) {
+		return Reason{}, false // it has that reason itself, such as a file that a whole workspace shares
+	}
 	r.Image = slices.ContainsFunc(d.paths, func(name string) bool {
 		if !within(name, on.Dir) {
 			return true

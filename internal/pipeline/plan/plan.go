@@ -173,7 +173,10 @@ func (r *reading) project(p *Project) {
 func (r *reading) unreadable(p *Project, name string, err error) {
 	p.unreadable = name
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	r.graph.note("%s: %s: so %s counts as affected by everything", name, strings.TrimPrefix(text, name+": "), p.Name)
+	if !strings.HasPrefix(text, name+":") {
+		text = name + ": " + text
+	}
+	r.graph.note("%s; so %s counts as affected by everything", text, p.Name)
 }
 
 func (p *Project) add(in input) { p.inputs = append(p.inputs, in) }
@@ -212,7 +215,7 @@ func (r *reading) needs(p *Project, file, target, how string) {
 func (r *reading) shares(p *Project, dir string, names ...string) {
 	for _, base := range names {
 		if name := path.Join(dir, base); r.graph.owner(name) != p {
-			p.add(input{at: name, cause: Input, why: "the workspace's"})
+			p.add(input{at: name, cause: Input, why: "its workspace shares it"})
 		}
 	}
 }

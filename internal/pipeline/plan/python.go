@@ -2,8 +2,10 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -157,6 +159,9 @@ func (r *reading) uvSources(p *Project, name string, sources map[string]any) err
 	root, members, err := r.uvWorkspace(dir)
 	if err != nil {
 		return err
+	}
+	if root != "" && root != dir && !slices.Contains(slices.Collect(maps.Values(members)), dir) {
+		root, members = "", nil // around it, but not its own
 	}
 	if root != "" && root != dir {
 		r.shares(p, root, "pyproject.toml", "uv.lock")
