@@ -17,10 +17,14 @@ func TestRead(t *testing.T) {
 		"torn":  `{`,
 	}
 	github := func(event, file string) map[string]string {
-		return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": file, "GITHUB_OUTPUT": "out"}
+		return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": file, "GITHUB_OUTPUT": "out", "GITHUB_SHA": "9999"}
 	}
 	actions := func(event, base string, push bool) ci.Run {
-		return ci.Run{System: "GitHub Actions", Event: event, Base: base, Push: push, Output: "out"}
+		run := ci.Run{System: "GitHub Actions", Event: event, Base: base, Push: push, Output: "out"}
+		if event == "pull_request" {
+			run.Merge = "9999"
+		}
+		return run
 	}
 	for _, tt := range []struct {
 		name  string

@@ -254,11 +254,27 @@ func TestDetect(t *testing.T) {
 			r.git("switch", "--quiet", "--create", "topic")
 			r.touch("apps/web/server.js")
 			r.git("switch", "--quiet", "main")
-			old := r.git("rev-parse", "HEAD")
+			old := r.touch("libs/money/money.go")
 			r.touch("apps/flaky/index.js")
 			r.git("merge", "--quiet", "--no-ff", "--no-edit", "topic")
-			return r.clone("--depth=2"), detect.Request{Run: pull(strings.Repeat("a", 10) + old[10:])}
-		}, outcome{detect.SinceAncestor, "web!", []string{"it is compared with the first parent of the merge"}}},
+			run := pull(old) // main went on after the event
+			run.Merge = r.git("rev-parse", "HEAD")
+			return r.clone("--depth=2"), detect.Request{Run: run}
+		}, outcome{detect.SinceAncestor, "web!", nil}},
+
+		{"a pull request whose own last commit is a merge", func(t *testing.T) (*repo, detect.Request) {
+			r := monorepo(t)
+			base := r.git("rev-parse", "HEAD")
+			r.git("switch", "--quiet", "--create", "topic")
+			r.touch("apps/web/server.js")
+			r.git("switch", "--quiet", "main")
+			r.touch("apps/flaky/index.js")
+			r.git("switch", "--quiet", "topic")
+			r.git("merge", "--quiet", "--no-ff", "--no-edit", "main")
+			run := pull(base)
+			run.Merge = nowhere
+			return r, detect.Request{Run: run}
+		}, outcome{detect.SinceAncestor, "flaky! web!", nil}},
 
 		{"no history in common", func(t *testing.T) (*repo, detect.Request) {
 			r := monorepo(t)

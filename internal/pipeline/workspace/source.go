@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -33,7 +34,8 @@ func (p Problem) Error() string {
 		return p.File + ": " + p.Message
 	}
 	where := fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
-	if p.Text == "" {
+	// A line that begins as a command to a CI system does, or that moves a terminal's cursor, is not shown.
+	if p.Text == "" || strings.HasPrefix(strings.TrimSpace(p.Text), "::") || strings.ContainsFunc(p.Text, func(r rune) bool { return r != '\t' && !unicode.IsPrint(r) }) {
 		return where
 	}
 	// Tabs are kept in front of the mark so that it stands below its place however wide they are shown.
@@ -141,7 +143,13 @@ func nesting(text []byte) int {
 
 // problem notes what is wrong at a place.
 func (s *source) problem(at *token.Token, format string, args ...any) {
-	p := Problem{File: s.name, Message: fmt.Sprintf(format, args...)}
+	message := strings.Map(func(r rune) rune { // keys are quoted in it as they are written
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+	p := Problem{File: s.name, Message: message}
 	if at != nil && at.Position != nil {
 		p.Line, p.Column = at.Position.Line, at.Position.Column
 	}
