@@ -44,8 +44,10 @@ func TestRead(t *testing.T) {
 		{"an event that makes no sense", github("push", "torn"), actions("push", "", false), true},
 		{"GitLab", map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BEFORE_SHA": "aaaa"}, ci.Run{System: "GitLab CI", Event: "push", Push: true, Base: "aaaa"}, false},
 		{
-			"a merge request", map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BEFORE_SHA": "0000", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "bbbb"},
-			ci.Run{System: "GitLab CI", Event: "merge_request_event", Base: "bbbb"}, false,
+			"a merge request",
+			map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BEFORE_SHA": "0000", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "bbbb"},
+			ci.Run{System: "GitLab CI", Event: "merge_request_event", Base: "bbbb"},
+			false,
 		},
 		{"GitLab's schedule", map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BEFORE_SHA": "0000"}, ci.Run{System: "GitLab CI", Event: "schedule"}, false},
 	} {

@@ -126,6 +126,7 @@ func (s *search) changed(p, owner *Project, in input, name string) {
 		if within(name, p.Dir) || owner != nil && p.dependsOn(owner.Name) || p.ignore.out(name) {
 			return
 		}
+	default: // others are in the image
 	}
 	d := s.direct[p.Name]
 	if len(d.paths) == 0 || d.paths[len(d.paths)-1] != name {

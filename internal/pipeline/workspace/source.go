@@ -74,7 +74,7 @@ type source struct {
 }
 
 func newSource(name string, text []byte) *source {
-	return &source{name: name, lines: strings.Split(string(text), "\n"), at: map[string]*token.Token{}}
+	return &source{name: name, lines: strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(text)), "\n"), at: map[string]*token.Token{}}
 }
 
 // parse gives the file's one document, nil if there is nothing in it.
@@ -154,7 +154,7 @@ func (s *source) problem(at *token.Token, format string, args ...any) {
 		p.Line, p.Column = at.Position.Line, at.Position.Column
 	}
 	if p.Line >= 1 && p.Line <= len(s.lines) {
-		p.Text = strings.TrimRight(s.lines[p.Line-1], "\r")
+		p.Text = s.lines[p.Line-1]
 	}
 	s.problems = append(s.problems, p)
 }
