@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,10 +75,15 @@ func (r *reading) copies(p *Project, source string) {
 		return
 	}
 	for _, lib := range r.graph.projects {
-		if lib.Kind == workspace.Lib && strings.HasPrefix(lib.Dir, in.at+"/") && (in.match == nil || in.match(lib.Dir)) && !p.ignore.out(lib.Dir) {
+		if lib.Kind == workspace.Lib && within(lib.Dir, in.at) && r.takes(p, lib, in) {
 			p.depend(lib.Name, in.why)
 		}
 	}
+}
+
+// takes tells whether something of a library is copied, and .dockerignore lets it get to the builder.
+func (r *reading) takes(p, lib *Project, in input) bool {
+	return slices.ContainsFunc(r.below(lib.Dir), func(name string) bool { return in.covers(name) && !p.ignore.out(name) })
 }
 
 // built is a Dockerfile.
