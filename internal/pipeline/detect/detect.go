@@ -202,7 +202,7 @@ func (d *detection) question(ctx context.Context, files []string, members []work
 	}
 	before, wrong := workspace.Parse(workspace.Name, text)
 	if wrong != nil {
-		return d.everything(fmt.Sprintf("%s of %s makes no sense, so what it said is not known", workspace.Name, short(since))), nil
+		return d.everything(fmt.Sprintf("%s of %s makes no sense, so what it said is not known", workspace.Name, short(since))), nil //nolint:nilerr // then nothing can be compared, which is an answer
 	}
 	if before.Repository != d.result.Workspace.Repository || !slices.Equal(before.Tags, d.result.Workspace.Tags) {
 		return d.everything(workspace.Name + " has other tags, or another repository"), nil
