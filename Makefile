@@ -72,6 +72,7 @@ bench: ## compare with distribution on this machine, about ten minutes
 	$(GO) test -run '^$$' -bench '^Benchmark(Decide|Authorize|SessionKey|Basic|SigV4|May)$$' ./internal/core/policy ./internal/core/identity ./internal/core/registry ./internal/api/authn ./internal/api/iam
 	$(GO) test -run '^$$' -bench '^BenchmarkNothingDue$$' ./internal/core/gc
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
+	$(GO) test -run '^$$' -bench '^BenchmarkDetect$$' ./internal/pipeline/detect
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

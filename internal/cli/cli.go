@@ -101,6 +101,9 @@ func (p *program) root() *cobra.Command {
 		p.imagesCommand(),
 		p.gcCommand(),
 		p.fsckCommand(),
+		p.initCommand(),
+		p.detectCommand(),
+		p.configCommand(),
 		p.versionCommand(),
 	)
 	return root
