@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -10,7 +11,7 @@ import (
 )
 
 // pin takes what deployments keep out of the rules' hands. What a pinned image is made of is held by it, and what refers to
-// it follows it, so that only what is filed under its digest by a tag remains to be found.
+// it mostly follows it; what does not, and what is filed under its digest by a tag, remains to be found.
 func pin(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
 	var queue []int // of what stays for the sake of what is deployed
 	why := map[int][]registry.Pin{}
@@ -48,10 +49,7 @@ func pin(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
 				add(i, pins)
 			}
 		}
-		for _, i := range referrers[img.Digest] {
-			add(i, pins)
-		}
-		for _, i := range filed[img.Digest] {
+		for _, i := range slices.Concat(referrers[img.Digest], filed[img.Digest]) {
 			if v := verdicts[i]; v.Reason != Pinned && v.Reason != Held && (v.Reason != Follows || v.Of != img.Digest) {
 				verdicts[i] = Verdict{Reason: Pinned, Of: img.Digest, Pins: pins}
 			}

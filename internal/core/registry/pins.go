@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -292,8 +293,11 @@ func isDeployTag(img Image, tag string) bool {
 // WhyPinned says in clauses why an image stays, a screenful at most.
 func WhyPinned(pins []Pin) string {
 	const most = 10
+	inOrder := slices.SortedStableFunc(slices.Values(pins), func(a, b Pin) int {
+		return cmp.Or(cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.App, b.App), cmp.Compare(a.Place, b.Place))
+	})
 	var all []string
-	for _, p := range pins {
+	for _, p := range inOrder {
 		if s := p.String(); !slices.Contains(all, s) {
 			all = append(all, s)
 		}
