@@ -71,7 +71,7 @@ func (p *program) awaitSweep(ctx context.Context, client *platform.Client) (plat
 		}
 		switch line := progressLine(st); {
 		case terminal:
-			fmt.Fprintf(p.stderr, "\r\x1b[Kberth: %s", line) //nolint:errcheck // whoever watches sees
+			fmt.Fprintf(p.stderr, "\r\x1b[Kberth: %s", line)
 		case polls%every == 0:
 			p.say("%s", line)
 		}
@@ -85,7 +85,7 @@ func (p *program) awaitSweep(ctx context.Context, client *platform.Client) (plat
 		st, err = client.GarbageStatus(ctx)
 	}
 	if terminal {
-		fmt.Fprint(p.stderr, "\r\x1b[K") //nolint:errcheck // as above
+		fmt.Fprint(p.stderr, "\r\x1b[K")
 	}
 	return st, err
 }

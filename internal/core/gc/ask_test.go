@@ -38,7 +38,7 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 				args = append(args, reflect.Zero(m.Type.In(n)))
 			}
 			out := v.Method(i).Call(args)
-			err, _ := out[len(out)-1].Interface().(error)
+			err, _ := reflect.TypeAssert[error](out[len(out)-1])
 			if !errors.Is(err, fault.AccessDenied) {
 				t.Errorf("%s by nobody: %v, want it denied", m.Name, err)
 			}

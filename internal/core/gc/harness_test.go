@@ -156,7 +156,7 @@ func (b *bench) remove(repository string, d oci.Digest) {
 func (b *bench) files() int {
 	b.t.Helper()
 	n := 0
-	err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(b.dir, func(_ string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() && len(d.Name()) == 32 {
 			n++
 		}

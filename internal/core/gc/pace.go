@@ -15,7 +15,7 @@ const (
 // pace holds the sweep to a rate, and keeps it from taking more than its share of the database's writer.
 type pace struct {
 	rate  int           // things a second; 0: no bound
-	ahead time.Duration // how long it has worked already on what the rate is held against next
+	ahead time.Duration // how long it has worked, beside the database, on what is counted next
 }
 
 func (s *Service) pace() *pace { return &pace{rate: s.Rate} }
@@ -28,16 +28,16 @@ func (p *pace) batch() int {
 	return mostAtOnce
 }
 
-// spent tells of time that went into things which are counted later.
+// spent tells of time that went into things which are counted later. The blob store is left alone for as long.
 func (p *pace) spent(d time.Duration) { p.ahead += d }
 
 // rest waits after a transaction that took so many things and so long. It answers the context's error where that ends first.
 func (p *pace) rest(ctx context.Context, things int, took time.Duration) error {
-	wait := min(writersShare*took, longestRest)
+	wait := max(min(writersShare*took, longestRest), p.ahead)
 	if p.rate > 0 && things > 0 {
 		wait = max(wait, time.Duration(things)*time.Second/time.Duration(p.rate)-took-p.ahead)
-		p.ahead = 0
 	}
+	p.ahead = 0
 	return sleep(ctx, wait)
 }
 

@@ -15,8 +15,9 @@ import (
 const (
 	// mostAtOnce bounds a transaction, and so how long pushes may wait for it.
 	mostAtOnce = 200
-	// removers is how many bytes of a batch are removed at the same time: in a bucket each takes a request.
-	removers = 8
+	// removers is how many bytes of a batch are removed at the same time: in a bucket each takes a request, and pushes need
+	// the bucket, too.
+	removers = 4
 	// storeRest is how long the blob store is left alone after it failed for everything that was asked.
 	storeRest = time.Minute
 )

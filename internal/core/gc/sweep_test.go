@@ -142,7 +142,7 @@ func TestAStoreThatFails(t *testing.T) {
 		c := b.config
 		c.Blobs = store
 		b.gc = gc.New(c)
-		sick := error(blob.ErrUnavailable)
+		sick := blob.ErrUnavailable
 		store.broken.Store(&sick)
 		b.layer(repo, "one")
 		b.pass(day)
