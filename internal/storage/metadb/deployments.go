@@ -10,6 +10,9 @@ import (
 
 // Annotated implements registry.DeploymentQueries.
 func (q queries) Annotated(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]registry.Image, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
 	digests, err := jsonText(ds)
 	if err != nil {
 		return nil, err
@@ -19,6 +22,9 @@ func (q queries) Annotated(ctx context.Context, repositoryID int64, ds []oci.Dig
 
 // Referring implements registry.DeploymentQueries.
 func (q queries) Referring(ctx context.Context, repositoryID int64, subjects []oci.Digest, artifactType string) ([]registry.Image, error) {
+	if len(subjects) == 0 {
+		return nil, nil
+	}
 	digests, err := jsonText(subjects)
 	if err != nil {
 		return nil, err
