@@ -64,22 +64,31 @@ func Plans(ctx context.Context, db *DB) (map[string]string, error) {
 		if !slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}, verb) {
 			continue
 		}
-		var steps []string
-		err := e.query(ctx, "EXPLAIN QUERY PLAN "+text, func(rows *sql.Rows) error {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				return err
-			}
-			steps = append(steps, detail)
-			return nil
-		}, make([]any, strings.Count(text, "$"))...)
+		plan, err := Plan(ctx, db, text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", text, err)
+			return nil, err
 		}
-		plans[text] = strings.Join(steps, "\n")
+		plans[text] = plan
 	}
 	return plans, nil
+}
+
+// Plan tells how SQLite would run a statement, a step in each line.
+func Plan(ctx context.Context, db *DB, text string) (string, error) {
+	var steps []string
+	err := db.engine.(*sqliteEngine).query(ctx, "EXPLAIN QUERY PLAN "+text, func(rows *sql.Rows) error { //nolint:forcetypeassert // for SQLite alone
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			return err
+		}
+		steps = append(steps, detail)
+		return nil
+	}, make([]any, strings.Count(text, "$"))...)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", text, err)
+	}
+	return strings.Join(steps, "\n"), nil
 }
 
 // RefuseRollback makes every ROLLBACK fail on the connection that writes to a SQLite database. It is called

@@ -298,3 +298,19 @@ func TestUnexpectedErrorIsNoFault(t *testing.T) {
 		t.Errorf("an error that no caller can act on: %v, want it as it is", err)
 	}
 }
+
+// TestCascadesUseIndexes looks at the statements that SQLite runs by itself when an image is deleted.
+func TestCascadesUseIndexes(t *testing.T) {
+	t.Parallel()
+	db := metadbtest.New(t)
+	for table, want := range map[string]string{
+		"tags":           "SEARCH tags USING COVERING INDEX tags_image (repository_id=? AND image_id=?)",
+		"image_blobs":    "SEARCH image_blobs USING PRIMARY KEY (repository_id=? AND image_id=?)",
+		"image_children": "SEARCH image_children USING PRIMARY KEY (repository_id=? AND image_id=?)",
+	} {
+		plan, err := metadb.Plan(t.Context(), db, `DELETE FROM `+table+` WHERE repository_id = $1 AND image_id = $2`)
+		if err != nil || plan != want {
+			t.Errorf("the rows of an image in %s: %q, %v, want %q", table, plan, err, want)
+		}
+	}
+}
