@@ -48,11 +48,11 @@ func (s *Service) ApplyOnce(ctx context.Context) (more bool, err error) {
 	case err != nil:
 		return false, fmt.Errorf("looking for lifecycle policies that are due: %w", err)
 	}
-	doings, err := s.evaluate(ctx, c)
+	e, err := s.evaluate(ctx, c)
 	if err != nil {
 		return false, fmt.Errorf("evaluating the lifecycle policy of %s: %w", c.Repository, err)
 	}
-	all, err := s.act(ctx, c, doings)
+	all, err := s.act(ctx, c, e.doings())
 	if err != nil {
 		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
 	}
@@ -68,42 +68,61 @@ func (s *Service) ApplyOnce(ctx context.Context) (more bool, err error) {
 
 // doing is an image to which something is to happen.
 type doing struct {
-	image   Image
-	verdict Verdict
+	image   *Image
+	verdict *Verdict
 }
 
-// evaluate gives what a policy demands now, oldest image first; what follows an image comes right after it.
-func (s *Service) evaluate(ctx context.Context, c Claim) ([]doing, error) {
+// evaluation is what a policy says about all images of a repository.
+type evaluation struct {
+	images   []Image
+	verdicts []Verdict
+	at       time.Time
+}
+
+func (s *Service) evaluate(ctx context.Context, c Claim) (evaluation, error) {
 	p, err := Parse(c.Text)
 	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
+		return evaluation{}, fmt.Errorf("reading the policy: %w", err)
 	}
-	images, err := s.Rows.Images(ctx, c.RepositoryID)
-	if err != nil {
-		return nil, fmt.Errorf("reading the images: %w", err)
+	e := evaluation{}
+	if e.images, err = s.Rows.Images(ctx, c.RepositoryID); err != nil {
+		return evaluation{}, fmt.Errorf("reading the images: %w", err)
 	}
-	verdicts := Evaluate(images, p, s.Now())
-	acting := map[oci.Digest]bool{}
+	e.at = s.Now()
+	e.verdicts = Evaluate(e.images, p, e.at)
+	return e, nil
+}
+
+// doings gives what the policy demands, oldest image first; what follows an image comes right after it.
+func (e evaluation) doings() []doing {
+	many := 0
+	acting := map[oci.Digest]bool{} // whether something happens to what others follow
 	followers := map[oci.Digest][]int{}
-	for i, v := range verdicts {
-		if v.Acts() {
-			acting[images[i].Digest] = true
-			followers[v.Of] = append(followers[v.Of], i)
+	for i := range e.verdicts {
+		if v := &e.verdicts[i]; v.Acts() {
+			many++
+			if v.Of != "" {
+				followers[v.Of] = append(followers[v.Of], i)
+			}
 		}
 	}
-	delete(followers, "") // of what follows nothing
-	var doings []doing
-	for _, i := range slices.Backward(youngestFirst(images)) {
-		if v := verdicts[i]; !v.Acts() || acting[v.Of] {
+	for i := range e.verdicts {
+		if _, followed := followers[e.images[i].Digest]; followed {
+			acting[e.images[i].Digest] = e.verdicts[i].Acts()
+		}
+	}
+	doings := make([]doing, 0, many)
+	for _, i := range slices.Backward(youngestFirst(e.images)) {
+		if v := &e.verdicts[i]; !v.Acts() || acting[v.Of] {
 			continue // nothing happens to it, or its subject brings it
 		}
 		for queue := []int{i}; len(queue) > 0; queue = queue[1:] {
 			next := queue[0]
-			doings = append(doings, doing{images[next], verdicts[next]})
-			queue = append(queue, followers[images[next].Digest]...)
+			doings = append(doings, doing{&e.images[next], &e.verdicts[next]})
+			queue = append(queue, followers[e.images[next].Digest]...)
 		}
 	}
-	return doings, nil
+	return doings
 }
 
 // act does what is to be done until that was done to actionsPerRun images, and tells whether it came to the end. What cannot

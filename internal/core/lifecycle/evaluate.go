@@ -303,7 +303,7 @@ func (s Selection) matcher() func(*Image) bool {
 			return len(img.Tags) == 0
 		}
 		for i := range terms {
-			if !slices.ContainsFunc(img.Tags, terms[i].matches) {
+			if !terms[i].matchesAny(img.Tags) {
 				return false
 			}
 		}
@@ -333,6 +333,17 @@ func (s Selection) terms() []term {
 		terms = append(terms, t)
 	}
 	return terms
+}
+
+// matchesAny tells whether one of the tags fits. Most do not, and nearly all of these show it at once.
+func (t *term) matchesAny(tags []string) bool {
+	n := len(t.first)
+	for _, tag := range tags {
+		if len(tag) >= n && tag[:n] == t.first && t.matches(tag) {
+			return true
+		}
+	}
+	return false
 }
 
 // matches tells whether the whole tag fits.
