@@ -143,6 +143,8 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	a.registry = registry.New(registry.Config{
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Access:        a.access,
+		Grace:         a.cfg.GCGrace,
+		TrashWindow:   a.cfg.TrashWindow,
 		Notify:        a.outbox.Ring,
 		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
 	})

@@ -43,6 +43,10 @@ type Config struct {
 
 	CreateOnPush bool // see registry.EnsureCreateOnPush
 
+	TrashWindow time.Duration // 0: deleted images cannot be restored
+	GCGrace     time.Duration
+	UploadTTL   time.Duration
+
 	LogFormat       LogFormat
 	LogLevel        slog.Level
 	ShutdownTimeout time.Duration

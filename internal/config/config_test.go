@@ -103,6 +103,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"s3-secret-access-key": {"s", "BERTH_BLOBS=s3://bucket BERTH_S3_ACCESS_KEY_ID=id"},
 		"blob-delivery":        {"proxy", "BERTH_BLOBS=s3://bucket"}, "create-on-push": {"true", ""}, "master-key-file": {"/key", ""},
 		"master-key": {strings.Repeat("ab", 32), ""}, "log-format": {"json", ""}, "log-level": {"debug", ""}, "shutdown-timeout": {"5s", ""},
+		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""},
 	}
 	for _, o := range config.Options() {
 		if o.Name == "config" {
@@ -143,7 +144,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 // fields prints the exported fields, which is what the rest of Berth sees.
 func fields(c config.Config) string {
 	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
-		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout)
+		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {

@@ -43,7 +43,7 @@ func (o Option) DefaultText() string {
 
 // Options lists the settings in the order that help shows them.
 func Options() []Option {
-	return slices.Concat(placeOptions(), storageOptions(), runOptions())
+	return slices.Concat(placeOptions(), storageOptions(), careOptions(), runOptions())
 }
 
 // placeOptions says who this Berth is and where it is reached.
@@ -193,14 +193,35 @@ func runOptions() []Option {
 		{
 			Name: "shutdown-timeout", Default: "60s",
 			Usage: "how long requests under way may take to finish once Berth is told to stop",
+			set:   span(func(c *Config) *time.Duration { return &c.ShutdownTimeout }),
+		},
+	}
+}
+
+// careOptions says how long what is deleted, or forgotten, stays.
+func careOptions() []Option {
+	return []Option{
+		{
+			Name: "trash-window", Default: "168h",
+			Usage: "how long a deleted image can be restored, in repositories that do not say otherwise; 0 turns the trash off",
 			set: func(c *Config, v string) error {
 				d, err := time.ParseDuration(v)
-				if err != nil || d <= 0 {
-					return fmt.Errorf("%q is not a positive duration such as 30s or 5m", v)
+				if err != nil || d < 0 {
+					return fmt.Errorf("%q is not a duration such as 168h, or 0", v)
 				}
-				c.ShutdownTimeout = d
+				c.TrashWindow = d
 				return nil
 			},
+		},
+		{
+			Name: "gc-grace", Default: "24h",
+			Usage: "how long a layer that no image needs stays: a push has so much time between its layers and its manifest",
+			set:   span(func(c *Config) *time.Duration { return &c.GCGrace }),
+		},
+		{
+			Name: "upload-ttl", Default: "168h",
+			Usage: "how long an upload may go without a byte before it is given up",
+			set:   span(func(c *Config) *time.Duration { return &c.UploadTTL }),
 		},
 	}
 }
@@ -211,6 +232,18 @@ func levels() []string {
 		names = append(names, strings.ToLower(l.String()))
 	}
 	return names
+}
+
+// span is a duration of more than nothing.
+func span(field func(*Config) *time.Duration) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("%q is not a positive duration such as 30s or 5m", v)
+		}
+		*field(c) = d
+		return nil
+	}
 }
 
 func text(field func(*Config) *string) func(*Config, string) error {

@@ -58,6 +58,7 @@ type Event struct {
 	ArtifactType string
 	Subject      oci.Digest // of the image; empty when it refers to nothing
 	Source       Source     // ImagePushed
+	Reason       string     // a sentence that says why, where whoever did it gave one
 
 	Attempts int // how often handing it on has failed
 }

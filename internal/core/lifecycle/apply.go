@@ -159,7 +159,7 @@ func (s *Service) act(ctx context.Context, c Claim, doings []doing) (all bool, e
 
 // conditionally is how the registry does something to images, if it is still to be done.
 type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-	still func(q registry.Queries, img registry.Image) (bool, error)) ([]registry.Deleted, error)
+	still registry.Still) ([]registry.Deleted, error)
 
 // each does something to each image that is as it was when that was decided, and tells to how many.
 func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditionally) (done int, err error) {
@@ -172,8 +172,11 @@ func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditio
 		seen[d.image.Digest] = d
 		digests = append(digests, d.image.Digest)
 	}
-	results, err := do(ctx, s.self, c.Repository, digests, func(q registry.Queries, img registry.Image) (bool, error) {
-		return still(ctx, q, c, seen[img.Digest], img)
+	at := s.Now()
+	results, err := do(ctx, s.self, c.Repository, digests, func(q registry.Queries, img registry.Image) (bool, string, error) {
+		d := seen[img.Digest]
+		goes, err := still(ctx, q, c, d, img)
+		return goes, d.verdict.Sentence(at), err
 	})
 	if errors.Is(err, fault.RepositoryNotFound) {
 		return 0, nil // with all its images

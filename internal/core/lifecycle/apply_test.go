@@ -155,7 +155,7 @@ type meddler struct {
 	meddle func()
 }
 
-func (m *meddler) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still func(registry.Queries, registry.Image) (bool, error)) ([]registry.Deleted, error) {
+func (m *meddler) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still registry.Still) ([]registry.Deleted, error) {
 	if m.meddle != nil {
 		m.meddle()
 		m.meddle = nil
@@ -278,7 +278,7 @@ type cellar struct {
 	all    []string
 }
 
-func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, still func(registry.Queries, registry.Image) (bool, error)) ([]registry.Deleted, error) {
+func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, still registry.Still) ([]registry.Deleted, error) {
 	c.caller = caller
 	if c.meddle != nil {
 		c.meddle()
@@ -290,7 +290,7 @@ func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ 
 		if err != nil {
 			return nil, err
 		}
-		goes, err := still(c.db.Read(), img)
+		goes, _, err := still(c.db.Read(), img)
 		if err != nil {
 			return nil, err
 		}

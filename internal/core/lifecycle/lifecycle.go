@@ -40,7 +40,7 @@ type Registry interface {
 	RepositoryNotFound(name, registryID string) error
 	// DeleteImagesIf deletes those of the images about which still says so in the deleting transaction.
 	DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-		still func(q registry.Queries, img registry.Image) (bool, error)) ([]registry.Deleted, error)
+		still registry.Still) ([]registry.Deleted, error)
 }
 
 // Archiver moves images to the archive storage class.
@@ -48,7 +48,7 @@ type Archiver interface {
 	// ArchiveImagesIf archives those of the images about which still says so in the transaction that does it, as
 	// DeleteImagesIf deletes; Gone of what it archived is not empty.
 	ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-		still func(q registry.Queries, img registry.Image) (bool, error)) ([]registry.Deleted, error)
+		still registry.Still) ([]registry.Deleted, error)
 }
 
 // Config is what a Service needs; Archiver and NotifyPreview may be nil.

@@ -86,6 +86,7 @@ type move struct {
 	caller   identity.Caller
 	repo     Repository
 	at       time.Time
+	reason   string // a sentence, where there is one
 }
 
 // all moves what it can, then tries again what an index held, until nothing more goes: so the order of an index and its
@@ -191,6 +192,7 @@ func (m move) to(ctx context.Context, img Image, archived bool, comes func(Image
 	for i, mv := range moving {
 		ids[i] = mv.ID
 		events[i] = about(kind, m.repo, mv, m.caller.ARN, mv.Tags)
+		events[i].Reason = m.reason
 	}
 	if err := m.tx.SetArchived(ctx, m.repo.ID, ids, archived, m.at); err != nil {
 		return Image{}, fmt.Errorf("changing the storage class of %s: %w", img.Digest, err)

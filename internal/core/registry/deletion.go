@@ -73,6 +73,7 @@ type deletion struct {
 	tx       Tx
 	caller   identity.Caller
 	repo     Repository
+	reason   string               // a sentence, where there is one
 	taken    map[oci.Digest]Image // what went along with its subject
 }
 
@@ -148,7 +149,7 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 		}
 		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", strings.Join(names, ", "))
 	}
-	if err := d.remove(ctx, img); err != nil {
+	if err := d.remove(ctx, img, ""); err != nil {
 		return nil, err
 	}
 	return goneIDs(img), d.referrers(ctx, img)
@@ -171,7 +172,7 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 			if named(f) || len(holders) > 0 {
 				continue
 			}
-			if err := d.remove(ctx, f); err != nil {
+			if err := d.remove(ctx, f, f.Subject); err != nil {
 				return err
 			}
 			d.taken[f.Digest] = f
@@ -181,15 +182,28 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 	return nil
 }
 
-// remove deletes an image with its tags, and says so in their history and in an event.
-func (d deletion) remove(ctx context.Context, img Image) error {
+// remove deletes an image with its tags, because it was asked for or because another one went, and says so in their history
+// and in an event. The image goes into the trash, if the repository has one.
+func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error {
 	if err := d.record(ctx, img, img.Tags); err != nil {
 		return err
+	}
+	at := d.registry.now()
+	if window := d.registry.trashWindow(d.repo); window > 0 {
+		t := Trashing{At: at, PurgeAt: at.Add(window), Actor: d.caller.ARN, Reason: d.reason, WentWith: with}
+		if err := d.tx.TrashImages(ctx, d.repo, img.ID, t); err != nil {
+			return fmt.Errorf("moving image %s to the trash: %w", img.Digest, err)
+		}
+	}
+	if err := d.tx.HideLayers(ctx, d.repo.ID, img.ID, d.registry.due(at)); err != nil {
+		return fmt.Errorf("hiding the layers of image %s: %w", img.Digest, err)
 	}
 	if err := d.tx.DeleteImage(ctx, img.ID); err != nil {
 		return fmt.Errorf("deleting image %s: %w", img.Digest, err)
 	}
-	return d.registry.tell(ctx, d.tx, about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags))
+	e := about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags)
+	e.Reason = d.reason
+	return d.registry.tell(ctx, d.tx, e)
 }
 
 // goneIDs are one per tag, or the digest alone of an image that had none.

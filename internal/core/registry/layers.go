@@ -55,9 +55,20 @@ func (c Content) Link(ctx context.Context) (string, error) {
 	return url, blobFault(err, fmt.Sprintf("linking to layer %s", c.Digest))
 }
 
-// StatLayer tells whether the repository has the layer (ecr:BatchCheckLayerAvailability).
+// StatLayer tells whether the repository has the layer (ecr:BatchCheckLayerAvailability). Who is told so can count on it: the
+// layer stays for at least half of the grace.
 func (r *Registry) StatLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Layer, error) {
-	return r.findLayer(ctx, caller, policy.BatchCheckLayerAvailability, repository, d)
+	l, err := r.findLayer(ctx, caller, policy.BatchCheckLayerAvailability, repository, d)
+	if err != nil {
+		return Layer{}, err
+	}
+	if err := r.keep(ctx, repository, l); err != nil {
+		if errors.Is(err, ErrNoRow) {
+			err = r.absent(ctx, repository, r.layerNotFound(repository, d))
+		}
+		return Layer{}, err
+	}
+	return l, nil
 }
 
 // Layer gets one to read (ecr:GetDownloadUrlForLayer). One that only archived images have answers
@@ -99,15 +110,25 @@ func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action
 		return Layer{}, err
 	}
 	l, err := r.store.Read().LayerIn(ctx, repository, d)
+	if err == nil && !l.there() {
+		err = ErrNoRow
+	}
 	if errors.Is(err, ErrNoRow) {
-		return Layer{}, r.absent(ctx, repository, fault.New(fault.LayerNotFound,
-			"The layer with digest '%s' does not exist in the repository with name '%s' in the registry with id '%s'", d, repository, r.account))
+		return Layer{}, r.absent(ctx, repository, r.layerNotFound(repository, d))
 	}
 	if err != nil {
 		return Layer{}, fmt.Errorf("reading layer %s of %s: %w", d, repository, err)
 	}
 	return l, nil
 }
+
+func (r *Registry) layerNotFound(repository string, d oci.Digest) error {
+	return fault.New(fault.LayerNotFound,
+		"The layer with digest '%s' does not exist in the repository with name '%s' in the registry with id '%s'", d, repository, r.account)
+}
+
+// there tells whether the layer is one for all to see. One that is damaged is not, so that the next push sends it again.
+func (l Layer) there() bool { return !l.Hidden && l.DamagedAt.IsZero() }
 
 // LayerAvailability is what one of several layer digests came to: a layer, its absence, or a fault.
 type LayerAvailability struct {
@@ -143,6 +164,16 @@ func (r *Registry) LayersAvailable(ctx context.Context, caller identity.Caller, 
 	}
 	found := make(map[string]Layer, len(rows))
 	for _, l := range rows {
+		if !l.there() {
+			continue
+		}
+		err := r.keep(ctx, repository, l)
+		if errors.Is(err, ErrNoRow) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
 		found[l.Digest.String()] = l
 	}
 	for i := range results {
@@ -184,7 +215,11 @@ func (r *Registry) MountLayer(ctx context.Context, caller identity.Caller, repos
 		if err != nil {
 			return err
 		}
+		if !l.there() || l.Archived {
+			return ErrNoRow
+		}
 		l.LinkedAt = r.now()
+		l.DueAt = r.due(l.LinkedAt)
 		if layer, _, err = tx.LinkLayer(ctx, to.ID, l); err != nil {
 			return fmt.Errorf("linking layer %s: %w", d, err)
 		}
@@ -235,6 +270,6 @@ func (r *Registry) DeleteLayer(ctx context.Context, caller identity.Caller, repo
 		if used {
 			return fault.New(fault.LayerInUse, "The layer with digest '%s' is referenced by an image in the repository with name '%s'", d, repository)
 		}
-		return tx.UnlinkLayer(ctx, repo.ID, d)
+		return tx.UnlinkLayer(ctx, repo.ID, d, r.now())
 	})
 }

@@ -35,19 +35,24 @@ type LifecycleWrites interface {
 
 // DeleteImagesIf deletes images by digest with all their tags (ecr:BatchDeleteImage), but only those about which
 // still says, inside the deleting transaction, that they are to go. Each succeeds or fails by itself; what
-// still keeps has neither Gone nor Err. still sees the image with its tags, touches nothing but its
-// arguments, and may be asked more than once.
-func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still func(q Queries, img Image) (bool, error)) ([]Deleted, error) {
-	return r.onImagesIf(ctx, caller, repository, policy.BatchDeleteImage, ds, still, func(tx Tx, repo Repository, img Image) ([]ImageID, error) {
-		return r.deletion(tx, caller, repo).image(ctx, img)
+// still keeps has neither Gone nor Err.
+func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still Still) ([]Deleted, error) {
+	return r.onImagesIf(ctx, caller, repository, policy.BatchDeleteImage, ds, still, func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error) {
+		d := r.deletion(tx, caller, repo)
+		d.reason = reason
+		return d.image(ctx, img)
 	})
 }
 
+// Still tells, inside the transaction that acts, whether what was decided about an image is to be done still, and why, in a
+// sentence for people. It sees the image with its tags, touches nothing but its arguments, and may be asked more than once.
+type Still func(q Queries, img Image) (goes bool, reason string, err error)
+
 // ArchiveImagesIf moves images by digest into the archive (ecr:UpdateImageStorageClass), as DeleteImagesIf deletes
 // them: Gone names those that were moved.
-func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still func(q Queries, img Image) (bool, error)) ([]Deleted, error) {
-	return r.onImagesIf(ctx, caller, repository, policy.UpdateImageStorageClass, ds, still, func(tx Tx, repo Repository, img Image) ([]ImageID, error) {
-		m := move{registry: r, tx: tx, caller: caller, repo: repo, at: r.now()}
+func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still Still) ([]Deleted, error) {
+	return r.onImagesIf(ctx, caller, repository, policy.UpdateImageStorageClass, ds, still, func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error) {
+		m := move{registry: r, tx: tx, caller: caller, repo: repo, at: r.now(), reason: reason}
 		if _, err := m.archive(ctx, img); err != nil {
 			return nil, err
 		}
@@ -57,7 +62,7 @@ func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, 
 
 // onImagesIf does something to each of the images that is there and about which still says so, in one transaction.
 func (r *Registry) onImagesIf(ctx context.Context, caller identity.Caller, repository string, action policy.Action, ds []oci.Digest,
-	still func(q Queries, img Image) (bool, error), do func(tx Tx, repo Repository, img Image) ([]ImageID, error),
+	still Still, do func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error),
 ) ([]Deleted, error) {
 	ids := make([]ImageID, len(ds))
 	for i, d := range ds {
@@ -76,12 +81,12 @@ func (r *Registry) onImagesIf(ctx context.Context, caller identity.Caller, repos
 		for _, digest := range ds {
 			res := Deleted{ID: ImageID{Digest: digest.String()}}
 			img, err := image(ctx, tx, repo, oci.Reference{Digest: digest}, withTags)
-			goes := false
+			goes, reason := false, ""
 			if err == nil {
-				goes, err = still(tx, img)
+				goes, reason, err = still(tx, img)
 			}
 			if goes && err == nil {
-				res.Gone, err = do(tx, repo, img)
+				res.Gone, err = do(tx, repo, img, reason)
 			}
 			if _, isFault := fault.Of(err); err != nil && !isFault {
 				return fmt.Errorf("image %s: %w", digest, err)

@@ -21,19 +21,19 @@ func TestDeleteImagesIf(t *testing.T) {
 		ds := []oci.Digest{keep.Digest, oci.FromBytes([]byte("nothing")), child.Digest, drop.Digest}
 
 		broken := errors.New("broken")
-		_, err := b.DeleteImagesIf(t.Context(), service, repo, ds, func(_ registry.Queries, img registry.Image) (bool, error) {
+		_, err := b.DeleteImagesIf(t.Context(), service, repo, ds, func(_ registry.Queries, img registry.Image) (bool, string, error) {
 			if img.ID == drop.ID {
-				return false, broken
+				return false, "", broken
 			}
-			return true, nil
+			return true, "", nil
 		})
 		if !errors.Is(err, broken) {
 			t.Errorf("a look that fails: %v, want its error", err)
 		}
 		b.tagTarget("v1") // nothing was deleted
 
-		results, err := b.DeleteImagesIf(t.Context(), service, repo, ds, func(_ registry.Queries, img registry.Image) (bool, error) {
-			return !slices.Contains(img.Tags, "v1"), nil
+		results, err := b.DeleteImagesIf(t.Context(), service, repo, ds, func(_ registry.Queries, img registry.Image) (bool, string, error) {
+			return !slices.Contains(img.Tags, "v1"), "", nil
 		})
 		if err != nil || len(results) != len(ds) {
 			t.Fatalf("DeleteImagesIf: %+v, %v", results, err)

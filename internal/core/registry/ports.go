@@ -67,6 +67,8 @@ type Tx interface {
 	TagWrites
 	LayerWrites
 	UploadWrites
+	GarbageWrites
+	TrashWrites
 	SettingWrites
 	TemplateWrites
 	PolicyWrites
@@ -100,8 +102,8 @@ type RepositoryWrites interface {
 	// UpdateRepository stores all of r's settings.
 	UpdateRepository(ctx context.Context, r Repository) error
 	// DeleteRepository removes it with its images, tags, layers, uploads and resource tags, and returns the
-	// uploads that were under way. Tag history stays.
-	DeleteRepository(ctx context.Context, id int64) ([]Upload, error)
+	// uploads that were under way. Tag history stays. Blobs that it had are looked at, whether anything has them still, at due.
+	DeleteRepository(ctx context.Context, id int64, due time.Time) ([]Upload, error)
 	// SetResourceTags replaces a repository's resource tags.
 	SetResourceTags(ctx context.Context, repositoryID int64, tags []ResourceTag) error
 }
@@ -172,21 +174,27 @@ type LayerQueries interface {
 	Layers(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]Layer, error)
 	// LayerInUse tells whether an image of the repository refers to the digest.
 	LayerInUse(ctx context.Context, repositoryID int64, d oci.Digest) (bool, error)
-	// RepositoriesWithLayer lists the names of repositories that have the layer, in order, at most limit.
+	// RepositoriesWithLayer lists the names of repositories that have the layer, and do not hide it, in order, at most limit.
 	RepositoriesWithLayer(ctx context.Context, d oci.Digest, limit int) ([]string, error)
 }
 
 // LayerWrites changes layers.
 type LayerWrites interface {
 	// LinkLayer records that the store holds d, of size bytes, under key, unless it knows d already, and
-	// makes it a layer of the repository. It returns the layer as it now is (its Key is another one when d
-	// was known already) and whether the repository had it before.
+	// makes it a layer of the repository, which is not hidden, and is looked at when it is due. It returns the layer as it now is
+	// (its Key is another one when d was known already) and whether the repository had it, for all to see, before.
 	LinkLayer(ctx context.Context, repositoryID int64, l Layer) (Layer, bool, error)
-	// MoveBlob records that a blob's bytes are under another key now, if they were under the one given before,
+	// KeepLayer sees to it that a layer which is not hidden is looked at no earlier than a time, and tells whether there is one.
+	KeepLayer(ctx context.Context, repositoryID int64, d oci.Digest, until time.Time) (bool, error)
+	// HideLayers hides the layers that no image of the repository but the one given refers to, and has them looked at when due.
+	HideLayers(ctx context.Context, repositoryID, imageID int64, due time.Time) error
+	// ShowLayers ends the hiding of layers.
+	ShowLayers(ctx context.Context, repositoryID int64, ds []oci.Digest) error
+	// MoveBlob records that a blob's bytes, whole, are under another key now, if they were under the one given before,
 	// and tells whether they were.
 	MoveBlob(ctx context.Context, d oci.Digest, from, to blob.Key) (bool, error)
-	// UnlinkLayer takes a layer from the repository; the blob stays for others.
-	UnlinkLayer(ctx context.Context, repositoryID int64, d oci.Digest) error
+	// UnlinkLayer takes a layer from the repository; whether anything else has the blob is looked at when due.
+	UnlinkLayer(ctx context.Context, repositoryID int64, d oci.Digest, due time.Time) error
 }
 
 // UploadWrites changes uploads under way.
@@ -207,6 +215,8 @@ type Repository struct {
 	Mutability Mutability
 	Exclusions []string // wildcard filters of tags to which the opposite mutability applies
 	ScanOnPush bool
+	// TrashWindow is how long its deleted images stay restorable; nil: as long as Config says, 0: not at all.
+	TrashWindow *time.Duration
 }
 
 // ResourceTag is a key and value on a repository, not to be confused with an image's tag.
@@ -235,6 +245,7 @@ type Image struct {
 // References is what an image's manifest points to.
 type References struct {
 	Blobs    []oci.Digest // config and layers
+	Hidden   []oci.Digest // of Blobs, those that the repository hides
 	Children []oci.Digest // manifests of an index
 }
 
@@ -291,6 +302,12 @@ type Layer struct {
 	Key      blob.Key
 	LinkedAt time.Time
 	Archived bool // images of the repository refer to it, and all of them are archived
+	// Hidden: no image of the repository refers to it any more, and nobody has uploaded it since. It is still there, for a
+	// push that was told so before; to everybody else it is gone.
+	Hidden bool
+	// DueAt is when it is looked at whether an image refers to it; zero: when the next image that does goes.
+	DueAt     time.Time
+	DamagedAt time.Time // since when its bytes are known to be lost, or not what they should be; zero: they are not
 }
 
 // Upload is a layer that is still arriving.

@@ -120,7 +120,11 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 	case known:
 		// It may have come from an upstream registry, which sends the parts later: here they must be there now.
 		if !arrivesInPieces(p.Source) {
-			if _, _, err := r.require(ctx, tx, repo, m); err != nil {
+			refs, _, err := r.require(ctx, tx, repo, m)
+			if err != nil {
+				return Pushed{}, err
+			}
+			if err := show(ctx, tx, repo, refs); err != nil {
 				return Pushed{}, err
 			}
 		}
@@ -186,11 +190,25 @@ func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img 
 	if img.ID, err = tx.InsertImage(ctx, repo.ID, img, refs); err != nil {
 		return Image{}, fmt.Errorf("inserting image %s: %w", img.Digest, err)
 	}
+	if err := show(ctx, tx, repo, refs); err != nil {
+		return Image{}, err
+	}
 	// Any push may bring what an index from an upstream registry was waiting for.
 	if err := r.raiseIndexes(ctx, tx, repo, img); err != nil {
 		return Image{}, err
 	}
 	return img, r.scanPushed(ctx, tx, repo, img)
+}
+
+// show ends the hiding of layers that an image refers to again.
+func show(ctx context.Context, tx Tx, repo Repository, refs References) error {
+	if len(refs.Hidden) == 0 {
+		return nil
+	}
+	if err := tx.ShowLayers(ctx, repo.ID, refs.Hidden); err != nil {
+		return fmt.Errorf("showing layers again: %w", err)
+	}
+	return nil
 }
 
 // require checks that all that a manifest refers to is in the repository, and tells what it is and how large
@@ -201,18 +219,16 @@ func (r *Registry) require(ctx context.Context, q Queries, repo Repository, m oc
 		refs.Blobs = append(refs.Blobs, b.Digest)
 		size += b.Size
 	}
-	if err := r.requireLayers(ctx, q, repo, m.Blobs()); err != nil {
+	images, layers := splitChildren(m)
+	var err error
+	if refs.Hidden, err = r.requireLayers(ctx, q, repo, slices.Concat(m.Blobs(), layers)); err != nil {
 		return References{}, 0, err
 	}
-	images, layers := splitChildren(m)
 	for _, c := range images {
 		refs.Children = append(refs.Children, c.Digest)
 	}
 	largest, err := r.requireImages(ctx, q, repo, images)
 	if err != nil {
-		return References{}, 0, err
-	}
-	if err := r.requireLayers(ctx, q, repo, layers); err != nil {
 		return References{}, 0, err
 	}
 	for _, l := range layers {
@@ -235,19 +251,26 @@ func splitChildren(m oci.Manifest) (images, layers []oci.Descriptor) {
 	return images, layers
 }
 
-// requireLayers checks that the repository has each blob, in the size that the manifest says.
-func (r *Registry) requireLayers(ctx context.Context, q Queries, repo Repository, blobs []oci.Descriptor) error {
+// requireLayers checks that the repository has each blob, in the size that the manifest says, and names those that it hides.
+// Whoever pushes may have been told of them before they were hidden.
+func (r *Registry) requireLayers(ctx context.Context, q Queries, repo Repository, blobs []oci.Descriptor) (hidden []oci.Digest, err error) {
 	digests := make([]oci.Digest, len(blobs))
 	for i, b := range blobs {
 		digests[i] = b.Digest
 	}
 	layers, err := q.Layers(ctx, repo.ID, digests)
 	if err != nil {
-		return fmt.Errorf("looking for layers: %w", err)
+		return nil, fmt.Errorf("looking for layers: %w", err)
 	}
 	sizes := make(map[oci.Digest]int64, len(layers))
 	for _, l := range layers {
+		if !l.DamagedAt.IsZero() {
+			continue
+		}
 		sizes[l.Digest] = l.Size
+		if l.Hidden {
+			hidden = append(hidden, l.Digest)
+		}
 	}
 	var missing []oci.Digest
 	for _, b := range blobs {
@@ -255,15 +278,15 @@ func (r *Registry) requireLayers(ctx context.Context, q Queries, repo Repository
 		if !ok {
 			missing = append(missing, b.Digest)
 		} else if size != b.Size {
-			return fault.New(fault.ManifestInvalid, "the manifest says that %s has %d bytes, and it has %d", b.Digest, b.Size, size)
+			return nil, fault.New(fault.ManifestInvalid, "the manifest says that %s has %d bytes, and it has %d", b.Digest, b.Size, size)
 		}
 	}
 	if len(missing) > 0 {
-		return fault.New(fault.ReferencedLayersNotFound,
+		return nil, fault.New(fault.ReferencedLayersNotFound,
 			"Layers with digests '[%s]' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist",
 			someOf(missing), repo.Name, r.account)
 	}
-	return nil
+	return hidden, nil
 }
 
 // someOf names digests in an error, a screenful at most.

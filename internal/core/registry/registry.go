@@ -12,6 +12,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -26,7 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle and Access must be set.
+// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle, Grace, TrashWindow and Access must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -40,6 +41,11 @@ type Config struct {
 	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
 	// the fault that is wrong with it. Nil takes any JSON object.
 	ReadLifecycle func(text string) (string, error)
+	// Grace is how long a layer stays that no image needs any more, or yet: a push has so much time between being told that
+	// the layer is there, or sending it, and its manifest. Zero is DefaultGrace.
+	Grace time.Duration
+	// TrashWindow is how long deleted images stay restorable in repositories that do not say otherwise; 0: not at all.
+	TrashWindow time.Duration
 	// Access decides what callers may do. Nil: the account's root principal everything, and nobody else anything.
 	Access Access
 }
@@ -60,6 +66,8 @@ type Registry struct {
 	now     func() time.Time
 	notify  func()
 	scanner bool
+	grace   time.Duration
+	trash   time.Duration
 	pulls   *pullRecorder
 	busy    sync.Map // upload ids that a request is working on, each to itself
 
@@ -75,6 +83,8 @@ func New(c Config) *Registry {
 		now:           func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify:        c.Notify,
 		scanner:       c.Scanner,
+		grace:         cmp.Or(c.Grace, DefaultGrace),
+		trash:         c.TrashWindow,
 		pulls:         newPullRecorder(),
 		readLifecycle: c.ReadLifecycle,
 		access:        c.Access,

@@ -51,7 +51,14 @@ func (r *Registry) PrepareReplica(ctx context.Context, caller identity.Caller, r
 	}
 	there := make(map[oci.Digest]bool, len(rows))
 	for _, l := range rows {
-		there[l.Digest] = true
+		err := ErrNoRow
+		if l.there() {
+			err = r.keep(ctx, repository, l)
+		}
+		if err != nil && !errors.Is(err, ErrNoRow) {
+			return Missing{}, err
+		}
+		there[l.Digest] = err == nil
 	}
 	missing := Missing{Image: true}
 	for _, l := range layers {

@@ -149,8 +149,19 @@ func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller,
 		if err := r.recordTagsGone(ctx, tx, caller, repo); err != nil {
 			return err
 		}
-		if orphans, err = tx.DeleteRepository(ctx, repo.ID); err != nil {
+		if window := r.trashWindow(repo); window > 0 && has {
+			t := Trashing{At: r.now(), PurgeAt: r.now().Add(window), Actor: caller.ARN, Reason: "Its repository was deleted."}
+			if err := tx.TrashImages(ctx, repo, 0, t); err != nil {
+				return fmt.Errorf("moving the images of %s to the trash: %w", name, err)
+			}
+		}
+		if orphans, err = tx.DeleteRepository(ctx, repo.ID, r.now()); err != nil {
 			return err
+		}
+		for _, u := range orphans {
+			if err := tx.Discard(ctx, u.Blob, r.now()); err != nil {
+				return err
+			}
 		}
 		return r.tell(ctx, tx, event.Event{Kind: event.RepositoryDeleted, Actor: caller.ARN, Repository: name, RepositoryID: repo.ID})
 	})
@@ -158,7 +169,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, caller identity.Caller,
 		return Repository{}, err
 	}
 	for _, u := range orphans {
-		// The uploads are nobody's any more; bytes that stay behind here are garbage without a row.
+		// At once; if not, when the garbage is removed.
 		_ = r.blobs.Abort(context.WithoutCancel(ctx), u.Blob)
 	}
 	return repo, nil

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -117,7 +118,7 @@ func (r *Registry) overtaken(ctx context.Context, repository string, u Upload) e
 	case err == nil:
 		return uploadBusy(u.ID)
 	case errors.Is(err, ErrNoRow):
-		return r.uploadNotFound(repository, u.ID) // bytes that nobody made a layer of are garbage without a row
+		return r.uploadNotFound(repository, u.ID) // whoever ended it made a layer of its bytes, or garbage
 	default:
 		return fmt.Errorf("reading upload %s: %w", u.ID, err)
 	}
@@ -177,6 +178,10 @@ func (r *Registry) endIfLost(ctx context.Context, u Upload, err error) error {
 	return err
 }
 
+// longestUnseen is how long a layer may arrive that has no row. Package gc takes bytes without a row that are older, twice
+// over, for garbage.
+const longestUnseen = 24 * time.Hour
+
 // PutLayer stores a whole layer that comes in one request (ecr:InitiateLayerUpload, ecr:UploadLayerPart,
 // ecr:CompleteLayerUpload).
 func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest, body Part) (Layer, error) {
@@ -186,7 +191,11 @@ func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, reposit
 	if err := r.checkPushable(ctx, caller, repository); err != nil {
 		return Layer{}, err
 	}
+	began := r.now()
 	u, h, err := r.appendPart(ctx, newUpload(d.Algorithm()), body)
+	if err == nil && r.now().Sub(began) > longestUnseen {
+		err = fault.New(fault.UploadInterrupted, "the layer took longer than %s in one request: upload it in several", longestUnseen)
+	}
 	if err == nil {
 		err = r.finish(ctx, u, h, d)
 	}
@@ -382,11 +391,17 @@ func (r *Registry) link(ctx context.Context, caller identity.Caller, repository 
 				return r.uploadNotFound(repository, u.ID)
 			}
 		}
-		layer, had, err = tx.LinkLayer(ctx, repo.ID, Layer{Digest: d, Size: u.Blob.Size, Key: u.Blob.Key, LinkedAt: r.now()})
+		at := r.now()
+		layer, had, err = tx.LinkLayer(ctx, repo.ID, Layer{
+			Digest: d, Size: u.Blob.Size, Key: u.Blob.Key, LinkedAt: at, DueAt: r.due(at),
+		})
 		if err != nil {
 			return fmt.Errorf("linking layer %s: %w", d, err)
 		}
-		return nil
+		if layer.Key == u.Blob.Key {
+			return r.notGarbage(ctx, tx, u)
+		}
+		return tx.Discard(ctx, blob.Upload{Key: u.Blob.Key, Size: u.Blob.Size}, r.bytesDue())
 	})
 	if err != nil {
 		return Layer{}, false, err
@@ -397,46 +412,70 @@ func (r *Registry) link(ctx context.Context, caller identity.Caller, repository 
 	return layer, had, err
 }
 
-// keepOne drops the second copy of bytes that the registry had already, after making sure that it still
-// has them: should the first copy be gone (a damaged disk, an older backup), the second takes its place,
+// notGarbage refuses bytes that were found without a row, and taken for garbage, before they got one.
+func (r *Registry) notGarbage(ctx context.Context, tx Tx, u Upload) error {
+	garbage, err := tx.IsGarbage(ctx, u.Blob.Key)
+	if err != nil {
+		return fmt.Errorf("looking for garbage: %w", err)
+	}
+	if garbage {
+		return fault.New(fault.UploadNotFound, "The upload with id '%s' has lost bytes in the blob store: start it again", u.ID)
+	}
+	return nil
+}
+
+// keepOne drops the second copy of bytes that the registry had already, which is garbage by now, after making sure that it
+// still has them: should the first copy be gone or damaged (a bad disk, an older backup), the second takes its place,
 // and so a push heals what was lost.
 func (r *Registry) keepOne(ctx context.Context, known Layer, second blob.Key) (Layer, error) {
 	size, err := r.blobs.Size(ctx, known.Key)
 	switch {
-	case err == nil && size == known.Size:
-		// If this fails it is garbage without a row, which costs room and nothing else.
-		_ = r.blobs.Delete(ctx, second)
+	case err == nil && size == known.Size && known.DamagedAt.IsZero():
+		_ = r.blobs.Delete(ctx, second) // at once; if not, when the garbage is removed
 		return known, nil
 	case err != nil && !errors.Is(err, blob.ErrNotFound):
 		return Layer{}, blobFault(err, "looking for the bytes of layer "+known.Digest.String())
 	}
 	healed := false
-	err = r.store.Update(ctx, func(tx Tx) (err error) {
-		healed, err = tx.MoveBlob(ctx, known.Digest, known.Key, second)
-		return err
+	err = r.store.Update(ctx, func(tx Tx) error {
+		healed = false
+		there, err := tx.TakeBack(ctx, second, r.now().Add(min(r.grace, linkLife)/2))
+		if err != nil || !there { // removed already: this took longer than garbage stays
+			return err
+		}
+		if healed, err = tx.MoveBlob(ctx, known.Digest, known.Key, second); err != nil {
+			return err
+		}
+		loser := second // another push was quicker
+		if healed {
+			loser = known.Key
+		}
+		return tx.Discard(ctx, blob.Upload{Key: loser, Size: known.Size}, r.bytesDue())
 	})
 	if err != nil {
 		return Layer{}, fmt.Errorf("healing layer %s: %w", known.Digest, err)
 	}
-	if healed { // or another push was quicker, and the second copy is garbage without a row
-		known.Key = second
+	if healed {
+		known.Key, known.DamagedAt = second, time.Time{}
 	}
 	return known, nil
 }
 
-// dropUpload ends an upload for good and tells whether it was there. The row goes first: bytes without a
-// row are garbage, a row without bytes would be a lie.
+// dropUpload ends an upload for good and tells whether it was there. Its bytes are garbage from then on: an upload's row
+// without bytes would be a lie.
 func (r *Registry) dropUpload(ctx context.Context, u Upload) (there bool, err error) {
 	ctx = context.WithoutCancel(ctx)
 	err = r.store.Update(ctx, func(tx Tx) (err error) {
-		there, err = tx.DeleteUpload(ctx, u.RepositoryID, u.ID)
-		return err
+		if there, err = tx.DeleteUpload(ctx, u.RepositoryID, u.ID); err != nil || !there {
+			return err
+		}
+		return tx.Discard(ctx, u.Blob, r.now())
 	})
 	if err != nil {
 		return false, fmt.Errorf("ending upload %s: %w", u.ID, err)
 	}
 	if there {
-		_ = r.blobs.Abort(ctx, u.Blob) // what stays is garbage without a row
+		_ = r.blobs.Abort(ctx, u.Blob) // at once; if not, when the garbage is removed
 	}
 	return there, nil
 }

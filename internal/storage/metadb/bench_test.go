@@ -200,7 +200,7 @@ func BenchmarkDeleteRepository(b *testing.B) {
 		db, r := populated(b, 10_000)
 		b.StartTimer()
 		update(b, db, func(ctx context.Context, tx registry.Tx) error {
-			_, err := tx.DeleteRepository(ctx, r.ID)
+			_, err := tx.DeleteRepository(ctx, r.ID, r.CreatedAt)
 			return err
 		})
 	}

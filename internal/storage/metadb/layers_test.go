@@ -69,7 +69,7 @@ func TestUnlinkLayer(t *testing.T) {
 		linkLayer(t, db, r.ID, l)
 		linkLayer(t, db, other.ID, l)
 		update(t, db, func(ctx context.Context, tx registry.Tx) error {
-			return errors.Join(tx.UnlinkLayer(ctx, r.ID, l.Digest), tx.UnlinkLayer(ctx, r.ID, digest("none")))
+			return errors.Join(tx.UnlinkLayer(ctx, r.ID, l.Digest, r.CreatedAt), tx.UnlinkLayer(ctx, r.ID, digest("none"), r.CreatedAt))
 		})
 		if _, err := db.Read().Layer(t.Context(), r.ID, l.Digest); !errors.Is(err, registry.ErrNoRow) {
 			t.Errorf("Layer after UnlinkLayer: %v, want ErrNoRow", err)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -61,7 +62,7 @@ func TestRepositoryHoldsOffLockRepository(t *testing.T) {
 				if _, err := tx.LockRepository(t.Context(), "app"); err != nil {
 					return err
 				}
-				_, err := tx.DeleteRepository(t.Context(), r.ID)
+				_, err := tx.DeleteRepository(t.Context(), r.ID, time.Now())
 				return err
 			})
 			if err != nil {

@@ -5,18 +5,19 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 const (
-	selectRepository     = `SELECT id, name, created_at, mutability, exclusions, scan_on_push FROM repositories WHERE name = $1`
+	selectRepository     = `SELECT id, name, created_at, mutability, exclusions, scan_on_push, trash_window FROM repositories WHERE name = $1`
 	selectRepositoryHeld = selectRepository + ` FOR KEY SHARE`
 	selectRepositoryLock = selectRepository + ` FOR UPDATE`
 )
 
 func scanRepository(rows *sql.Rows, r *registry.Repository) error {
-	return rows.Scan(&r.ID, &r.Name, timeColumn{&r.CreatedAt}, &r.Mutability, jsonColumn{&r.Exclusions}, &r.ScanOnPush)
+	return rows.Scan(&r.ID, &r.Name, timeColumn{&r.CreatedAt}, &r.Mutability, jsonColumn{&r.Exclusions}, &r.ScanOnPush, windowColumn{&r.TrashWindow})
 }
 
 // Repository implements registry.RepositoryQueries.
@@ -35,7 +36,7 @@ func (t tx) LockRepository(ctx context.Context, name string) (registry.Repositor
 // Repositories implements registry.RepositoryQueries.
 func (q queries) Repositories(ctx context.Context, after string, limit int) ([]registry.Repository, error) {
 	return list(ctx, q.s, scanRepository, `
-		SELECT id, name, created_at, mutability, exclusions, scan_on_push FROM repositories
+		SELECT id, name, created_at, mutability, exclusions, scan_on_push, trash_window FROM repositories
 		WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
 }
 
@@ -57,9 +58,9 @@ func (t tx) InsertRepository(ctx context.Context, r registry.Repository) (int64,
 		return 0, err
 	}
 	id, err := one(ctx, t.s, scanOne[int64], `
-		INSERT INTO repositories (name, created_at, mutability, exclusions, scan_on_push) VALUES ($1, $2, $3, $4, $5)
+		INSERT INTO repositories (name, created_at, mutability, exclusions, scan_on_push, trash_window) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (name) DO NOTHING RETURNING id`,
-		r.Name, micros(r.CreatedAt), string(r.Mutability), exclusions, r.ScanOnPush)
+		r.Name, micros(r.CreatedAt), string(r.Mutability), exclusions, r.ScanOnPush, storedWindow(r.TrashWindow))
 	return id, takenIfNoRow(err)
 }
 
@@ -84,8 +85,8 @@ func (t tx) UpdateRepository(ctx context.Context, r registry.Repository) error {
 	if err != nil {
 		return err
 	}
-	n, err := t.s.exec(ctx, `UPDATE repositories SET mutability = $1, exclusions = $2, scan_on_push = $3 WHERE id = $4`,
-		string(r.Mutability), exclusions, r.ScanOnPush, r.ID)
+	n, err := t.s.exec(ctx, `UPDATE repositories SET mutability = $1, exclusions = $2, scan_on_push = $3, trash_window = $4 WHERE id = $5`,
+		string(r.Mutability), exclusions, r.ScanOnPush, storedWindow(r.TrashWindow), r.ID)
 	if err == nil && n == 0 {
 		return registry.ErrConflict
 	}
@@ -94,10 +95,17 @@ func (t tx) UpdateRepository(ctx context.Context, r registry.Repository) error {
 
 // DeleteRepository implements registry.RepositoryWrites. Each table is emptied by one statement, which is
 // faster than the cascade from row to row that would do it as well.
-func (t tx) DeleteRepository(ctx context.Context, id int64) ([]registry.Upload, error) {
+func (t tx) DeleteRepository(ctx context.Context, id int64, due time.Time) ([]registry.Upload, error) {
 	uploads, err := list(ctx, t.s, scanUpload, `DELETE FROM uploads WHERE repository_id = $1 RETURNING `+uploadColumns, id)
 	if err != nil {
 		return nil, err
+	}
+	_, err = t.s.exec(ctx, `
+		WITH held AS (SELECT b.digest FROM blobs b JOIN layers l ON l.digest = b.digest
+			WHERE l.repository_id = $1 ORDER BY b.digest FOR NO KEY UPDATE)
+		UPDATE blobs SET due_at = $2 WHERE digest IN (SELECT digest FROM held)`, id, micros(due))
+	if err != nil {
+		return nil, fmt.Errorf("marking blobs: %w", err)
 	}
 	for _, text := range []string{
 		`DELETE FROM tags WHERE repository_id = $1`,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -64,7 +65,7 @@ func TestRepositoryThatIsNotThere(t *testing.T) {
 			if err := tx.UpdateRepository(ctx, registry.Repository{ID: 4711}); !errors.Is(err, registry.ErrConflict) {
 				t.Errorf("UpdateRepository of none: %v, want ErrConflict", err)
 			}
-			if uploads, err := tx.DeleteRepository(ctx, 4711); err != nil || len(uploads) > 0 {
+			if uploads, err := tx.DeleteRepository(ctx, 4711, time.Now()); err != nil || len(uploads) > 0 {
 				t.Errorf("DeleteRepository of none: %v, %v, want nothing", uploads, err)
 			}
 			return nil
@@ -166,7 +167,7 @@ func TestDeleteRepositoryTakesAllButHistory(t *testing.T) {
 		fill(t, db, stays)
 		var orphans []registry.Upload
 		update(t, db, func(ctx context.Context, tx registry.Tx) (err error) {
-			orphans, err = tx.DeleteRepository(ctx, gone.ID)
+			orphans, err = tx.DeleteRepository(ctx, gone.ID, time.Now())
 			return err
 		})
 		want(t, "DeleteRepository", orphans, nil, []registry.Upload{upload})

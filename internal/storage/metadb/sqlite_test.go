@@ -148,11 +148,11 @@ func TestStatementsUseIndexes(t *testing.T) {
 		_ = tx.SetArchived(ctx, r.ID, []int64{1}, true, noon())
 		_ = tx.SetArchived(ctx, r.ID, []int64{1}, false, noon())
 		_ = tx.DeleteTag(ctx, r.ID, "a")
-		_ = tx.UnlinkLayer(ctx, r.ID, digest("a"))
+		_ = tx.UnlinkLayer(ctx, r.ID, digest("a"), r.CreatedAt)
 		_ = tx.SaveUpload(ctx, registry.Upload{}, 0)
 		_, _ = tx.DeleteUpload(ctx, r.ID, "u")
 		_ = tx.DeleteImage(ctx, 4711)
-		_, err := tx.DeleteRepository(ctx, r.ID)
+		_, err := tx.DeleteRepository(ctx, r.ID, r.CreatedAt)
 		return err
 	})
 	plans, err := metadb.Plans(t.Context(), db)

@@ -126,7 +126,7 @@ func layerSteps(image, other string, at time.Time) []step {
 			return fmt.Sprint(l, had), err
 		}},
 		{"UnlinkLayer " + image, func(ctx context.Context, tx registry.Tx, r registry.Repository) (string, error) {
-			return "", tx.UnlinkLayer(ctx, r.ID, digest(image))
+			return "", tx.UnlinkLayer(ctx, r.ID, digest(image), r.CreatedAt)
 		}},
 		{"SaveUpload " + image, func(ctx context.Context, tx registry.Tx, r registry.Repository) (string, error) {
 			u := newUpload(r.ID, image)

@@ -69,7 +69,7 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 		update(t, db, func(ctx context.Context, tx registry.Tx) error { return tx.DeleteImage(ctx, 3) })
 		wantShelves(t, o, "1 of 1, 7 of 2")
 		update(t, db, func(ctx context.Context, tx registry.Tx) error {
-			_, err := tx.DeleteRepository(ctx, r.ID)
+			_, err := tx.DeleteRepository(ctx, r.ID, r.CreatedAt)
 			return err
 		})
 		wantShelves(t, o, "7 of 2")
