@@ -25,6 +25,8 @@ const (
 	actionsAtOnce = 25
 	// actionsPerRun is how many images go before the policy is evaluated anew.
 	actionsPerRun = 500
+	// unsettled is how long a policy waits whose evaluation was overtaken while it was carried out.
+	unsettled = 5 * time.Second
 )
 
 // Handle makes the policy of a repository in which something changed due (event.Handler).
@@ -52,14 +54,11 @@ func (s *Service) ApplyOnce(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("evaluating the lifecycle policy of %s: %w", c.Repository, err)
 	}
-	all, err := s.act(ctx, c, e.doings())
+	end, err := s.act(ctx, c, e)
 	if err != nil {
 		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
 	}
-	due := now.Add(evaluateEvery)
-	if !all {
-		due = now
-	}
+	due := now.Add(map[outcome]time.Duration{carriedOut: evaluateEvery, unfinished: 0, overtaken: unsettled}[end])
 	if err := s.Rows.FinishPolicy(ctx, c, now, due); err != nil {
 		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
 	}
@@ -74,6 +73,7 @@ type doing struct {
 
 // evaluation is what a policy says about all images of a repository.
 type evaluation struct {
+	policy   Policy
 	images   []Image
 	verdicts []Verdict
 	at       time.Time
@@ -84,7 +84,7 @@ func (s *Service) evaluate(ctx context.Context, c Claim) (evaluation, error) {
 	if err != nil {
 		return evaluation{}, fmt.Errorf("reading the policy: %w", err)
 	}
-	e := evaluation{}
+	e := evaluation{policy: p}
 	if e.images, err = s.Rows.Images(ctx, c.RepositoryID); err != nil {
 		return evaluation{}, fmt.Errorf("reading the images: %w", err)
 	}
@@ -125,13 +125,23 @@ func (e evaluation) doings() []doing {
 	return doings
 }
 
-// act does what is to be done until that was done to actionsPerRun images, and tells whether it came to the end. What cannot
-// be done does not count, so that it stands in nobody's way.
-func (s *Service) act(ctx context.Context, c Claim, doings []doing) (all bool, err error) {
-	done := 0
+// outcome is how far a policy was carried out.
+type outcome int
+
+const (
+	carriedOut outcome = iota
+	unfinished         // there is more to do
+	overtaken          // what was decided by number holds no more
+)
+
+// act does what is to be done until that was done to actionsPerRun images. What cannot be done does not count, so that it
+// stands in nobody's way.
+func (s *Service) act(ctx context.Context, c Claim, e evaluation) (outcome, error) {
+	doings := e.doings()
+	b := batches{Service: s, claim: c, at: e.at, ranks: e.ranks(doings)}
 	for some := range slices.Chunk(doings, actionsAtOnce) {
-		if done >= actionsPerRun {
-			return false, nil
+		if b.done >= actionsPerRun {
+			return unfinished, nil
 		}
 		var expiring, moving []doing
 		for _, d := range some {
@@ -141,30 +151,39 @@ func (s *Service) act(ctx context.Context, c Claim, doings []doing) (all bool, e
 				moving = append(moving, d)
 			}
 		}
-		n, err := s.each(ctx, c, expiring, s.Registry.DeleteImagesIf)
-		if err != nil {
-			return false, err
+		if err := b.each(ctx, expiring, s.Registry.DeleteImagesIf); err != nil {
+			return unfinished, err
 		}
-		done += n
-		if s.Archiver == nil {
-			continue // such a policy was refused, or stored by a Berth that has an archive
+		if s.Archiver != nil { // otherwise such a policy was refused, or stored by a Berth that has an archive
+			if err := b.each(ctx, moving, s.Archiver.ArchiveImagesIf); err != nil {
+				return unfinished, err
+			}
 		}
-		if n, err = s.each(ctx, c, moving, s.Archiver.ArchiveImagesIf); err != nil {
-			return false, err
+		if b.overtaken {
+			return overtaken, nil
 		}
-		done += n
 	}
-	return true, nil
+	return carriedOut, nil
+}
+
+// batches does what was decided, some in a transaction.
+type batches struct {
+	*Service
+	claim Claim
+	at    time.Time // of the evaluation
+	ranks ranks
+
+	done      int
+	overtaken bool
 }
 
 // conditionally is how the registry does something to images, if it is still to be done.
-type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-	still registry.Still) ([]registry.Deleted, error)
+type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error)
 
-// each does something to each image that is as it was when that was decided, and tells to how many.
-func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditionally) (done int, err error) {
+// each does something to each image that is as it was when that was decided.
+func (b *batches) each(ctx context.Context, doings []doing, do conditionally) error {
 	if len(doings) == 0 {
-		return 0, nil
+		return nil
 	}
 	seen := make(map[oci.Digest]doing, len(doings))
 	digests := make([]oci.Digest, 0, len(doings))
@@ -172,21 +191,34 @@ func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditio
 		seen[d.image.Digest] = d
 		digests = append(digests, d.image.Digest)
 	}
-	at := s.Now()
-	results, err := do(ctx, s.self, c.Repository, digests, func(q registry.Queries, img registry.Image) (bool, string, error) {
-		d := seen[img.Digest]
-		goes, err := still(ctx, q, c, d, img)
-		return goes, d.verdict.Sentence(at), err
+	before := b.overtaken
+	results, err := do(ctx, b.self, b.claim.Repository, digests, func(q registry.Queries) (registry.Still, error) {
+		b.overtaken = before
+		p, err := q.LifecyclePolicy(ctx, b.claim.RepositoryID)
+		if err != nil && !errors.Is(err, registry.ErrNoRow) {
+			return nil, err
+		}
+		same := err == nil && p.Text == b.claim.Text
+		changed, err := b.ranks.changed(ctx, q, b.claim.RepositoryID, doings)
+		return func(img registry.Image) (bool, string, error) {
+			d := seen[img.Digest]
+			if slices.ContainsFunc(b.ranks.lanes(d), func(l lane) bool { return changed[l] }) {
+				b.overtaken = true
+				return false, "", nil
+			}
+			goes, err := still(ctx, q, b.claim, d, img)
+			return goes && same, d.verdict.Sentence(b.at), err
+		}, err
 	})
 	if errors.Is(err, fault.RepositoryNotFound) {
-		return 0, nil // with all its images
+		return nil // with all its images
 	}
 	problems := []error{err}
 	for _, r := range results {
 		f, isFault := fault.Of(r.Err)
 		switch {
 		case r.Err == nil && len(r.Gone) > 0:
-			done++
+			b.done++
 		case r.Err == nil:
 			// It has changed.
 		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
@@ -195,19 +227,12 @@ func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditio
 			problems = append(problems, fmt.Errorf("image %s: %w", r.ID.Digest, r.Err))
 		}
 	}
-	return done, errors.Join(problems...)
+	return errors.Join(problems...)
 }
 
 // still tells, inside the transaction that acts, whether what was decided about an image from what was seen of
-// it then holds now: the policy is the same, and so is the image.
+// it then holds now: the image is the same.
 func still(ctx context.Context, q registry.Queries, c Claim, d doing, now registry.Image) (bool, error) {
-	p, err := q.LifecyclePolicy(ctx, c.RepositoryID)
-	if errors.Is(err, registry.ErrNoRow) {
-		return false, nil
-	}
-	if err != nil || p.Text != c.Text {
-		return false, err
-	}
 	img := asSeen(now)
 	moving := d.verdict.Action.Type == Transition
 	byPull := moving || d.verdict.Ground.Count == SincePulled

@@ -155,12 +155,12 @@ type meddler struct {
 	meddle func()
 }
 
-func (m *meddler) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still registry.Still) ([]registry.Deleted, error) {
+func (m *meddler) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error) {
 	if m.meddle != nil {
 		m.meddle()
 		m.meddle = nil
 	}
-	return m.Registry.DeleteImagesIf(ctx, caller, repository, ds, still)
+	return m.Registry.DeleteImagesIf(ctx, caller, repository, ds, ask)
 }
 
 // TestApplyLooksAgain: what changes between the decision and the deed stays.
@@ -278,10 +278,14 @@ type cellar struct {
 	all    []string
 }
 
-func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, still registry.Still) ([]registry.Deleted, error) {
+func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error) {
 	c.caller = caller
 	if c.meddle != nil {
 		c.meddle()
+	}
+	still, err := ask(c.db.Read())
+	if err != nil {
+		return nil, err
 	}
 	var results []registry.Deleted
 	for _, d := range ds {
@@ -290,7 +294,7 @@ func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ 
 		if err != nil {
 			return nil, err
 		}
-		goes, _, err := still(c.db.Read(), img)
+		goes, _, err := still(img)
 		if err != nil {
 			return nil, err
 		}

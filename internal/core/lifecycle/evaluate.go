@@ -212,8 +212,8 @@ type group struct {
 // beyond the number in all of them is so at its best place; no application has the place 0.
 func (g *groups) rank(img *Image) (best int32, name string) {
 	for _, tag := range img.Tags {
-		app, ok := g.per.application(tag)
-		if !ok || !slices.ContainsFunc(g.terms, func(t term) bool { return t.matches(tag) }) {
+		app, ok := g.application(tag)
+		if !ok {
 			continue
 		}
 		in := g.seen[app]
@@ -231,6 +231,12 @@ func (g *groups) rank(img *Image) (best int32, name string) {
 		}
 	}
 	return best, name
+}
+
+// application gives the application that a tag names, if it is a tag that the rule is about.
+func (g *groups) application(tag string) (string, bool) {
+	app, ok := g.per.application(tag)
+	return app, ok && slices.ContainsFunc(g.terms, func(t term) bool { return t.matches(tag) })
 }
 
 // since is from when an image's age counts: its push, or its return from the archive.

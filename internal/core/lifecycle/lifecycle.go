@@ -38,17 +38,17 @@ type Registry interface {
 	May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// RepositoryNotFound words the fault for a repository that a registry does not have.
 	RepositoryNotFound(name, registryID string) error
-	// DeleteImagesIf deletes those of the images about which still says so in the deleting transaction.
+	// DeleteImagesIf deletes those of the images about which what ask gives says so in the deleting transaction.
 	DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-		still registry.Still) ([]registry.Deleted, error)
+		ask registry.Ask) ([]registry.Deleted, error)
 }
 
 // Archiver moves images to the archive storage class.
 type Archiver interface {
-	// ArchiveImagesIf archives those of the images about which still says so in the transaction that does it, as
+	// ArchiveImagesIf archives those of the images about which what ask gives says so in the transaction that does it, as
 	// DeleteImagesIf deletes; Gone of what it archived is not empty.
 	ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-		still registry.Still) ([]registry.Deleted, error)
+		ask registry.Ask) ([]registry.Deleted, error)
 }
 
 // Config is what a Service needs; Archiver and NotifyPreview may be nil.

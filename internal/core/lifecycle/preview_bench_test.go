@@ -150,4 +150,3 @@ func watchHeap() (peak func() uint64) {
 		return most.Load() - min(before, most.Load())
 	}
 }
-

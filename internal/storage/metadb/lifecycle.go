@@ -18,6 +18,22 @@ func (q queries) LifecyclePolicy(ctx context.Context, repositoryID int64) (regis
 	return one(ctx, q.s, scan, `SELECT body, last_evaluated_at FROM lifecycle_policies WHERE repository_id = $1`, repositoryID)
 }
 
+// StandingImages implements registry.LifecycleQueries.
+func (q queries) StandingImages(ctx context.Context, repositoryID int64, ids []int64) ([]registry.Image, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	all, err := jsonText(ids)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, q.s, scanImage, `
+		SELECT `+imageColumns+` FROM images i
+		WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($2)) AND i.repository_id = $1
+		AND NOT EXISTS (SELECT 1 FROM image_children c WHERE c.repository_id = i.repository_id AND c.digest = i.digest)
+		AND NOT EXISTS (SELECT 1 FROM images s WHERE s.repository_id = i.repository_id AND s.digest = i.subject AND s.id <> i.id)`, repositoryID, all)
+}
+
 // PutLifecyclePolicy implements registry.LifecycleWrites.
 func (t tx) PutLifecyclePolicy(ctx context.Context, repositoryID int64, text string, at time.Time) error {
 	_, err := t.s.exec(ctx, `
