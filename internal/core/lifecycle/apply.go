@@ -241,9 +241,12 @@ func still(ctx context.Context, q registry.Queries, c Claim, d doing, now regist
 		byPull && !img.PulledAt.Equal(d.image.PulledAt) {
 		return false, nil
 	}
-	of := img.Subject
-	if d.verdict.Reason == Follows {
+	of := oci.Digest("")
+	switch {
+	case d.verdict.Reason == Follows:
 		of = d.verdict.Of
+	case img.refers():
+		of = img.Subject
 	}
 	if of == "" {
 		return true, nil

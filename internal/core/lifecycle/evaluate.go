@@ -39,8 +39,8 @@ const (
 	Unselected Reason = "unselected"
 	// Held: an index of the repository refers to the image. It is not counted, and stays as long as that does.
 	Held Reason = "held"
-	// Follows: the image refers to a subject in the repository, and what happens to that happens to it. It is
-	// not counted either. To a rule that counts images only, an image whose tags are made of another's digest does so, too.
+	// Follows: the image refers to a subject in the repository and has no name of its own (registry.Named), and what happens to
+	// that happens to it. It is not counted either. To a rule that counts images only, an image whose tags are made of another's digest does so, too.
 	Follows Reason = "follows"
 	// Uncounted: the first rule that would select the image counts images only, and it is none. No other rule selects it.
 	Uncounted Reason = "uncounted"
@@ -78,7 +78,7 @@ func Evaluate(images []Image, p Policy, at time.Time) []Verdict {
 		}
 	}
 	for i, img := range images {
-		if _, ok := places[img.Subject]; ok && img.Subject != img.Digest && verdicts[i].Reason != Held {
+		if _, ok := places[img.Subject]; ok && img.refers() && verdicts[i].Reason != Held {
 			verdicts[i] = Verdict{Reason: Follows, Of: img.Subject}
 		}
 	}

@@ -84,7 +84,7 @@ func (e evaluation) ranks(doings []doing) ranks {
 	return r
 }
 
-// dependent tells of which images no rule counts: those that an index holds, and those whose subject is there.
+// dependent tells which images no rule counts: those that an index holds, and those that follow a subject that is there.
 func (e evaluation) dependent() (places map[oci.Digest]int, is func(place int) bool) {
 	places = make(map[oci.Digest]int, len(e.images))
 	held := map[oci.Digest]bool{}
@@ -97,7 +97,7 @@ func (e evaluation) dependent() (places map[oci.Digest]int, is func(place int) b
 	return places, func(place int) bool {
 		img := &e.images[place]
 		_, follows := places[img.Subject]
-		return held[img.Digest] || follows && img.Subject != img.Digest
+		return held[img.Digest] || follows && img.refers()
 	}
 }
 

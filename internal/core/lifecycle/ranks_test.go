@@ -60,14 +60,19 @@ func TestApplyCountsAgain(t *testing.T) {
 				b.t.Error(err)
 			}
 		}, []string{"a", "b", "c", "d", "e"}, []string{"c", "d", "e"}},
-		"given another tag":   {tagged, func(b *bench) { b.tag("latest", "e") }, atOnce, atOnce},
-		"one more was pushed": {tagged, func(b *bench) { b.image("more", 0, "v-more") }, []string{"d", "e", "more"}, []string{"d", "e", "more"}},
+		"given another tag":       {tagged, func(b *bench) { b.tag("latest", "e") }, atOnce, atOnce},
+		"one more was pushed":     {tagged, func(b *bench) { b.image("more", 0, "v-more") }, []string{"d", "e", "more"}, []string{"d", "e", "more"}},
+		"named, its subject came": {tagged, func(b *bench) { b.image("subject", 0) }, atOnce, atOnce},
 		"its tag moved to another": {tagged, func(b *bench) {
 			b.image("more", 0)
 			b.tag("v-e", "more")
 		}, []string{"a", "b", "c", "d", "e", "more"}, []string{"d", "e", "more"}},
-		"an index came":      {tagged, func(b *bench) { b.imageWith("more", 0, "", []string{"e"}) }, []string{"a", "b", "c", "d", "e", "more"}, []string{"c", "d", "e", "more"}},
-		"its subject came":   {tagged, func(b *bench) { b.image("subject", 0) }, []string{"a", "b", "c", "d", "e"}, []string{"c", "d", "e"}},
+		"an index came": {tagged, func(b *bench) { b.imageWith("more", 0, "", []string{"e"}) }, []string{"a", "b", "c", "d", "e", "more"}, []string{"c", "d", "e", "more"}},
+		"its subject came": {
+			rule(1, "any", two, expire), func(b *bench) { b.image("subject", 0) },
+			[]string{"a", "b", "c", "d", "e"},
+			[]string{"d", "e"},
+		},
 		"of its application": {extended(tagged, per), func(b *bench) { b.delete("e") }, []string{"a", "b", "c", "d"}, []string{"c", "d"}},
 		"of another application": {extended(rule(1, "tagged", `"tagPatternList":["*"],`+two, expire), per), func(b *bench) { b.delete("old") },
 			atOnce, atOnce},
@@ -85,7 +90,11 @@ func TestApplyCountsAgain(t *testing.T) {
 				for i, n := range all[:4] {
 					b.image(n, 5-i, "v-"+n)
 				}
-				b.imageWith("e", 1, "subject", nil, "v-e")
+				if name == "its subject came" {
+					b.imageWith("e", 1, "subject", nil)
+				} else {
+					b.imageWith("e", 1, "subject", nil, "v-e")
+				}
 				if name == "what another rule takes" {
 					b.now = b.now.Add(time.Hour)
 				}
@@ -184,4 +193,21 @@ type hurrier struct {
 func (h hurrier) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error) {
 	h.meddle()
 	return h.Registry.DeleteImagesIf(ctx, caller, repository, ds, ask)
+}
+
+// TestApplyToNamedReferrers: what has a name of its own outlives its subject, as it does when a person deletes that, and goes
+// by a rule that is about it though its subject is there.
+func TestApplyToNamedReferrers(t *testing.T) {
+	t.Parallel()
+	each(t, func(_ *testing.T, b *bench) {
+		all := []string{"old", "its-signature", "its-report", "new", "report-of-new"}
+		b.image("old", 9, "v1")
+		b.imageWith("its-signature", 9, "old", nil)
+		b.imageWith("its-report", 9, "old", nil, "audit-2025")
+		b.image("new", 8, "v2")
+		b.imageWith("report-of-new", 9, "new", nil, "scan-1")
+		b.put(document(rule(1, "tagged", `"tagPrefixList":["v"],`+count1, expire), rule(2, "tagged", `"tagPrefixList":["scan-"],`+days1, expire)))
+		b.apply(b.Service)
+		b.wantThere("after the policy", all, "its-report", "new")
+	})
 }

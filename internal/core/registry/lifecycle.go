@@ -23,7 +23,7 @@ type LifecycleQueries interface {
 	// LifecyclePolicy gives a repository's policy, or ErrNoRow.
 	LifecyclePolicy(ctx context.Context, repositoryID int64) (LifecyclePolicy, error)
 	// StandingImages finds those of the ids, with tags, that stand for themselves: no index of the repository refers to
-	// them, and what they refer to is not there.
+	// them, and what they refer to is not there, or they have a name of their own (Named).
 	StandingImages(ctx context.Context, repositoryID int64, ids []int64) ([]Image, error)
 }
 

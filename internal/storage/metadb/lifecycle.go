@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
@@ -27,11 +28,20 @@ func (q queries) StandingImages(ctx context.Context, repositoryID int64, ids []i
 	if err != nil {
 		return nil, err
 	}
-	return list(ctx, q.s, scanImage, `
-		SELECT `+imageColumns+` FROM images i
+	belongs := map[int64]bool{}
+	scan := func(rows *sql.Rows, i *registry.Image) error {
+		var subject bool
+		err := scanImageAnd(rows, i, &subject)
+		belongs[i.ID] = subject && !registry.Named(i.Subject, i.Tags)
+		return err
+	}
+	images, err := list(ctx, q.s, scan, `
+		SELECT `+imageColumns+`,
+			EXISTS (SELECT 1 FROM images s WHERE s.repository_id = i.repository_id AND s.digest = i.subject AND s.id <> i.id)
+		FROM images i
 		WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($2)) AND i.repository_id = $1
-		AND NOT EXISTS (SELECT 1 FROM image_children c WHERE c.repository_id = i.repository_id AND c.digest = i.digest)
-		AND NOT EXISTS (SELECT 1 FROM images s WHERE s.repository_id = i.repository_id AND s.digest = i.subject AND s.id <> i.id)`, repositoryID, all)
+		AND NOT EXISTS (SELECT 1 FROM image_children c WHERE c.repository_id = i.repository_id AND c.digest = i.digest)`, repositoryID, all)
+	return slices.DeleteFunc(images, func(i registry.Image) bool { return belongs[i.ID] }), err
 }
 
 // PutLifecyclePolicy implements registry.LifecycleWrites.
