@@ -3,8 +3,10 @@ package metadb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
@@ -58,10 +60,36 @@ func fromMicros(n int64) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
-// Images implements lifecycle.Store, in three statements, each in order of id, which are put together as they come. What
-// changes in between does no harm: a tag that moves to an image that comes in between leaves one image less to be counted, and a
-// new index protects more images than it would have.
+// Images implements lifecycle.Store. Images, their tags and their children are read at the same time, each in order of id, and put
+// together. What changes meanwhile does no harm: whatever is done to an image looks again at it, and at those that made its number.
 func (l lifecycleStore) Images(ctx context.Context, repositoryID int64) ([]lifecycle.Image, error) {
+	var images []lifecycle.Image
+	var tags, children belongings
+	errs := make([]error, 3) //nolint:mnd // as many as follow
+	var all sync.WaitGroup
+	all.Go(func() { images, errs[0] = l.images(ctx, repositoryID) })
+	all.Go(func() {
+		tags, errs[1] = l.belongings(ctx, `SELECT image_id, name FROM tags WHERE repository_id = $1 ORDER BY image_id, name`, repositoryID)
+	})
+	all.Go(func() {
+		children, errs[2] = l.belongings(ctx, `SELECT image_id, digest FROM image_children WHERE repository_id = $1 ORDER BY image_id, digest`, repositoryID)
+	})
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	deal(images, tags, func(i *lifecycle.Image, names []string) { i.Tags = names })
+	deal(images, children, func(i *lifecycle.Image, digests []string) {
+		i.Children = make([]oci.Digest, len(digests))
+		for n, d := range digests {
+			i.Children[n] = oci.Digest(d)
+		}
+	})
+	return images, nil
+}
+
+// images reads the images alone.
+func (l lifecycleStore) images(ctx context.Context, repositoryID int64) ([]lifecycle.Image, error) {
 	s := l.db.read.s
 	many, err := one(ctx, s, scanOne[int], `SELECT COUNT(*) FROM images WHERE repository_id = $1`, repositoryID)
 	if err != nil {
@@ -72,59 +100,39 @@ func (l lifecycleStore) Images(ctx context.Context, repositoryID int64) ([]lifec
 		images = append(images, lifecycle.Image{})
 		return scanLifecycleImage(rows, &images[len(images)-1])
 	}, repositoryID, apart)
-	if err != nil {
-		return nil, err
-	}
-	give := giver[string]{images: images, to: func(i *lifecycle.Image, tags []string) { i.Tags = tags }}
-	err = s.query(ctx, `SELECT image_id, name FROM tags WHERE repository_id = $1 ORDER BY image_id, name`, give.row, repositoryID)
-	if err != nil {
-		return nil, err
-	}
-	give.run()
-	hold := giver[oci.Digest]{images: images, to: func(i *lifecycle.Image, children []oci.Digest) { i.Children = children }}
-	err = s.query(ctx, `SELECT image_id, digest FROM image_children WHERE repository_id = $1 ORDER BY image_id, digest`, hold.row, repositoryID)
-	hold.run()
 	return images, err
 }
 
-// giver deals rows of an image's id and something of it, in order of that id, out to images in the same order. Many images' lists
-// share their room.
-type giver[T ~string] struct {
-	images []lifecycle.Image
-	to     func(*lifecycle.Image, []T)
-
-	id   int64 // whose the last rows were
-	some []T   // from these rows
-	room []T
+// belongings are texts of images, in order of the images' ids.
+type belongings struct {
+	owners []int64
+	texts  []string
 }
 
-func (g *giver[T]) row(rows *sql.Rows) error {
-	var id int64
-	var text string
-	if err := rows.Scan(&id, &text); err != nil {
+func (l lifecycleStore) belongings(ctx context.Context, text string, repositoryID int64) (b belongings, err error) {
+	err = l.db.read.s.query(ctx, text, func(rows *sql.Rows) error {
+		var owner int64
+		var text string
+		err := rows.Scan(&owner, &text)
+		b.owners, b.texts = append(b.owners, owner), append(b.texts, text)
 		return err
-	}
-	if id != g.id {
-		g.run()
-		g.id = id
-	}
-	g.some = append(g.some, T(text))
-	return nil
+	}, repositoryID)
+	return b, err
 }
 
-// run gives its image what has come. What is of an image that came in between is dropped.
-func (g *giver[T]) run() {
-	const room = 1024
-	for len(g.images) > 0 && g.images[0].ID < g.id {
-		g.images = g.images[1:]
-	}
-	if len(g.some) > 0 && len(g.images) > 0 && g.images[0].ID == g.id {
-		if cap(g.room)-len(g.room) < len(g.some) {
-			g.room = make([]T, 0, max(room, len(g.some)))
+// deal gives images in order of id what is theirs. What belongs to others is left over.
+func deal(images []lifecycle.Image, b belongings, give func(*lifecycle.Image, []string)) {
+	for from := 0; from < len(b.owners); {
+		to := from + 1
+		for to < len(b.owners) && b.owners[to] == b.owners[from] {
+			to++
 		}
-		from := len(g.room)
-		g.room = append(g.room, g.some...)
-		g.to(&g.images[0], g.room[from:len(g.room):len(g.room)])
+		for len(images) > 0 && images[0].ID < b.owners[from] {
+			images = images[1:]
+		}
+		if len(images) > 0 && images[0].ID == b.owners[from] {
+			give(&images[0], b.texts[from:to:to])
+		}
+		from = to
 	}
-	g.some = g.some[:0]
 }
