@@ -76,3 +76,33 @@ type Presigner interface {
 	// PresignGet gives a URL from which anyone can GET the object, with Range, until ttl has passed.
 	PresignGet(ctx context.Context, key Key, ttl time.Duration) (string, error)
 }
+
+// Found is one thing that a store holds: an object, an upload, a piece of one, or something that somebody else
+// put there.
+type Found struct {
+	Name string // what Discard takes; one thing's alone in the store
+	Key  Key    // the object or upload that it belongs to; empty where it is nothing of the store's own
+	// Part tells that it is a piece of an upload (a bucket's unfinished multipart upload, or the bytes behind its last
+	// part): never what Open reads. An upload that the store keeps as it keeps an object is no Part.
+	Part bool
+	Size int64 // bytes; 0 where the store does not say (a multipart upload)
+	// At is when it was last written or completed, or, of a multipart upload and in some buckets of the object that it
+	// became, begun; by the medium's clock, cut to microseconds. Some media count in whole seconds, and bytes may be on
+	// their way for as long as one Append takes: whoever discards what has no row leaves alone what is younger than that.
+	At time.Time
+}
+
+// Walker lists what a store holds, so that what nothing refers to can be found: the bytes of a push that crashed, of
+// an attempt that was lost. Both stores of Berth are one.
+type Walker interface {
+	// Walk lists things in the store's own order from the place that an earlier call gave ("" is the beginning), about
+	// limit of them, and gives the place to go on from ("" is the end). A page may have a few more or less, and none
+	// with more to come. A place holds for good, also in another process. What is there from the beginning of a walk
+	// to its end is listed; what comes or goes meanwhile may be, and what changes its kind (an upload that is
+	// completed) may be twice. Whoever misses something asks Size before believing it.
+	Walk(ctx context.Context, after string, limit int) (found []Found, next string, err error)
+
+	// Discard removes one thing that Walk found. What was written or completed later than f.At, or is being written, it
+	// leaves alone, and answers ErrBusy. One that is gone is no error. What has no Key is refused.
+	Discard(ctx context.Context, f Found) error
+}

@@ -57,6 +57,12 @@ func Run(t *testing.T, open Opener) {
 		{"Delete", testDelete},
 		{"KeysRefused", testKeysRefused},
 		{"Presign", testPresign},
+		{"Walk", testWalk},
+		{"WalkDuringAppend", testWalkDuringAppend},
+		{"WalkWhilePushing", testWalkWhilePushing},
+		{"Discard", testDiscard},
+		{"DiscardLater", testDiscardLater},
+		{"DiscardRefuses", testDiscardRefuses},
 		{"Anything", testAnything},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,7 +2,7 @@
 //
 // An object with key k is the file <dir>/<k[0:2]>/<k>, from the first byte that is uploaded to the day it
 // is deleted. There are no temporary names and nothing is ever renamed: which files are objects is known
-// to the metadata database, and a file without a row is garbage.
+// to the metadata database, and a file without a row is garbage, which is found by [Store.Walk].
 //
 // # Life of a blob
 //
@@ -20,10 +20,19 @@
 //  4. [Store.Complete] compares the size under the same lock, cuts off a surplus, and takes away the
 //     write permission. From then on no Append touches the file, not even one that was waiting with an
 //     Upload from before: it is told [blob.ErrNotFound]. The mode needs no sync of its own: what it
-//     guards against are processes of this machine, and those do not outlive a power cut.
+//     guards against are processes of this machine, and those do not outlive a power cut. The file's time
+//     becomes that of its completion.
 //  5. [Store.Delete] and [Store.Abort] unlink the file; the directory is not synced. After a power cut the
 //     file may be back, without a row, and is garbage like any other. An Append that is running when the
 //     file is unlinked notices at its end and acknowledges nothing.
+//
+// # What is there
+//
+// [Store.Walk] lists every file in order, with its size and the time of its last write or its completion;
+// whether it is an object or an upload only the database knows. [Store.Discard] unlinks a file under the
+// same lock as Append and Complete take, and only if its time is still the one that Walk told: so neither an
+// upload that goes on nor one that was completed meanwhile is lost. Files that have no key's name, or lie in
+// another key's shard, are told of and never touched.
 //
 // Atomic are only the creation of a directory entry and its removal. Everything else rests on the order
 // "bytes, sync, row".
@@ -48,7 +57,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 )
@@ -64,6 +75,7 @@ type Store struct {
 	dir     string
 	lock    *os.File // locked until Close
 	history histories
+	ahead   readAhead
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -298,7 +310,26 @@ func (s *Store) complete(path string, u blob.Upload) error {
 	if unlinked(f) {
 		return fmt.Errorf("%w: its file was deleted", blob.ErrLost)
 	}
+	if err := touch(path, info.ModTime()); err != nil {
+		return err
+	}
 	return f.Chmod(completeMode)
+}
+
+// touch makes the file's time now, and in any case later than it was: to Discard an upload that was completed is not
+// the thing that a walk has found before. The file system's clock may tick but every few milliseconds.
+func touch(path string, was time.Time) error {
+	if err := setTimes(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if later := was.Add(time.Microsecond); info.ModTime().Before(later) {
+		return os.Chtimes(path, time.Time{}, later)
+	}
+	return nil
 }
 
 // Abort implements [blob.Store].
@@ -356,16 +387,16 @@ func (s *Store) Delete(_ context.Context, key blob.Key) error {
 
 // path is where the object lies. It refuses whatever is not a key, so that no key leads out of the directory.
 func (s *Store) path(key blob.Key) (string, error) {
-	if len(key) != 32 {
+	if !isKey(string(key)) {
 		return "", fmt.Errorf("blob key %q is not 32 hexadecimal digits", key)
-	}
-	for _, c := range []byte(key) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return "", fmt.Errorf("blob key %q is not 32 hexadecimal digits", key)
-		}
 	}
 	return filepath.Join(s.dir, string(key[:2]), string(key)), nil
 }
+
+// isKey tells whether a name could be an object's.
+func isKey(name string) bool { return len(name) == 32 && isHex(name) }
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // isComplete tells whether the file has lost its write permission.
 func isComplete(path string) bool {

@@ -31,3 +31,6 @@ func (s *Store) Remembered() int {
 	}
 	return n
 }
+
+// HoldAhead changes how many names of a directory Walk holds in memory.
+func (s *Store) HoldAhead(n int) { s.ahead.room = n }

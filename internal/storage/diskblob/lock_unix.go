@@ -35,6 +35,9 @@ func release(f *os.File) {
 	_ = f.Close() // what was written is synced by then
 }
 
+// setTimes makes a file's times the present one.
+func setTimes(path string) error { return os.NewSyscallError("utimes", unix.Utimes(path, nil)) }
+
 // unlinked tells whether the open file has lost its directory entry.
 func unlinked(f *os.File) bool {
 	var st unix.Stat_t

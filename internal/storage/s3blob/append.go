@@ -32,6 +32,16 @@ func (s *Store) Append(ctx context.Context, u blob.Upload, r io.Reader) (blob.Up
 	}
 	defer release()
 
+	grown, err := s.append(ctx, u, r)
+	if s.busy.aborted(u.Key) {
+		// Abort may have looked before the last bytes were written, and nobody will go on with them.
+		err = errors.Join(fmt.Errorf("%w: it was aborted while bytes came", blob.ErrNotFound), s.abort(context.WithoutCancel(ctx), u.Key))
+		return u, fmt.Errorf("appending to upload %s: %w", u.Key, err)
+	}
+	return grown, err
+}
+
+func (s *Store) append(ctx context.Context, u blob.Upload, r io.Reader) (blob.Upload, error) {
 	st, err := readState(u, s.partSize)
 	if err != nil {
 		return u, err

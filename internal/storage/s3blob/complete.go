@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -33,17 +34,30 @@ func (s *Store) Complete(ctx context.Context, u blob.Upload) error {
 	} else {
 		err = s.completeParts(ctx, u, st)
 	}
+	if s.busy.aborted(u.Key) { // Abort may have looked before the object was there
+		err = errors.Join(fmt.Errorf("%w: it was aborted", blob.ErrLost), s.abort(context.WithoutCancel(ctx), u.Key))
+	}
+	if errors.Is(err, errTaken) && st.UploadID != "" {
+		_ = s.abortMultipart(ctx, *s.name(u.Key), st.UploadID) // if not now, then as garbage
+	}
+	if err == nil || errors.Is(err, errTaken) {
+		s.dropTails(ctx, u.Key, st)
+	}
 	if err != nil {
 		return fmt.Errorf("completing upload %s: %w", u.Key, err)
 	}
+	return nil
+}
+
+// dropTails deletes the tails that a state knows of.
+func (s *Store) dropTails(ctx context.Context, key blob.Key, st state) {
 	if st.Tail != nil {
 		s.tails.forget(st.Tail.ID)
-		_ = s.deleteObject(ctx, s.tailName(u.Key, st.Tail.ID)) // if not now, then as garbage
+		_ = s.deleteObject(ctx, s.tailName(key, st.Tail.ID)) // if not now, then as garbage
 	}
 	if st.OldTail != "" {
-		_ = s.deleteObject(ctx, s.tailName(u.Key, st.OldTail))
+		_ = s.deleteObject(ctx, s.tailName(key, st.OldTail))
 	}
-	return nil
 }
 
 // completeSmall makes the object of the tail alone, or of nothing.
@@ -139,6 +153,9 @@ func (by proof) is(o *s3.HeadObjectOutput) bool {
 	return (by.mark != "" && by.mark == o.Metadata[markName]) || (by.etag != "" && by.etag == bare(o.ETag))
 }
 
+// errTaken: another upload's bytes have become the object, for ever; what is left of this one is nobody's.
+var errTaken = fmt.Errorf("%w: there is another object under its key", blob.ErrLost)
+
 // checkObject tells whether the object that kept Complete from making one is the same one. If it is not,
 // the upload's bytes can no longer get to where they should be. All empty objects are the same.
 func (s *Store) checkObject(ctx context.Context, u blob.Upload, by proof, cause error) error {
@@ -150,25 +167,27 @@ func (s *Store) checkObject(ctx context.Context, u blob.Upload, by proof, cause 
 		return err
 	}
 	if aws.ToInt64(out.ContentLength) != u.Size || (u.Size > 0 && !by.is(out)) {
-		return fmt.Errorf("%w: there is another object under its key (%w)", blob.ErrLost, cause)
+		return fmt.Errorf("%w (%w)", errTaken, cause)
 	}
 	return nil
 }
 
 // Abort implements [blob.Store]. It removes everything under the key's name, also what the caller's State
-// does not know of.
+// does not know of. An Append or a Complete of this process that is running removes at its end what it wrote after
+// that; what another replica writes is for a walk to find.
 func (s *Store) Abort(ctx context.Context, u blob.Upload) error {
 	if err := checkKey(u.Key); err != nil {
 		return err
 	}
-	if err := s.abort(ctx, u); err != nil {
+	defer s.busy.abort(u.Key)()
+	if err := s.abort(ctx, u.Key); err != nil {
 		return fmt.Errorf("aborting upload %s: %w", u.Key, err)
 	}
 	return nil
 }
 
-func (s *Store) abort(ctx context.Context, u blob.Upload) error {
-	name := *s.name(u.Key)
+func (s *Store) abort(ctx context.Context, key blob.Key) error {
+	name := *s.name(key)
 	uploads := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &name})
 	for uploads.HasMorePages() {
 		page, err := uploads.NextPage(ctx)
@@ -190,6 +209,9 @@ func (s *Store) abort(ctx context.Context, u blob.Upload) error {
 		for _, o := range page.Contents {
 			if err := s.deleteObject(ctx, aws.ToString(o.Key)); err != nil {
 				return err
+			}
+			if id, ok := strings.CutPrefix(aws.ToString(o.Key), s.tailName(key, "")); ok {
+				s.tails.forget(id)
 			}
 		}
 	}

@@ -148,23 +148,46 @@ func (m *recent) drop(id string) {
 // busyKeys are the uploads that this process is working on.
 type busyKeys struct {
 	mu   sync.Mutex
-	keys map[blob.Key]bool
+	keys map[blob.Key]*work
 }
+
+// work is one call that has an upload for itself.
+type work struct{ aborted bool }
 
 // take reserves a key until release is called, or answers ErrBusy.
 func (b *busyKeys) take(key blob.Key) (release func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.keys[key] {
+	if b.keys[key] != nil {
 		return nil, blob.ErrBusy
 	}
 	if b.keys == nil {
-		b.keys = make(map[blob.Key]bool)
+		b.keys = make(map[blob.Key]*work)
 	}
-	b.keys[key] = true
+	b.keys[key] = &work{}
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		delete(b.keys, key)
 	}, nil
+}
+
+// abort is take for Abort, which waits for nobody: the call that has the key learns at its end that it was aborted.
+func (b *busyKeys) abort(key blob.Key) (release func()) {
+	if release, err := b.take(key); err == nil {
+		return release
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w := b.keys[key]; w != nil { // if not, it has ended just now, and all that it wrote is there to be found
+		w.aborted = true
+	}
+	return func() {}
+}
+
+// aborted tells the call that has the key whether it was aborted.
+func (b *busyKeys) aborted(key blob.Key) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.keys[key].aborted
 }

@@ -20,7 +20,8 @@
 //  3. Complete sends the tail as the last part and completes the multipart upload with exactly the parts
 //     that the State lists; or, where there never was a full part, PUTs the tail's bytes under the final
 //     name. Both are atomic. Then it deletes the tails.
-//  4. [Store.Abort] deletes whatever carries the key's name.
+//  4. [Store.Abort] deletes whatever carries the key's name; an Append or a Complete of the same process that is
+//     running then does so again at its end.
 //
 // What a crash leaves:
 //
@@ -28,13 +29,22 @@
 //     tail is still there and part numbers beyond its list are simply sent again. So a tail is deleted no
 //     sooner than in the second Append after it: an Upload that is handed to Append is taken to be stored,
 //     and what came before it is out of use. The lost attempt leaves a tail, and perhaps a multipart
-//     upload, that nobody refers to: garbage, which Abort removes if it comes to that. A bucket should
-//     have a rule that ends incomplete multipart uploads after two weeks or so.
+//     upload, that nobody refers to: garbage, which Abort removes if it comes to that, and [Store.Walk] finds
+//     otherwise.
 //   - Complete died: calling it again finds its own object there, and is content. It knows it by its size
 //     and a random mark in its metadata, x-amz-meta-berth-upload: the last tail's name, or, where a multipart
 //     upload was made and filled by one Append, a mark of that Append's. Where several Appends filled one, the
 //     mark cannot tell two lines of them apart, so the ETag decides; a store whose ETags are no MD5s (SSE-KMS)
 //     then answers blob.ErrLost, and the upload is to be started again.
+//
+// # What is there
+//
+// [Store.Walk] lists the unfinished multipart uploads and then the objects, tails among them, each with the key
+// that it belongs to. Objects in folders below the prefix are not looked at, so a bucket may have several stores. On
+// a server that does not list multipart uploads by prefix (MinIO), or where Walk is not called, a rule of the bucket
+// has to end incomplete ones. [Store.Discard] deletes an object if it is still the one that Walk told of (If-Match,
+// where the store knows it), and ends a multipart upload. A tail of an upload under way may be the one that its
+// Upload refers to: only who knows the rows can tell.
 //
 // # A store that stands still
 //
@@ -309,7 +319,7 @@ func (s *Store) name(key blob.Key) *string { return aws.String(s.prefix + string
 
 // tailName is the name of one of the key's tails, or, with an empty id, what all of them begin with.
 func (s *Store) tailName(key blob.Key, id string) string {
-	return s.prefix + string(key) + ".tail." + id
+	return s.prefix + string(key) + tailMark + id
 }
 
 // checkKey refuses whatever is not a key, so that no key reaches another object or leaves the prefix.
