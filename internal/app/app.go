@@ -150,6 +150,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	})
 	a.lifecycle = lifecycle.New(lifecycle.Config{
 		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,
+		Logger: a.deps.Logger,
 	})
 	if a.cfg.CreateOnPush {
 		if err := a.registry.EnsureCreateOnPush(ctx, identity.Service(a.cfg.Account, "create-on-push")); err != nil {

@@ -151,11 +151,11 @@ func (s *Service) act(ctx context.Context, c Claim, e evaluation) (outcome, erro
 				moving = append(moving, d)
 			}
 		}
-		if err := b.each(ctx, expiring, s.Registry.DeleteImagesIf); err != nil {
+		if err := b.each(ctx, expiring, Expire, s.Registry.DeleteImagesIf); err != nil {
 			return unfinished, err
 		}
 		if s.Archiver != nil { // otherwise such a policy was refused, or stored by a Berth that has an archive
-			if err := b.each(ctx, moving, s.Archiver.ArchiveImagesIf); err != nil {
+			if err := b.each(ctx, moving, Transition, s.Archiver.ArchiveImagesIf); err != nil {
 				return unfinished, err
 			}
 		}
@@ -181,7 +181,7 @@ type batches struct {
 type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error)
 
 // each does something to each image that is as it was when that was decided.
-func (b *batches) each(ctx context.Context, doings []doing, do conditionally) error {
+func (b *batches) each(ctx context.Context, doings []doing, action ActionType, do conditionally) error {
 	if len(doings) == 0 {
 		return nil
 	}
@@ -213,12 +213,12 @@ func (b *batches) each(ctx context.Context, doings []doing, do conditionally) er
 	if errors.Is(err, fault.RepositoryNotFound) {
 		return nil // with all its images
 	}
-	problems := []error{err}
+	problems, done := []error{err}, 0
 	for _, r := range results {
 		f, isFault := fault.Of(r.Err)
 		switch {
 		case r.Err == nil && len(r.Gone) > 0:
-			b.done++
+			done++
 		case r.Err == nil:
 			// It has changed.
 		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
@@ -226,6 +226,10 @@ func (b *batches) each(ctx context.Context, doings []doing, do conditionally) er
 		default:
 			problems = append(problems, fmt.Errorf("image %s: %w", r.ID.Digest, r.Err))
 		}
+	}
+	if err == nil {
+		b.done += done
+		b.Logger.InfoContext(ctx, "lifecycle policy", "repository", b.claim.Repository, "action", action, "images", done, "left", len(doings)-done)
 	}
 	return errors.Join(problems...)
 }

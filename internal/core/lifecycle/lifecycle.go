@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -51,7 +52,7 @@ type Archiver interface {
 		ask registry.Ask) ([]registry.Deleted, error)
 }
 
-// Config is what a Service needs; Archiver and NotifyPreview may be nil.
+// Config is what a Service needs; Archiver, NotifyPreview and Logger may be nil.
 type Config struct {
 	Registry Registry
 	Store    registry.Store
@@ -62,6 +63,8 @@ type Config struct {
 	Archiver Archiver
 	// NotifyPreview is called when there is a preview to work out. It returns at once.
 	NotifyPreview func()
+	// Logger hears of each transaction that expires or archives images.
+	Logger *slog.Logger
 }
 
 // Service keeps policies and previews, and carries policies out. Its methods may be called from many
@@ -75,6 +78,9 @@ type Service struct {
 func New(c Config) *Service {
 	now := c.Now
 	c.Now = func() time.Time { return now().UTC().Truncate(time.Microsecond) }
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	return &Service{Config: c, self: identity.Service(c.Registry.ID(), "lifecycle")}
 }
 
