@@ -66,10 +66,12 @@ fuzz: ## fuzz every target for FUZZTIME=30s; what is found becomes a file in tes
 	done
 
 .PHONY: bench
-bench: ## compare with distribution on this machine, about seven minutes
-	@tools/install.sh registry
+bench: ## compare with distribution on this machine, about ten minutes
+	@tools/install.sh registry versitygw
 	$(GO) run ./internal/bench $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench '^Benchmark(Decide|Authorize|SessionKey|Basic|SigV4|May)$$' ./internal/core/policy ./internal/core/identity ./internal/core/registry ./internal/api/authn ./internal/api/iam
+	$(GO) test -run '^$$' -bench '^BenchmarkNothingDue$$' ./internal/core/gc
+	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

@@ -25,6 +25,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
@@ -53,6 +54,8 @@ type App struct {
 	registry  *registry.Registry
 	access    *access.Service
 	lifecycle *lifecycle.Service
+	garbage   *gc.Service
+	sweeping  jobs.Bell // rings when somebody waits for the sweep
 	master    identity.MasterKey
 	directory *identity.Directory
 	signer    *signing.Signer
@@ -78,7 +81,7 @@ type App struct {
 // closed again.
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
 	a := &App{
-		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), signing: jobs.NewBell(),
+		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), sweeping: jobs.NewBell(), signing: jobs.NewBell(),
 		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(),
 	}
 	defer func() {
@@ -147,11 +150,14 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		TrashWindow:   a.cfg.TrashWindow,
 		Notify:        a.outbox.Ring,
 		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
+
+		PinnedDeployments: a.cfg.PinnedDeployments,
 	})
 	a.lifecycle = lifecycle.New(lifecycle.Config{
 		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,
 		Logger: a.deps.Logger,
 	})
+	a.garbage = a.newGarbage()
 	if a.cfg.CreateOnPush {
 		if err := a.registry.EnsureCreateOnPush(ctx, identity.Service(a.cfg.Account, "create-on-push")); err != nil {
 			return nil, err

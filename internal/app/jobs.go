@@ -23,6 +23,8 @@ func (a *App) jobs() []jobs.Job {
 			{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
 			{Name: "lifecycle policies", Every: lookAgain, Do: a.lifecycle.ApplyOnce},
 			{Name: "master key", Every: lookAgain, Do: a.directory.FollowMasterKey},
+			{Name: "garbage", Every: lookAgain, Wake: a.sweeping.C(), Do: a.garbage.SweepOnce},
+			{Name: "stray bytes", Every: time.Minute, Do: a.garbage.WalkOnce},
 			{Name: "signing", Every: lookAgain, Wake: a.signing.C(), Do: a.signer.Once},
 		},
 		a.replicationJobs(),

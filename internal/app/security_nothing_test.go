@@ -138,6 +138,8 @@ func TestNobodyIsAnsweredAnything(t *testing.T) {
 // berthInputs has a good input for each of Berth's own operations.
 func berthInputs() map[string]string {
 	return map[string]string{
+		"DeleteImages":           `{"repositoryName":"team/app","imageIds":[{"imageTag":"v1"}],"force":true}`,
+		"ListPinnedImages":       `{"repositoryName":"team/app"}`,
 		"GetSigningPublicKey":    `{"signingProfile":"p"}`,
 		"ListTagHistory":         `{"repositoryName":"team/app","imageTag":"v1"}`,
 		"PrepareReplication":     `{"repositoryName":"team/app","layerDigests":["` + aDigest + `"],"imageDigest":"` + aDigest + `"}`,
@@ -152,7 +154,7 @@ func berthInputs() map[string]string {
 // operations lists what a face does.
 func operations(face string) []string {
 	services := map[string]awswire.Service{
-		"ecr": ecr.New(ecr.Config{}), "iam": iam.New(nil), "sts": sts.New(nil), "berth": berth.New(nil, nil, nil, nil),
+		"ecr": ecr.New(ecr.Config{}), "iam": iam.New(nil), "sts": sts.New(nil), "berth": berth.New(nil, nil, nil, nil, nil),
 	}
 	return slices.Sorted(maps.Keys(services[face].Operations))
 }

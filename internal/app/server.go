@@ -78,7 +78,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
-			berth.New(a.registry, a.signer, a.caches, directory),
+			berth.New(a.registry, a.signer, a.caches, directory, a.garbage),
 		},
 	})
 	if err != nil {

@@ -43,9 +43,12 @@ type Config struct {
 
 	CreateOnPush bool // see registry.EnsureCreateOnPush
 
+	PinnedDeployments int // of each application in each environment; 0: deployments pin nothing
+
 	TrashWindow time.Duration // 0: deleted images cannot be restored
 	GCGrace     time.Duration
 	UploadTTL   time.Duration
+	GCRate      int // things a second; 0: no bound
 
 	LogFormat       LogFormat
 	LogLevel        slog.Level
@@ -59,6 +62,9 @@ type Config struct {
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string
 }
+
+// MaxPinnedDeployments bounds Config.PinnedDeployments: a deletion may have to look at so many records of each application.
+const MaxPinnedDeployments = 100
 
 // S3 is the bucket that blobs are kept in. It is zero unless Config.Blobs names one.
 type S3 struct {

@@ -103,7 +103,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"s3-secret-access-key": {"s", "BERTH_BLOBS=s3://bucket BERTH_S3_ACCESS_KEY_ID=id"},
 		"blob-delivery":        {"proxy", "BERTH_BLOBS=s3://bucket"}, "create-on-push": {"true", ""}, "master-key-file": {"/key", ""},
 		"master-key": {strings.Repeat("ab", 32), ""}, "log-format": {"json", ""}, "log-level": {"debug", ""}, "shutdown-timeout": {"5s", ""},
-		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""},
+		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""}, "pinned-deployments": {"0", ""}, "gc-rate": {"5", ""},
 	}
 	for _, o := range config.Options() {
 		if o.Name == "config" {
@@ -144,7 +144,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 // fields prints the exported fields, which is what the rest of Berth sees.
 func fields(c config.Config) string {
 	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
-		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL)
+		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {
@@ -194,6 +194,8 @@ func TestBadSettings(t *testing.T) {
 		{"BERTH_LOG_FORMAT=xml", `BERTH_LOG_FORMAT: "xml" is not one of text, json`},
 		{"BERTH_LOG_LEVEL=info+1", `BERTH_LOG_LEVEL: "info+1" is not a log level`},
 		{"BERTH_SHUTDOWN_TIMEOUT=60", `BERTH_SHUTDOWN_TIMEOUT: "60" is not a positive duration`},
+		{"BERTH_PINNED_DEPLOYMENTS=101", `BERTH_PINNED_DEPLOYMENTS: "101" is not a number from 0 to 100`},
+		{"BERTH_PINNED_DEPLOYMENTS=-1", `"-1" is not a number from 0 to 100`},
 		{"BERTH_S3_PATH_STYLE=maybe", `BERTH_S3_PATH_STYLE: "maybe" is neither true nor false`},
 		{"BERTH_CONFIG=/does/not/exist.yaml", "BERTH_CONFIG: open /does/not/exist.yaml"},
 	} {

@@ -198,6 +198,9 @@ func runOptions() []Option {
 	}
 }
 
+// maxGCRate is more than any server reaches.
+const maxGCRate = 1_000_000
+
 // careOptions says how long what is deleted, or forgotten, stays.
 func careOptions() []Option {
 	return []Option{
@@ -214,6 +217,18 @@ func careOptions() []Option {
 			},
 		},
 		{
+			Name: "pinned-deployments", Default: "5",
+			Usage: "how many images, of those that an application ran in an environment, are not deleted or archived; 0 turns pins off",
+			set: func(c *Config, v string) error {
+				n, err := strconv.Atoi(v)
+				if err != nil || n < 0 || n > MaxPinnedDeployments {
+					return fmt.Errorf("%q is not a number from 0 to %d", v, MaxPinnedDeployments)
+				}
+				c.PinnedDeployments = n
+				return nil
+			},
+		},
+		{
 			Name: "gc-grace", Default: "24h",
 			Usage: "how long a layer that no image needs stays: a push has so much time between its layers and its manifest",
 			set:   span(func(c *Config) *time.Duration { return &c.GCGrace }),
@@ -222,6 +237,18 @@ func careOptions() []Option {
 			Name: "upload-ttl", Default: "168h",
 			Usage: "how long an upload may go without a byte before it is given up",
 			set:   span(func(c *Config) *time.Duration { return &c.UploadTTL }),
+		},
+		{
+			Name: "gc-rate", Default: "1000",
+			Usage: "how many things a second each server removes at most of what nothing needs any more; 0: no bound",
+			set: func(c *Config, v string) error {
+				n, err := strconv.Atoi(v)
+				if err != nil || n < 0 || n > maxGCRate {
+					return fmt.Errorf("%q is not a number from 0 to %d", v, maxGCRate)
+				}
+				c.GCRate = n
+				return nil
+			},
 		},
 	}
 }

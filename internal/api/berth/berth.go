@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
@@ -30,29 +31,38 @@ type face struct {
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
+	garbage  *gc.Service
 }
 
 // New makes the service.
-func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory) awswire.Service {
-	f := face{registry: r, signer: s, caches: caches, keys: keys}
+func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, keys *identity.Directory, garbage *gc.Service) awswire.Service {
+	f := face{registry: r, signer: s, caches: caches, keys: keys, garbage: garbage}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
 		Operations: map[string]awswire.Operation{
-			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
-			"ListTagHistory":         awswire.Op(f.listTagHistory),
-			"ListTrash":              awswire.Op(f.listTrash),
-			"RestoreImages":          awswire.Op(f.restoreImages),
-			"PurgeImages":            awswire.Op(f.purgeImages),
-			"PutTrashWindow":         awswire.Op(f.putTrashWindow),
-			"GetTrashUsage":          awswire.Op(f.getTrashUsage),
-			"PrepareReplication":     awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
-			"ReplicateImage":         awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
-			"ListPullThroughCaches":  awswire.Op(f.listPullThroughCaches),
-			"RotateMasterKey":        awswire.Op(f.rotateMasterKey),
-			"RotateTokenKey":         awswire.Op(f.rotateTokenKey),
-			"SetPullThroughCacheTtl": awswire.Op(f.setPullThroughCacheTTL),
+			"DeleteImages":            awswire.Op(f.deleteImages),
+			"ListPinnedImages":        awswire.Op(f.listPinnedImages),
+			"ExplainDigest":           awswire.Op(f.explainDigest),
+			"GetGarbageCollection":    awswire.Op(f.getGarbageCollection),
+			"ListGarbage":             awswire.Op(f.listGarbage),
+			"PauseGarbageCollection":  awswire.Op(f.pauseGarbageCollection),
+			"ResumeGarbageCollection": awswire.Op(f.resumeGarbageCollection),
+			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
+			"GetSigningPublicKey":     awswire.Op(f.getSigningPublicKey),
+			"ListTagHistory":          awswire.Op(f.listTagHistory),
+			"ListTrash":               awswire.Op(f.listTrash),
+			"RestoreImages":           awswire.Op(f.restoreImages),
+			"PurgeImages":             awswire.Op(f.purgeImages),
+			"PutTrashWindow":          awswire.Op(f.putTrashWindow),
+			"GetTrashUsage":           awswire.Op(f.getTrashUsage),
+			"PrepareReplication":      awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
+			"ReplicateImage":          awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
+			"ListPullThroughCaches":   awswire.Op(f.listPullThroughCaches),
+			"RotateMasterKey":         awswire.Op(f.rotateMasterKey),
+			"RotateTokenKey":          awswire.Op(f.rotateTokenKey),
+			"SetPullThroughCacheTtl":  awswire.Op(f.setPullThroughCacheTTL),
 		},
 		Exceptions: exceptionFor,
 	}

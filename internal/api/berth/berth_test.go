@@ -18,6 +18,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/berth"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
@@ -53,6 +54,7 @@ type server struct {
 	signer   *signing.Signer
 	caches   *pullthrough.Cache
 	keys     *identity.Directory
+	garbage  *gc.Service
 	root     identity.Caller
 	db       *metadb.DB
 	now      func() time.Time
@@ -75,7 +77,7 @@ func newServer(t *testing.T) *server {
 	db := metadbtest.New(t)
 	s := &server{
 		db: db, now: tick,
-		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour}),
+		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
 	s.signer = newSigner(t, db, s.registry, tick)
@@ -84,8 +86,9 @@ func newServer(t *testing.T) *server {
 	})
 	t.Cleanup(s.caches.Close)
 	s.keys = newKeys(t, db, tick)
+	s.garbage = gc.New(gc.Config{Rows: db.Garbage(), Blobs: blobs, Walker: blobs, Now: tick, May: s.registry.May, Rate: 1000})
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
-	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches, s.keys)}})
+	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{berth.New(s.registry, s.signer, s.caches, s.keys, s.garbage)}})
 	if err != nil {
 		t.Fatalf("awswire.New: %v", err)
 	}
@@ -244,7 +247,7 @@ func TestListTagHistoryRefuses(t *testing.T) {
 func TestEveryFaultIsAnException(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	service := berth.New(s.registry, s.signer, s.caches, s.keys)
+	service := berth.New(s.registry, s.signer, s.caches, s.keys, s.garbage)
 	for _, code := range slices.Concat(fault.OfRegistry(), fault.OfAny()) {
 		if e, ok := service.Exceptions(fault.New(code, "words")); !ok || e.Code == "" {
 			t.Errorf("fault %q becomes %+v, %v", code, e, ok)

@@ -71,12 +71,6 @@ func (f face) listTrash(ctx context.Context, call awswire.Call, in *ListTrashInp
 	return out, nil
 }
 
-// ImageID names an image by digest, by tag, or by both.
-type ImageID struct {
-	ImageDigest *string
-	ImageTag    *string
-}
-
 // RestoreImagesInput names images to bring back.
 type RestoreImagesInput struct {
 	RepositoryName *string   // required
@@ -104,13 +98,6 @@ type RestoredImage struct {
 type KeptTag struct {
 	ImageTag    *string
 	ImageDigest *string
-}
-
-// ImageFailure says why something was not done about an image.
-type ImageFailure struct {
-	ImageId       *ImageID //nolint:revive // named as on ECR's wire
-	FailureCode   *string  // such as ImageNotFound
-	FailureReason *string
 }
 
 func (f face) restoreImages(ctx context.Context, call awswire.Call, in *RestoreImagesInput) (*RestoreImagesOutput, error) {
@@ -277,10 +264,6 @@ func upTo(limit int, member string, n int) error {
 		return fault.BadParameter(member, "Member must have length less than or equal to 100")
 	}
 	return nil
-}
-
-func wireID(id registry.ImageID) *ImageID {
-	return &ImageID{ImageDigest: optional(id.Digest), ImageTag: optional(id.Tag)}
 }
 
 // failure has the code of the exception that the fault would be, as ECR's failure codes are named.

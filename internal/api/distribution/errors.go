@@ -68,6 +68,9 @@ var answers = map[fault.Code]answer{
 	// 405 with an Allow that lacks DELETE says what is true: not this manifest, not now. The spec has 400 and
 	// 405 for deletions that a registry does not do, and nothing for those that it does not do yet.
 	fault.ImageReferenced: {http.StatusMethodNotAllowed, unsupported},
+	fault.ImagePinned:     {http.StatusMethodNotAllowed, unsupported}, // see ImageReferenced
+	// What clients and proxies make of 409 is right: the request was, and is no longer. None tries it again unchanged.
+	fault.DeploymentConflict: {http.StatusConflict, tagInvalid},
 	// Kaniko and others match ECR's sentence, docker prints it (reference of ECR, tag mutability).
 	fault.TagImmutable:    {http.StatusBadRequest, tagInvalid},
 	fault.ManifestInvalid: {http.StatusBadRequest, manifestInvalid},

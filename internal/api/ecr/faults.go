@@ -47,8 +47,11 @@ func outcomes() map[fault.Code]outcome {
 
 		fault.ImageNotFound: refused("ImageNotFoundException"),
 		// In batches this is a failure of its own; DescribeImages knows only that there is no such image.
-		fault.TagDoesNotMatchDigest:    refused("ImageNotFoundException"),
-		fault.ImageReferenced:          invalid, // only ever a failure in a batch
+		fault.TagDoesNotMatchDigest: refused("ImageNotFoundException"),
+		fault.ImageReferenced:       invalid,                                                 // only ever a failure in a batch
+		fault.ImagePinned:           refused("ImageStorageClassUpdateNotSupportedException"), // elsewhere it is a failure in a batch
+		// Of PutImage's exceptions the one about a tag that is there and does not move.
+		fault.DeploymentConflict:       refused("ImageTagAlreadyExistsException"),
 		fault.TagImmutable:             refused("ImageTagAlreadyExistsException"),
 		fault.ManifestInvalid:          manifest,
 		fault.ManifestNotJSON:          manifest,

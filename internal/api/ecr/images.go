@@ -315,6 +315,7 @@ func imageFailure(id registry.ImageID, err error) (types.ImageFailure, error) {
 		fault.ImageArchived:         types.ImageFailureCodeImageNotFound, // to a pull there is no such image; the reason says more
 		fault.ImageIDMissing:        types.ImageFailureCodeMissingDigestAndTag,
 		fault.ImageReferenced:       types.ImageFailureCodeImageReferencedByManifestList,
+		fault.ImagePinned:           types.ImageFailureCodeImageReferencedByManifestList, // the SDKs' code for what something else needs
 		fault.UpstreamDenied:        types.ImageFailureCodeUpstreamAccessDenied,
 		fault.UpstreamBusy:          types.ImageFailureCodeUpstreamTooManyRequests,
 		fault.UpstreamUnavailable:   types.ImageFailureCodeUpstreamUnavailable,

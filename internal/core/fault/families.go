@@ -11,7 +11,7 @@ func OfRegistry() []Code {
 	return []Code{
 		RepositoryNameInvalid, DigestInvalid, TagInvalid, PageTokenInvalid,
 		RepositoryNotFound, RepositoryExists, RepositoryNotEmpty, ResourceTagInvalid, TooManyResourceTags,
-		ImageNotFound, TagDoesNotMatchDigest, ImageIDMissing, ImageReferenced, TagImmutable,
+		ImageNotFound, TagDoesNotMatchDigest, ImageIDMissing, ImageReferenced, ImagePinned, DeploymentConflict, TagImmutable,
 		ManifestInvalid, ManifestNotJSON, ManifestTooLarge, ManifestTypeUnsupported, DigestMismatch,
 		ReferencedLayersNotFound, ReferencedImagesNotFound,
 		LayerNotFound, LayerInaccessible, LayerExists, LayerInUse, LayerDigestMismatch, LayerTooLarge,

@@ -50,6 +50,11 @@ const (
 	ImageIDMissing Code = "image id missing"
 	// ImageReferenced: an index that is still there refers to the image, so it is not deleted.
 	ImageReferenced Code = "image referenced by an index"
+	// ImagePinned: the image is deployed, so it is neither deleted nor archived.
+	ImagePinned Code = "image pinned by a deployment"
+	// DeploymentConflict: a deployment record does not follow the one that its tag points to, or something else is to take
+	// that tag.
+	DeploymentConflict Code = "deployment conflict"
 	// TagImmutable: the repository does not let this tag move.
 	TagImmutable Code = "tag immutable"
 	// ManifestInvalid: the manifest's bytes do not make a manifest.

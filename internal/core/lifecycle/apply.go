@@ -88,6 +88,9 @@ func (s *Service) evaluate(ctx context.Context, c Claim) (evaluation, error) {
 	if e.images, err = s.Rows.Images(ctx, c.RepositoryID); err != nil {
 		return evaluation{}, fmt.Errorf("reading the images: %w", err)
 	}
+	if err := s.withPins(ctx, c.Repository, e.images); err != nil {
+		return evaluation{}, fmt.Errorf("reading the deployments: %w", err)
+	}
 	e.at = s.Now()
 	e.verdicts = Evaluate(e.images, p, e.at)
 	return e, nil
@@ -221,8 +224,8 @@ func (b *batches) each(ctx context.Context, doings []doing, action ActionType, d
 			done++
 		case r.Err == nil:
 			// It has changed.
-		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
-			// Gone already, or an index holds it by now, or it is where it should be: not for us any more.
+		case isFault && slices.Contains([]fault.Code{fault.ImageNotFound, fault.ImageReferenced, fault.ImagePinned, fault.ImageArchived, fault.StorageClassRefused}, f.Code):
+			// Gone already, or an index or a deployment holds it by now, or it is where it should be: not for us any more.
 		default:
 			problems = append(problems, fmt.Errorf("image %s: %w", r.ID.Digest, r.Err))
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -200,6 +201,7 @@ func TestApplyLooksAgain(t *testing.T) {
 				b.t.Fatal(err)
 			}
 		}, []string{"old", "older", "old-signature", "new"}},
+		"deployed":       {func(b *bench) { b.deploy("old", "prod", "web", "", deployment.Started) }, []string{"old", "old-signature", "new"}},
 		"a subject came": {func(b *bench) { b.image("subject-of-older", 0) }, []string{"older", "subject-of-older", "new"}},
 		"no repository": {func(b *bench) {
 			if _, err := b.registry.DeleteRepository(b.t.Context(), root, repo, true); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 // Image is what a policy looks at. Of two that were pushed at one moment, the one that is listed later counts
@@ -18,11 +19,12 @@ type Image struct {
 	Class       StorageClass // empty means Standard
 	Kind        Kind         // only rules with Extension.CountImagesOnly look at it
 	PushedAt    time.Time
-	PulledAt    time.Time    // zero: never
-	ArchivedAt  time.Time    // zero: never
-	ActivatedAt time.Time    // when it came back from the archive; zero: never
-	Children    []oci.Digest // of an index
-	Subject     oci.Digest   // empty when it refers to nothing
+	PulledAt    time.Time      // zero: never
+	ArchivedAt  time.Time      // zero: never
+	ActivatedAt time.Time      // when it came back from the archive; zero: never
+	Children    []oci.Digest   // of an index
+	Subject     oci.Digest     // empty when it refers to nothing
+	Pins        []registry.Pin // the deployments that keep it, for its own sake
 }
 
 // Reason says why a verdict is what it is.
@@ -42,6 +44,8 @@ const (
 	// Follows: the image refers to a subject in the repository and has no name of its own (registry.Named), and what happens to
 	// that happens to it. It is not counted either. To a rule that counts images only, an image whose tags are made of another's digest does so, too.
 	Follows Reason = "follows"
+	// Pinned: the image is deployed, or belongs to one that is. Rules count it as any other, and none acts on it.
+	Pinned Reason = "pinned"
 	// Uncounted: the first rule that would select the image counts images only, and it is none. No other rule selects it.
 	Uncounted Reason = "uncounted"
 )
@@ -51,8 +55,9 @@ type Verdict struct {
 	Action Action // its Type is empty when the image stays as it is
 	Rule   int32  // priority of the rule that decides, also for what follows the subject; 0 when none does
 	Reason Reason
-	Ground Ground     // Selected and Shielded: how the rule decides
-	Of     oci.Digest // Held: the index; Follows: the subject
+	Ground Ground         // Selected and Shielded: how the rule decides
+	Of     oci.Digest     // Held: the index; Follows: the subject; Pinned: the image that is deployed, where it is another one
+	Pins   []registry.Pin // Pinned, and what follows that: the deployments
 }
 
 // Acts tells whether something happens to the image.
@@ -92,6 +97,7 @@ func Evaluate(images []Image, p Policy, at time.Time) []Verdict {
 		}
 		verdicts[i] = decide(rules, &images[i], by)
 	}
+	pin(images, places, verdicts)
 	follow(images, places, verdicts)
 	return verdicts
 }
@@ -131,9 +137,15 @@ func decide(rules []*applied, img *Image, by byProduct) Verdict {
 	verdict := Verdict{Reason: Unselected}
 	for _, r := range rules {
 		mine := verdict.Reason == Unselected || verdict.Reason == Uncounted
-		if r.imagesOnly && by.is {
+		switch {
+		case r.imagesOnly && by.is:
 			if mine {
 				verdict = r.leave(img, by, verdict)
+			}
+			continue
+		case img.Kind == KindDeployment && r.Selection.CountType == CountMoreThan: // whose image is gone
+			if mine {
+				verdict = r.leave(img, byProduct{}, verdict)
 			}
 			continue
 		}
@@ -287,7 +299,7 @@ func follow(images []Image, places map[oci.Digest]int, verdicts []Verdict) {
 		}
 		for _, j := range path {
 			heads[j] = head
-			verdicts[j].Rule = verdicts[head].Rule
+			verdicts[j].Rule, verdicts[j].Pins = verdicts[head].Rule, verdicts[head].Pins
 			if done := verdicts[head].Action; done.Type != Transition || images[j].class() != done.Target {
 				verdicts[j].Action = done
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -60,6 +61,8 @@ func describe(v lifecycle.Verdict) string {
 		return fmt.Sprintf("shielded %d", v.Rule)
 	case v.Reason == lifecycle.Uncounted:
 		return fmt.Sprintf("uncounted %d", v.Rule)
+	case v.Reason == lifecycle.Pinned && v.Of != "":
+		return fmt.Sprintf("pinned %s", v.Of)
 	case v.Reason == lifecycle.Held:
 		return fmt.Sprintf("held %s", v.Of)
 	case v.Reason == lifecycle.Follows && v.Rule == 0:
@@ -133,6 +136,10 @@ func readImage(t *testing.T, line string) lifecycle.Image {
 			img.Class = lifecycle.StorageClass(value)
 		case "kind":
 			img.Kind = lifecycle.Kind(strings.ReplaceAll(value, "_", " "))
+		case "pins":
+			for p := range strings.SplitSeq(value, ",") {
+				img.Pins = append(img.Pins, readPin(t, p))
+			}
 		case "subject":
 			img.Subject = oci.Digest(value)
 		case "children":
@@ -144,6 +151,27 @@ func readImage(t *testing.T, line string) lifecycle.Image {
 		}
 	}
 	return img
+}
+
+// readPin reads a deployment of this noon, as in web@prod:1 or web@prod:record.
+func readPin(t *testing.T, text string) registry.Pin {
+	t.Helper()
+	app, rest, _ := strings.Cut(text, "@")
+	environment, what, _ := strings.Cut(rest, ":")
+	p := registry.Pin{App: app, Environment: environment, Since: noon}
+	switch what {
+	case "record":
+		p.Kind = registry.DeployedBy
+	case "deploying":
+		p.Kind = registry.Deploying
+	default:
+		p.Kind = registry.Deployed
+		var err error
+		if p.Place, err = strconv.Atoi(what); err != nil {
+			t.Fatalf("pin %q: %v", text, err)
+		}
+	}
+	return p
 }
 
 // ago reads an age: days, or days and a duration, as in 1+1s.

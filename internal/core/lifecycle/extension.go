@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
 // Extension is what a rule says in its member "berth", which ECR does not have. A rule without it means what it
 // means to ECR. docs/design/lifecycle.md tells what each member does.
 type Extension struct {
 	CountPer        *CountPer `json:"countPer,omitempty"`        // nil: all that the rule selects are counted together
-	CountImagesOnly bool      `json:"countImagesOnly,omitempty"` // leave out what is no image for itself: see Kind and companionOf
+	CountImagesOnly bool      `json:"countImagesOnly,omitempty"` // leave out what is no image for itself: see Kind and oci.CompanionOf
 	ExpireByPull    bool      `json:"expireByPull,omitempty"`    // the rule expires by sinceImagePulled
 }
 
@@ -32,7 +34,7 @@ const (
 // application gives the application that a tag names, or false when there is none before a separator, or the tag is made
 // of a digest: signatures are no application, of which all but some may go.
 func (c CountPer) application(tag string) (string, bool) {
-	if _, filed := companionOf(tag); filed {
+	if _, filed := oci.CompanionOf(tag); filed {
 		return "", false
 	}
 	at := strings.LastIndex(tag, c.Separator)

@@ -121,6 +121,7 @@ func TestKindOf(t *testing.T) {
 		{manifest, "application/vnd.in-toto+json", "application/vnd.oci.empty.v1+json", lifecycle.KindAttestation},
 		{manifest, "application/vnd.dev.cosign.artifact.sig.v1+json", config, lifecycle.KindSignature},
 		{manifest, "application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.oci.empty.v1+json", lifecycle.KindSignature},
+		{manifest, "application/vnd.berth.deployment.v1+json", "application/vnd.oci.empty.v1+json", lifecycle.KindDeployment},
 		{manifest, "application/vnd.cncf.notary.signature", "application/vnd.oci.empty.v1+json", lifecycle.KindSignature},
 		{oci.MediaTypeOCIIndex, "", "", lifecycle.KindIndex},
 		{oci.MediaTypeDockerList, "application/vnd.in-toto+json", "", lifecycle.KindIndex},

@@ -48,7 +48,7 @@ func each(t *testing.T, test func(t *testing.T, b *bench)) {
 		}
 		b := &bench{t: t, db: db, now: noon}
 		clock := func() time.Time { return b.now }
-		b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: clock})
+		b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: clock, PinnedDeployments: 2})
 		b.Service = lifecycle.New(lifecycle.Config{Registry: b.registry, Store: db, Rows: db.Lifecycle(), Now: clock})
 		if b.repo, err = b.registry.CreateRepository(t.Context(), root, registry.NewRepository{Name: repo}); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
@@ -18,6 +19,7 @@ const (
 	KindBuildCache  Kind = "build cache"
 	KindAttestation Kind = "attestation"
 	KindSignature   Kind = "signature"
+	KindDeployment  Kind = "deployment record" // Berth's own; no rule that counts takes one for an image
 )
 
 // KindOf gives the kind of a manifest. BuildKit writes its cache and its attestations under media types of their own
@@ -36,6 +38,8 @@ func KindOf(mediaType, artifactType, configMediaType string) Kind {
 		case strings.HasPrefix(t, "application/vnd.dev.cosign."), strings.HasPrefix(t, "application/vnd.dev.sigstore.bundle"),
 			t == "application/vnd.cncf.notary.signature":
 			return KindSignature
+		case t == deployment.ArtifactType:
+			return KindDeployment
 		}
 	}
 	return KindImage
@@ -59,7 +63,7 @@ func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
 	img := &images[place]
 	p := byProduct{is: img.Subject != ""}
 	switch img.Kind {
-	case KindBuildCache, KindAttestation, KindSignature:
+	case KindBuildCache, KindAttestation, KindSignature, KindDeployment:
 		p.is = true
 	case KindIndex:
 		p.is = p.is || len(img.Children) == 0
@@ -67,7 +71,7 @@ func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
 	}
 	var of []oci.Digest
 	for _, t := range img.Tags {
-		d, ok := companionOf(t)
+		d, ok := oci.CompanionOf(t)
 		if !ok {
 			return p
 		}
@@ -83,19 +87,4 @@ func lookAt(images []Image, place int, places map[oci.Digest]int) byProduct {
 		p.of = &images[at]
 	}
 	return p
-}
-
-// companionOf gives the digest of which a tag is made: sha256-<hex>, under which the distribution spec files
-// referrers where there is no API for them, or that with .sig, .att or .sbom, under which cosign files what it makes.
-func companionOf(tag string) (oci.Digest, bool) {
-	algorithm, rest, ok := strings.Cut(tag, "-")
-	if !ok || algorithm != "sha256" && algorithm != "sha512" {
-		return "", false
-	}
-	hex, kind, filed := strings.Cut(rest, ".")
-	if filed && kind != "sig" && kind != "att" && kind != "sbom" {
-		return "", false
-	}
-	d, err := oci.ParseDigest(algorithm + ":" + hex)
-	return d, err == nil
 }

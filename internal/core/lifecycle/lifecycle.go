@@ -39,6 +39,8 @@ type Registry interface {
 	May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// RepositoryNotFound words the fault for a repository that a registry does not have.
 	RepositoryNotFound(name, registryID string) error
+	// Pinned tells what the repository's deployments keep.
+	Pinned(ctx context.Context, caller identity.Caller, repository string) (registry.Pins, error)
 	// DeleteImagesIf deletes those of the images about which what ask gives says so in the deleting transaction.
 	DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
 		ask registry.Ask) ([]registry.Deleted, error)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 // naive decides as the user guide tells it, step by step: what each rule identifies, which of those it would act
@@ -52,6 +53,9 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 				}
 				continue
 			}
+			if i.Kind == lifecycle.KindDeployment && r.Selection.CountType == lifecycle.CountMoreThan {
+				continue
+			}
 			if !naiveSelects(r.Selection, i) {
 				continue
 			}
@@ -81,6 +85,7 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 			}
 		}
 	}
+	stays := naiveDeployed(images)
 	leader := func(i lifecycle.Image) oci.Digest {
 		if follows(i) {
 			return i.Subject
@@ -105,13 +110,38 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 			result[i.Digest] = done
 		}
 	}
+	for d := range stays {
+		delete(result, d)
+	}
 	return result
+}
+
+// naiveDeployed gives what is deployed and all that stays for its sake: what it is made of, what refers to it, and what has a tag
+// made of its digest.
+func naiveDeployed(images []lifecycle.Image) map[oci.Digest]bool {
+	stays := map[oci.Digest]bool{}
+	for grown := true; grown; {
+		grown = false
+		for _, i := range images {
+			for _, s := range images {
+				belongs := stays[s.Digest] && (slices.Contains(s.Children, i.Digest) || i.Subject == s.Digest)
+				for _, t := range i.Tags {
+					m := naiveFiled.FindStringSubmatch(t)
+					belongs = belongs || m != nil && stays[oci.Digest("sha256:"+m[1])] && "sha256:"+m[1] == string(s.Digest)
+				}
+				if (belongs || len(i.Pins) > 0) && !stays[i.Digest] {
+					stays[i.Digest], grown = true, true
+				}
+			}
+		}
+	}
+	return stays
 }
 
 // naiveNoImage tells what a rule that counts images only leaves out.
 func naiveNoImage(i lifecycle.Image) bool {
 	switch {
-	case i.Kind == lifecycle.KindBuildCache, i.Kind == lifecycle.KindAttestation, i.Kind == lifecycle.KindSignature:
+	case i.Kind == lifecycle.KindBuildCache, i.Kind == lifecycle.KindAttestation, i.Kind == lifecycle.KindSignature, i.Kind == lifecycle.KindDeployment:
 		return true
 	case i.Kind == lifecycle.KindIndex && len(i.Children) == 0, i.Subject != "":
 		return true
@@ -281,11 +311,14 @@ func drawImages(t *rapid.T) []lifecycle.Image {
 		i.Tags = rapid.SliceOfNDistinct(rapid.SampledFrom(tags), 0, 3, rapid.ID).Draw(t, "tags")
 		switch rapid.IntRange(0, 9).Draw(t, "kind") {
 		case 0:
-			i.Kind = rapid.SampledFrom([]lifecycle.Kind{lifecycle.KindBuildCache, lifecycle.KindAttestation, lifecycle.KindSignature, lifecycle.KindIndex}).Draw(t, "which")
+			i.Kind = rapid.SampledFrom([]lifecycle.Kind{lifecycle.KindBuildCache, lifecycle.KindAttestation, lifecycle.KindSignature, lifecycle.KindIndex, lifecycle.KindDeployment}).Draw(t, "which")
 		case 1, 2: // of an image that need not be there, nor be another, nor be an image
 			of := drawnDigest(rapid.IntRange(0, 12).Draw(t, "signs"))
 			tag := "sha256-" + of.Hex() + rapid.SampledFrom([]string{"", ".sig", ".att", ".sbom", ".other"}).Draw(t, "as")
 			i.Tags = append(i.Tags[:min(len(i.Tags), rapid.IntRange(0, 1).Draw(t, "others"))], tag)
+		}
+		if rapid.IntRange(0, 7).Draw(t, "runs") == 0 {
+			i.Pins = []registry.Pin{{App: "web", Environment: "prod", Kind: registry.Deployed, Place: 1}}
 		}
 		if rapid.Bool().Draw(t, "was pulled") {
 			i.PulledAt = since("pulled", i.PushedAt)

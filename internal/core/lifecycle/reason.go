@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 // Ground is how a rule came to select or to shield an image.
@@ -27,6 +29,12 @@ func (v Verdict) Sentence(at time.Time) string {
 		return fmt.Sprintf("The index %s refers to it: it stays as long as that does.", v.Of)
 	case Follows:
 		return fmt.Sprintf("It belongs to %s, %s.", v.Of, v.lot())
+	case Pinned:
+		if v.Of != "" {
+			return fmt.Sprintf("It belongs to %s, which is deployed: it stays as long as that does.", v.Of)
+		}
+		why := registry.WhyPinned(v.Pins)
+		return strings.ToUpper(why[:1]) + why[1:] + ": what is deployed stays."
 	case Uncounted:
 		return fmt.Sprintf("Rule %d counts images only, and this is none.", v.Rule)
 	case Selected, Shielded:
@@ -42,6 +50,8 @@ func (v Verdict) Sentence(at time.Time) string {
 // lot tells what becomes of the subject of what follows.
 func (v Verdict) lot() string {
 	switch {
+	case len(v.Pins) > 0:
+		return "which is deployed"
 	case v.Rule == 0:
 		return "about which no rule decides"
 	case v.Acts():

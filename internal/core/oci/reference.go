@@ -86,6 +86,21 @@ func ParseTag(s string) (string, error) {
 	return s, nil
 }
 
+// CompanionOf gives the digest of which a tag is made: sha256-<hex>, under which the distribution spec files
+// referrers where there is no API for them, or that with .sig, .att or .sbom, under which cosign files what it makes.
+func CompanionOf(tag string) (Digest, bool) {
+	algorithm, rest, ok := strings.Cut(tag, "-")
+	if !ok || algorithm != "sha256" && algorithm != "sha512" {
+		return "", false
+	}
+	hex, kind, filed := strings.Cut(rest, ".")
+	if filed && kind != "sig" && kind != "att" && kind != "sbom" {
+		return "", false
+	}
+	d, err := ParseDigest(algorithm + ":" + hex)
+	return d, err == nil
+}
+
 // Reference is what stands after /manifests/: a tag or a digest, one of the two.
 type Reference struct {
 	Tag    string

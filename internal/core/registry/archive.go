@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -58,7 +59,7 @@ type ArchiveWrites interface {
 //
 // An index moves with its images, and an image with what refers to it as its subject. An image of an active
 // index does not go alone (fault.StorageClassRefused); one that another active index needs, or that has a tag of its own,
-// stays when its index goes. Coming back is instant and makes an image new: ActivatedAt is now.
+// stays when its index goes. What is deployed stays (fault.ImagePinned). Coming back is instant and makes an image new: ActivatedAt is now.
 func (r *Registry) SetStorageClass(ctx context.Context, caller identity.Caller, repository string, ids []ImageID, class StorageClass) ([]ImageResult, error) {
 	if err := r.onImages(ctx, caller, repository, policy.UpdateImageStorageClass, ids, r.readKeys); err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ type move struct {
 // all moves what it can, then tries again what an index held, until nothing more goes: so the order of an index and its
 // images in a call does not matter.
 func (m move) all(ctx context.Context, ids []ImageID, class StorageClass) ([]ImageResult, error) {
-	return inAnyOrder(len(ids), fault.StorageClassRefused, func(i int) (ImageResult, error) {
+	return inAnyOrder(len(ids), []fault.Code{fault.StorageClassRefused}, func(i int) (ImageResult, error) {
 		img, err := imageByID(ctx, m.tx, m.repo, ids[i], withTags)
 		if err == nil && class == Archive {
 			img, err = m.archive(ctx, img)
@@ -103,9 +104,9 @@ func (m move) all(ctx context.Context, ids []ImageID, class StorageClass) ([]Ima
 	})
 }
 
-// inAnyOrder does n things of which one may hold up another with the fault: those it holds up are tried again until no
+// inAnyOrder does n things of which one may hold up another with one of the faults: those it holds up are tried again until no
 // more of them succeed. What is no fault ends it.
-func inAnyOrder[T any](n int, held fault.Code, do func(i int) (T, error)) ([]T, error) {
+func inAnyOrder[T any](n int, held []fault.Code, do func(i int) (T, error)) ([]T, error) {
 	results := make([]T, n)
 	pending := make([]int, n)
 	for i := range pending {
@@ -121,7 +122,7 @@ func inAnyOrder[T any](n int, held fault.Code, do func(i int) (T, error)) ([]T, 
 				return nil, err
 			}
 			results[i] = result
-			if isFault && f.Code == held {
+			if isFault && slices.Contains(held, f.Code) {
 				again = append(again, i)
 			}
 			progress = progress || err == nil
@@ -153,7 +154,20 @@ func (m move) archive(ctx context.Context, img Image) (Image, error) {
 		return Image{}, fault.New(fault.StorageClassRefused,
 			"The image with digest '%s' is referenced by manifest list [%s], and is archived with it only", img.Digest, someOf(holders))
 	}
-	return m.to(ctx, img, true, func(i Image) bool { return !i.Archived && !named(i) })
+	k := m.registry.keeper(m.tx, m.repo)
+	if err := k.check(ctx, img, "archived"); err != nil {
+		return Image{}, err
+	}
+	var problem error
+	moved, err := m.to(ctx, img, true, func(i Image) bool {
+		if i.Archived || named(i) {
+			return false
+		}
+		spared, err := k.spares(ctx, i)
+		problem = cmp.Or(problem, err)
+		return !spared
+	})
+	return moved, cmp.Or(err, problem)
 }
 
 // Named tells whether somebody gave an image with such a subject and tags a name of its own. Tags that are made from the digest of its subject

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -24,9 +25,19 @@ type Deleted struct {
 
 // DeleteImages deletes by id, as ECR's BatchDeleteImage does (ecr:BatchDeleteImage). A digest takes the image
 // with all its tags; a tag, alone or with its digest, takes the tag, and the image too when that was its
-// last. An image that an index refers to is refused, unless the same call deletes the index. What has an image as
-// its subject goes with it, unless it has a tag of its own. Each id succeeds or fails by itself.
+// last. An image that an index refers to is refused, unless the same call deletes the index, and so is one that is
+// deployed (fault.ImagePinned), unless the call deletes the deploy tag. What has an image as its subject goes with it,
+// unless it has a tag of its own. Each id succeeds or fails by itself.
 func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]Deleted, error) {
+	return r.deleteImages(ctx, caller, repository, ids, false)
+}
+
+// DeletePinnedImages is DeleteImages for what is deployed, too (ecr:BatchDeleteImage).
+func (r *Registry) DeletePinnedImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID) ([]Deleted, error) {
+	return r.deleteImages(ctx, caller, repository, ids, true)
+}
+
+func (r *Registry) deleteImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID, pinned bool) ([]Deleted, error) {
 	if err := r.onImages(ctx, caller, repository, policy.BatchDeleteImage, ids, r.deletedKeys); err != nil {
 		return nil, err
 	}
@@ -37,6 +48,7 @@ func (r *Registry) DeleteImages(ctx context.Context, caller identity.Caller, rep
 			return err
 		}
 		d := r.deletion(tx, caller, repo)
+		d.pinned = pinned
 		results, err = d.all(ctx, ids)
 		return err
 	})
@@ -73,18 +85,21 @@ type deletion struct {
 	tx       Tx
 	caller   identity.Caller
 	repo     Repository
+	keeper   *keeper
+	pinned   bool                 // what is pinned goes too
 	reason   string               // a sentence, where there is one
 	taken    map[oci.Digest]Image // what went along with its subject
 }
 
 func (r *Registry) deletion(tx Tx, caller identity.Caller, repo Repository) deletion {
-	return deletion{registry: r, tx: tx, caller: caller, repo: repo, taken: map[oci.Digest]Image{}}
+	return deletion{registry: r, tx: tx, caller: caller, repo: repo, keeper: r.keeper(tx, repo), taken: map[oci.Digest]Image{}}
 }
 
 // all deletes what it can; the order of an index and its images in a call does not matter. The last tag of an image
 // that an index holds to the end goes alone: it was asked for, and the image stays as the index's own.
 func (d deletion) all(ctx context.Context, ids []ImageID) ([]Deleted, error) {
-	results, err := inAnyOrder(len(ids), fault.ImageReferenced, func(i int) (Deleted, error) {
+	held := []fault.Code{fault.ImageReferenced, fault.ImagePinned}
+	results, err := inAnyOrder(len(ids), held, func(i int) (Deleted, error) {
 		gone, err := d.byID(ctx, ids[i])
 		return Deleted{ID: ids[i], Gone: gone, Err: err}, err
 	})
@@ -123,6 +138,9 @@ func (d deletion) byID(ctx context.Context, id ImageID) ([]ImageID, error) {
 		err = d.untag(ctx, img, id.Tag)
 		return []ImageID{{Tag: id.Tag, Digest: img.Digest.String()}}, err
 	}
+	if isDeployTag(img, id.Tag) {
+		return d.retire(ctx, img, id.Tag)
+	}
 	return d.image(ctx, img)
 }
 
@@ -136,7 +154,8 @@ func (d deletion) wentAlong(id ImageID) (Image, bool) {
 	return Image{}, false
 }
 
-// image deletes one with its tags and what refers to it as its subject, or answers fault.ImageReferenced.
+// image deletes one with its tags and what refers to it as its subject, or answers fault.ImageReferenced or
+// fault.ImagePinned.
 func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 	holders, err := d.tx.IndexesOf(ctx, d.repo.ID, img.Digest)
 	if err != nil {
@@ -149,6 +168,11 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 		}
 		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", strings.Join(names, ", "))
 	}
+	if !d.pinned {
+		if err := d.keeper.check(ctx, img, "deleted"); err != nil {
+			return nil, err
+		}
+	}
 	if err := d.remove(ctx, img, ""); err != nil {
 		return nil, err
 	}
@@ -156,7 +180,8 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 }
 
 // referrers deletes what has the image as its subject, and what has that as its subject, and so on. What
-// somebody gave a name of its own stays, and what an index lists.
+// somebody gave a name of its own stays, and what an index lists, and what is deployed, and the records by which
+// deployments pin anything.
 func (d deletion) referrers(ctx context.Context, img Image) error {
 	for gone := []oci.Digest{img.Digest}; len(gone) > 0; {
 		followers, err := d.tx.Followers(ctx, d.repo.ID, gone)
@@ -169,7 +194,11 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 			if err != nil {
 				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
 			}
-			if named(f) || len(holders) > 0 {
+			spared, err := d.keeper.spares(ctx, f)
+			if err != nil {
+				return err
+			}
+			if named(f) || len(holders) > 0 || spared {
 				continue
 			}
 			if err := d.remove(ctx, f, f.Subject); err != nil {
@@ -187,6 +216,9 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error {
 	if err := d.record(ctx, img, img.Tags); err != nil {
 		return err
+	}
+	if img.ArtifactType == deployment.ArtifactType {
+		d.keeper.changed(img.Tags...)
 	}
 	at := d.registry.now()
 	if window := d.registry.trashWindow(d.repo); window > 0 {
@@ -219,6 +251,9 @@ func goneIDs(img Image) []ImageID {
 }
 
 func (d deletion) untag(ctx context.Context, img Image, tag string) error {
+	if isDeployTag(img, tag) {
+		d.keeper.changed(tag)
+	}
 	if err := d.record(ctx, img, []string{tag}); err != nil {
 		return err
 	}

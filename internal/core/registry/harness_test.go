@@ -51,7 +51,7 @@ func newBench(t *testing.T, db *metadb.DB) *bench {
 	b := &bench{t: t, db: db, blobs: blobs, now: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)}
 	b.Registry = registry.New(registry.Config{
 		Store: db, Blobs: blobs, Account: account, Region: "us-east-1",
-		Now: func() time.Time { return b.now },
+		Now: func() time.Time { return b.now }, PinnedDeployments: 3,
 	})
 	b.create(registry.NewRepository{Name: repo})
 	return b

@@ -40,6 +40,7 @@ type Queries interface {
 	AccessQueries
 	PullExclusionQueries
 	ScanQueries
+	DeploymentQueries
 	LifecycleQueries
 	TrashQueries
 	LookUps

@@ -146,7 +146,7 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 			return Pushed{}, err
 		}
 	}
-	moved, err := r.moveTags(ctx, tx, caller, repo, img, p.Tags)
+	moved, err := r.setTags(ctx, tx, caller, repo, img, m, p)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -350,8 +350,29 @@ func (r *Registry) requireImages(ctx context.Context, q Queries, repo Repository
 	return largest, nil
 }
 
-// moveTags points each tag to the image, where the repository lets it, and tells which were not there yet.
+// setTags points a push's tags to its image, and holds deployment records to their rules. What another registry sends was
+// checked by that, and may come in another order.
+func (r *Registry) setTags(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, m oci.Manifest, p Push) ([]string, error) {
+	if arrivesInPieces(p.Source) || p.Source == event.Replication {
+		return r.pointTags(ctx, tx, caller, repo, img, p.Tags)
+	}
+	if err := r.checkDeployment(ctx, tx, repo, m, img.Digest, p); err != nil {
+		return nil, err
+	}
+	return r.moveTags(ctx, tx, caller, repo, img, p.Tags)
+}
+
+// moveTags points each tag to the image, where the repository and the deployments in it let it, and tells which were not there
+// yet.
 func (r *Registry) moveTags(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, tags []string) ([]string, error) {
+	if err := checkDeployTags(ctx, tx, repo, img, tags); err != nil {
+		return nil, err
+	}
+	return r.pointTags(ctx, tx, caller, repo, img, tags)
+}
+
+// pointTags is moveTags without a look at deployments.
+func (r *Registry) pointTags(ctx context.Context, tx Tx, caller identity.Caller, repo Repository, img Image, tags []string) ([]string, error) {
 	var changes []TagChange
 	var moved []string
 	for i, t := range tags {
@@ -366,8 +387,7 @@ func (r *Registry) moveTags(ctx context.Context, tx Tx, caller identity.Caller, 
 			continue
 		}
 		if err == nil && !repo.TagMovable(t) {
-			return nil, fault.New(fault.TagImmutable,
-				"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the repository is immutable.", t, repo.Name)
+			return nil, tagImmutable(repo, img, t)
 		}
 		at := r.now()
 		if err := tx.SetTag(ctx, repo.ID, t, img.ID, at); err != nil {

@@ -203,6 +203,10 @@ func imageOperations() []operation {
 		}, "BatchDeleteImage " + repo},
 		{"EmptyTrash", func(b *bench, who identity.Caller) error { return drop(b.EmptyTrash(b.t.Context(), who, repo)) }, "BatchDeleteImage " + repo},
 		{"DeleteImage", func(b *bench, who identity.Caller) error { return b.DeleteImage(b.t.Context(), who, repo, tag) }, "BatchDeleteImage " + repo},
+		{"Pinned", func(b *bench, who identity.Caller) error { return drop(b.Pinned(b.t.Context(), who, repo)) }, "DescribeImages " + repo},
+		{"DeletePinnedImages", func(b *bench, who identity.Caller) error {
+			return drop(b.DeletePinnedImages(b.t.Context(), who, repo, []registry.ImageID{{Digest: nothing[0].String()}}))
+		}, "BatchDeleteImage " + repo},
 		{"DeleteImages", func(b *bench, who identity.Caller) error { return drop(b.DeleteImages(b.t.Context(), who, repo, id)) }, "BatchDeleteImage " + repo},
 	}
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle, Grace, TrashWindow and Access must be set.
+// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle, Grace, TrashWindow, PinnedDeployments and Access must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -46,6 +46,9 @@ type Config struct {
 	Grace time.Duration
 	// TrashWindow is how long deleted images stay restorable in repositories that do not say otherwise; 0: not at all.
 	TrashWindow time.Duration
+	// PinnedDeployments is how many images, of those that each application ran in each environment, are kept from being
+	// deleted and archived. 0 keeps none.
+	PinnedDeployments int
 	// Access decides what callers may do. Nil: the account's root principal everything, and nobody else anything.
 	Access Access
 }
@@ -73,6 +76,7 @@ type Registry struct {
 
 	readLifecycle func(text string) (string, error) // or nil
 	access        Access                            // or nil
+	pinDepth      int
 	sides         sideCache
 }
 
@@ -88,6 +92,7 @@ func New(c Config) *Registry {
 		pulls:         newPullRecorder(),
 		readLifecycle: c.ReadLifecycle,
 		access:        c.Access,
+		pinDepth:      c.PinnedDeployments,
 	}
 }
 

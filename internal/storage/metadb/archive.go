@@ -20,6 +20,10 @@ func onShelf(table string, s registry.Status) string {
 	return ""
 }
 
+// found orders images by id after they are found. Without the sign SQLite would go through all images of the repository,
+// which it has in that order, and look for each in the list.
+const found = `+i.id`
+
 // Children implements registry.KinQueries.
 func (q queries) Children(ctx context.Context, repositoryID int64, imageIDs []int64) ([]registry.Image, error) {
 	ids, err := jsonText(imageIDs)
@@ -29,7 +33,7 @@ func (q queries) Children(ctx context.Context, repositoryID int64, imageIDs []in
 	return list(ctx, q.s, scanImage, `
 		SELECT `+imageColumns+` FROM images i WHERE i.repository_id = $1 AND i.digest IN (
 			SELECT c.digest FROM image_children c WHERE c.repository_id = $1 AND c.image_id IN (SELECT CAST(value AS BIGINT) FROM texts($2)))
-		ORDER BY i.id`, repositoryID, ids)
+		ORDER BY `+found, repositoryID, ids)
 }
 
 // Followers implements registry.KinQueries.
@@ -40,7 +44,7 @@ func (q queries) Followers(ctx context.Context, repositoryID int64, subjects []o
 	}
 	return list(ctx, q.s, scanImage, `
 		SELECT `+imageColumns+` FROM images i WHERE i.repository_id = $1 AND i.subject IN (SELECT value FROM texts($2))
-		ORDER BY i.id`, repositoryID, digests)
+		ORDER BY `+found, repositoryID, digests)
 }
 
 // ActiveIndexesOf implements registry.KinQueries.

@@ -78,7 +78,7 @@ func (q queries) ImagesByDigest(ctx context.Context, repositoryID int64, ds []oc
 	}
 	return list(ctx, q.s, scanImageRow, `
 		SELECT `+imageRow+` FROM images i
-		WHERE i.repository_id = $1 AND i.digest IN (SELECT value FROM texts($2)) ORDER BY i.id`, repositoryID, digests)
+		WHERE i.repository_id = $1 AND i.digest IN (SELECT value FROM texts($2))`, repositoryID, digests)
 }
 
 // IndexesOf implements registry.ImageQueries.

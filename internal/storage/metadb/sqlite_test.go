@@ -132,6 +132,8 @@ func TestStatementsUseIndexes(t *testing.T) {
 		_, _ = read.ManifestIn(t.Context(), "app", ref)
 	}
 	_, _ = read.ImagesByDigest(t.Context(), r.ID, newReferences("a").Blobs)
+	_, _ = read.Annotated(t.Context(), r.ID, newReferences("a").Blobs)
+	_, _ = read.Referring(t.Context(), r.ID, newReferences("a").Blobs, "application/x")
 	_, _ = read.LayerIn(t.Context(), "app", digest("a"))
 	_, _ = read.UploadIn(t.Context(), "app", "u")
 	_, _ = read.RepositoryPolicy(t.Context(), r.ID)

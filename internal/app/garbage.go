@@ -1,0 +1,16 @@
+package app
+
+import (
+	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/gc"
+)
+
+// newGarbage makes the garbage collector.
+func (a *App) newGarbage() *gc.Service {
+	walker, _ := a.blobs.(blob.Walker)
+	return gc.New(gc.Config{
+		Rows: a.database.Garbage(), Blobs: a.blobs, Walker: walker, Now: a.deps.Now,
+		Grace: a.cfg.GCGrace, UploadTTL: a.cfg.UploadTTL, Rate: a.cfg.GCRate,
+		May: a.registry.May, Wake: a.sweeping.Ring,
+	})
+}
