@@ -58,7 +58,7 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 	which := whichImages(imageID)
 	// The one before may have had layers that the image has not had since, in a copy of an upstream registry's repository.
 	err := t.dropTrash(ctx, d.At, `
-		SELECT t.id, t.digest FROM trash t WHERE t.repository = $1 AND t.digest IN (SELECT i.digest FROM images i WHERE `+which+`)
+		SELECT t.id, t.digest FROM images i JOIN trash t ON t.repository = $1 AND t.digest = i.digest WHERE `+which+`
 		ORDER BY t.id FOR UPDATE`, nil, repo.Name, repo.ID, imageID)
 	if err != nil {
 		return fmt.Errorf("emptying its place in the trash: %w", err)
