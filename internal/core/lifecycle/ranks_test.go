@@ -74,12 +74,14 @@ func TestApplyCountsAgain(t *testing.T) {
 			[]string{"d", "e"},
 		},
 		"of its application": {extended(tagged, per), func(b *bench) { b.delete("e") }, []string{"a", "b", "c", "d"}, []string{"c", "d"}},
-		"of another application": {extended(rule(1, "tagged", `"tagPatternList":["*"],`+two, expire), per), func(b *bench) { b.delete("old") },
-			atOnce, atOnce},
+		"of another application": {
+			extended(rule(1, "tagged", `"tagPatternList":["*"],`+two, expire), per), func(b *bench) { b.delete("old") },
+			atOnce, atOnce,
+		},
 		"of images only":  {extended(tagged, images), func(b *bench) { b.delete("d") }, []string{"a", "b", "c", "e"}, []string{"b", "c", "e"}},
 		"by age, another": {rule(1, "any", `"countType":"sinceImagePushed","countUnit":"days","countNumber":3`, expire), func(b *bench) { b.delete("e") }, []string{"c", "d"}, []string{"c", "d"}},
 		"what another rule takes": {rule(1, "tagged", `"tagPatternList":["v-e"],"countType":"sinceImagePushed","countUnit":"days","countNumber":1`, expire) + "," +
-			rule(2, "tagged", `"tagPatternList":["v-*"],`+two, expire), func(b *bench) {}, []string{"d"}, []string{"d"}},
+			rule(2, "tagged", `"tagPatternList":["v-*"],`+two, expire), func(*bench) {}, []string{"d"}, []string{"d"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
