@@ -26,6 +26,8 @@ func (r *Registry) link(ctx context.Context, caller identity.Caller, repository 
 			if !there {
 				return r.uploadNotFound(repository, u.ID)
 			}
+		} else if err := r.seen(u); err != nil { // this process may have slept since it looked
+			return err
 		}
 		at := r.now()
 		layer, had, err = tx.LinkLayer(ctx, repo.ID, Layer{

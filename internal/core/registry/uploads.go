@@ -193,8 +193,9 @@ func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, reposit
 	}
 	began := r.now()
 	u, h, err := r.appendPart(ctx, newUpload(d.Algorithm()), body)
-	if err == nil && r.now().Sub(began) > longestUnseen {
-		err = fault.New(fault.UploadInterrupted, "the layer took longer than %s in one request: upload it in several", longestUnseen)
+	u.StartedAt = began
+	if err == nil {
+		err = r.seen(u)
 	}
 	if err == nil {
 		err = r.finish(ctx, u, h, d)
@@ -205,6 +206,14 @@ func (r *Registry) PutLayer(ctx context.Context, caller identity.Caller, reposit
 	}
 	layer, _, err := r.link(ctx, caller, repository, u, d, false)
 	return layer, err
+}
+
+// seen refuses an upload without a row that has taken too long to get one.
+func (r *Registry) seen(u Upload) error {
+	if r.now().Sub(u.StartedAt) > longestUnseen {
+		return fault.New(fault.UploadInterrupted, "the layer took longer than %s in one request: upload it in several", longestUnseen)
+	}
+	return nil
 }
 
 // CancelUpload forgets an upload and its bytes (ecr:InitiateLayerUpload).

@@ -96,6 +96,9 @@ func (t sweepTx) PurgeTrash(ctx context.Context, ids []int64, due time.Time) err
 
 // DueBlobs implements gc.BlobTx. The rows are locked in the order of digests, as by all who lock several.
 func (t sweepTx) DueBlobs(ctx context.Context, ds []oci.Digest, due time.Time) error {
+	if len(ds) == 0 { // an index has none
+		return nil
+	}
 	which, err := jsonText(ds)
 	if err != nil {
 		return err
