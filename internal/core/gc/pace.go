@@ -8,7 +8,8 @@ import (
 const (
 	// writersShare is how many times as long as a transaction took the database is left to others after it.
 	writersShare = 4
-	// longestRest bounds that: a transaction that had to wait for a lock says little about how busy the writer is.
+	// longestRest bounds that: a transaction that had to wait for a lock says little about how busy the writer is, and a clock
+	// that was set meanwhile nothing at all.
 	longestRest = time.Second
 )
 
@@ -33,7 +34,8 @@ func (p *pace) spent(d time.Duration) { p.ahead += d }
 
 // rest waits after a transaction that took so many things and so long. It answers the context's error where that ends first.
 func (p *pace) rest(ctx context.Context, things int, took time.Duration) error {
-	wait := max(min(writersShare*took, longestRest), p.ahead)
+	took, p.ahead = min(max(took, 0), longestRest), min(max(p.ahead, 0), longestRest)
+	wait := min(max(writersShare*took, p.ahead), longestRest)
 	if p.rate > 0 && things > 0 {
 		wait = max(wait, time.Duration(things)*time.Second/time.Duration(p.rate)-took-p.ahead)
 	}
