@@ -1,0 +1,3 @@
+"use strict";
+
+exports.double = (n) => n + 2;

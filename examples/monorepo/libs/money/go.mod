@@ -1,0 +1,3 @@
+module example.com/monorepo/money
+
+go 1.26.0

@@ -1,0 +1,327 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
+)
+
+// Reason is one reason why a project is affected.
+type Reason struct {
+	Cause Cause
+	Path  string   // a file that changed
+	More  int      // how many files more changed for the same reason
+	Of    string   // where a dependency changed, that project
+	Via   []string // how it gets to that one, if not at once: the projects between
+	Why   string   // what file says that it depends on that, and how
+	Image bool     // whether what is in the image changed with it
+}
+
+// Affected is a project that changes affect.
+type Affected struct {
+	*Project
+	Reasons []Reason
+	Build   bool // an app of which what is in the image changed, or may have
+}
+
+// Question is what changed.
+type Question struct {
+	Paths      []string        // files that changed, were deleted, or had another name
+	Settings   map[string]bool // projects of which berth.yaml says something else, and whether of the image
+	Everything string          // why all are affected, if they are
+}
+
+// Affected gives the projects that changes affect, those before others that the others depend on.
+func (g *Graph) Affected(q Question) []Affected {
+	s := search{graph: g, direct: map[string]*direct{}}
+	s.find(q)
+	order, _ := g.Order()
+	var all []Affected
+	for _, p := range order {
+		if a := s.affected(p); len(a.Reasons) > 0 {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// direct is what changed of a project itself.
+type direct struct {
+	reasons []Reason
+	paths   []string // the changed files that are its own or that it depends on
+	whole   bool     // more than files changed
+	known   map[string]bool
+}
+
+// has tells whether a changed file is among the paths.
+func (d *direct) has(name string) bool {
+	if d.known == nil {
+		d.known = make(map[string]bool, len(d.paths))
+		for _, p := range d.paths {
+			d.known[p] = true
+		}
+	}
+	return d.known[name]
+}
+
+type search struct {
+	graph  *Graph
+	direct map[string]*direct
+}
+
+// find looks for the projects that changes affect at once.
+func (s *search) find(q Question) {
+	type use struct {
+		p  *Project
+		in input
+	}
+	index := map[string][]use{}
+	for _, p := range s.graph.projects {
+		s.direct[p.Name] = &direct{}
+		for _, in := range p.inputs {
+			index[in.at] = append(index[in.at], use{p, in})
+		}
+		switch {
+		case q.Everything != "":
+			s.whole(p, Reason{Cause: Everything, Why: q.Everything, Image: true})
+		case p.unreadable != "" && len(q.Paths) > 0:
+			s.whole(p, Reason{Cause: Unreadable, Path: p.unreadable, Image: true})
+		}
+		if image, ok := q.Settings[p.Name]; ok {
+			s.whole(p, Reason{Cause: Settings, Path: workspace.Name, Image: image})
+		}
+	}
+	for _, name := range q.Paths {
+		for _, at := range above(name) {
+			for _, u := range index[at] {
+				if u.in.match == nil || u.in.match(name) {
+					s.changed(u.p, u.in, name)
+				}
+			}
+		}
+	}
+}
+
+func (s *search) whole(p *Project, why Reason) {
+	d := s.direct[p.Name]
+	d.reasons, d.whole = append(d.reasons, why), d.whole || why.Image
+}
+
+// changed notes that a file of an input changed.
+func (s *search) changed(p *Project, in input, name string) {
+	image := true
+	switch in.cause {
+	case Files:
+		if p.inputIs(name, Dockerfile) || p.inputIs(name, Dockerignore) {
+			return // that says more
+		}
+		image = p.Kind == workspace.App && p.copies(name)
+	case Copied:
+		owner := s.graph.owner(name) // a file of its own is said to be that, and one of a dependency as well
+		if p.ignore.out(name) || within(name, p.Dir) || owner != nil && p.dependsOn(owner.Name) {
+			return
+		}
+	}
+	d := s.direct[p.Name]
+	if len(d.paths) == 0 || d.paths[len(d.paths)-1] != name {
+		d.paths = append(d.paths, name)
+	}
+	for i := range d.reasons {
+		if r := &d.reasons[i]; r.Cause == in.cause && r.Why == in.why && r.Image == image {
+			if r.Path != name {
+				r.More++
+			}
+			return
+		}
+	}
+	d.reasons = append(d.reasons, Reason{Cause: in.cause, Path: name, Why: in.why, Image: image})
+}
+
+func within(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+
+// inputIs tells whether a path is an input of a cause by itself.
+func (p *Project) inputIs(name string, cause Cause) bool {
+	return slices.ContainsFunc(p.inputs, func(in input) bool { return in.cause == cause && in.at == name })
+}
+
+func (p *Project) dependsOn(name string) bool {
+	return slices.ContainsFunc(p.Dependencies, func(d Dependency) bool { return d.Name == name })
+}
+
+// copies tells whether a file gets into the image as one that the Dockerfile copies, or may go into what it copies.
+func (p *Project) copies(name string) bool {
+	return p.made || slices.ContainsFunc(p.copied, func(in input) bool { return in.covers(name) }) && !p.ignore.out(name)
+}
+
+// affected gives the reasons of a project, its own and those of all that it depends on.
+func (s *search) affected(p *Project) Affected {
+	a := Affected{Project: p, Reasons: slices.Clone(s.direct[p.Name].reasons)}
+	if len(a.Reasons) > 0 && a.Reasons[0].Cause == Everything {
+		a.Build = p.Kind == workspace.App
+		return a
+	}
+	type step struct {
+		p   *Project
+		via []string
+		why string
+	}
+	seen := map[string]bool{p.Name: true}
+	queue := []step{{p: p}}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		for _, d := range at.p.Dependencies {
+			on := s.graph.byName[d.Name]
+			if on == nil || seen[d.Name] {
+				continue
+			}
+			seen[d.Name] = true
+			next := step{on, at.via, at.why}
+			if at.p == p {
+				next.why = d.Why
+			} else {
+				next.via = append(slices.Clone(at.via), at.p.Name)
+			}
+			if r, ok := s.depends(p, on); ok {
+				r.Via, r.Why = next.via, next.why
+				a.Reasons = append(a.Reasons, r)
+			}
+			queue = append(queue, next)
+		}
+	}
+	a.Build = p.Kind == workspace.App && slices.ContainsFunc(a.Reasons, func(r Reason) bool { return r.Image })
+	return a
+}
+
+// depends is the reason that a project has in another that changed, if it did.
+func (s *search) depends(p, on *Project) (Reason, bool) {
+	d := s.direct[on.Name]
+	if len(d.paths) == 0 && !d.whole { // nothing, or how it is tested
+		return Reason{}, false
+	}
+	r := Reason{Cause: Depends, Of: on.Name, Path: d.reasons[0].Path, More: max(0, len(d.paths)-1), Image: d.whole}
+	if d.whole || p.made {
+		r.Image = true
+		return r, true
+	}
+	// Files that the Dockerfile could have copied and did not are not in the image. Where it copies nothing of that
+	// project, it has it in another way, and nobody knows which files.
+	some := slices.ContainsFunc(p.copied, func(in input) bool { return within(in.at, on.Dir) || within(on.Dir, in.at) })
+	own := s.direct[p.Name]
+	if !slices.ContainsFunc(d.paths, func(name string) bool { return !own.has(name) }) {
+		return Reason{}, false // it has that reason itself, such as a file that a whole workspace shares
+	}
+	r.Image = slices.ContainsFunc(d.paths, func(name string) bool {
+		if !within(name, on.Dir) {
+			return true
+		}
+		if some {
+			return p.copies(name)
+		}
+		return !p.ignore.out(name)
+	})
+	return r, true
+}
+
+// Order gives all projects, each after those that it depends on, and the cycles in which that cannot be. Where it is
+// all the same, names decide.
+func (g *Graph) Order() (order []*Project, cycles [][]string) {
+	t := tarjan{graph: g, number: map[string]int{}, low: map[string]int{}, open: map[string]bool{}}
+	for _, p := range g.projects {
+		if t.number[p.Name] == 0 {
+			t.visit(p)
+		}
+	}
+	for _, group := range t.groups {
+		slices.Sort(group)
+		for _, name := range group {
+			order = append(order, g.byName[name])
+		}
+		if len(group) > 1 {
+			cycles = append(cycles, group)
+		}
+	}
+	return order, cycles
+}
+
+// tarjan finds the groups of projects that depend on each other, those first that others depend on.
+type tarjan struct {
+	graph  *Graph
+	number map[string]int
+	low    map[string]int
+	open   map[string]bool
+	stack  []string
+	groups [][]string
+}
+
+func (t *tarjan) visit(p *Project) {
+	n := len(t.number) + 1
+	t.number[p.Name], t.low[p.Name], t.open[p.Name] = n, n, true
+	t.stack = append(t.stack, p.Name)
+	for _, d := range p.Dependencies {
+		on := t.graph.byName[d.Name]
+		switch {
+		case on == nil:
+		case t.number[on.Name] == 0:
+			t.visit(on)
+			t.low[p.Name] = min(t.low[p.Name], t.low[on.Name])
+		case t.open[on.Name]:
+			t.low[p.Name] = min(t.low[p.Name], t.number[on.Name])
+		}
+	}
+	if t.low[p.Name] != n {
+		return
+	}
+	i := slices.Index(t.stack, p.Name)
+	group := slices.Clone(t.stack[i:])
+	t.stack = t.stack[:i]
+	for _, name := range group {
+		t.open[name] = false
+	}
+	t.groups = append(t.groups, group)
+}
+
+// Shown is the path of a file as somebody would say it of a project: without the project's directory.
+func (p *Project) Shown(name string) string {
+	if within(name, p.Dir) && name != p.Dir {
+		return strings.TrimPrefix(name, p.Dir+"/")
+	}
+	return path.Clean(name)
+}
+
+// String says it in a line.
+func (r Reason) String() string {
+	what := r.Path + " changed"
+	if r.More > 0 {
+		what = r.Path + and(r.More) + " changed"
+	}
+	switch r.Cause {
+	case Everything:
+		return "everything: " + r.Why
+	case Unreadable:
+		return r.Path + " cannot be read"
+	case Settings:
+		return r.Path + " says something else of it"
+	case Copied, Input:
+		return what + " (" + r.Why + ")"
+	case Depends:
+		text := r.Of + " changed: " + r.Path
+		if r.More > 0 {
+			text += and(r.More)
+		}
+		if r.Path == "" {
+			text = r.Of + " counts as changed"
+		}
+		if len(r.Via) > 0 {
+			text += ", by way of " + strings.Join(r.Via, " and ")
+		}
+		return text + " (" + r.Why + ")"
+	default:
+		return what
+	}
+}
+
+func and(more int) string { return fmt.Sprintf(" and %d more", more) }

@@ -1,0 +1,331 @@
+package plan
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
+)
+
+// dockerfile reads what a project's Dockerfile takes from its context and from other images.
+func (r *reading) dockerfile(p *Project) error {
+	name, context := p.Image.Dockerfile, p.Image.Context
+	p.add(input{at: name, cause: Dockerfile})
+	ignoreFile := path.Join(context, ".dockerignore")
+	if own := name + ".dockerignore"; r.exists[own] { // BuildKit goes by this one alone then
+		ignoreFile = own
+	}
+	p.add(input{at: name + ".dockerignore", cause: Dockerignore})
+	p.add(input{at: path.Join(context, ".dockerignore"), cause: Dockerignore})
+	var err error
+	if p.ignore, err = r.ignore(context, ignoreFile); err != nil {
+		return err
+	}
+	text, err := r.tree.Read(name)
+	if err != nil {
+		return err //nolint:wrapcheck // names the file
+	}
+	build, err := parseDockerfile(text, p.Image.Args)
+	if err != nil {
+		return err
+	}
+	from, err := build.reach(p.Image.Target)
+	if err != nil {
+		return err
+	}
+	for _, image := range from.images {
+		if app := r.appOf(image); app != "" {
+			p.depend(app, name+": FROM "+image)
+		}
+	}
+	for _, source := range from.sources {
+		r.copies(p, source)
+	}
+	return nil
+}
+
+// copies notes that the image takes a path of the context.
+func (r *reading) copies(p *Project, source string) {
+	shown := source
+	clean := path.Join("/", source)[1:] // what is above the context is the context
+	name := path.Join(p.Image.Context, clean)
+	in := copyInput(name, p.Image.Dockerfile+": copies "+shown)
+	p.add(in)
+	p.copied = append(p.copied, in)
+	p.made = p.made || !r.any(in)
+	if in.match == nil {
+		if owner := r.graph.owner(name); owner != nil {
+			p.depend(owner.Name, in.why)
+			return
+		}
+	}
+	if in.at == "." { // a whole monorepo: that is no statement of what is needed
+		return
+	}
+	for _, lib := range r.graph.projects {
+		if lib.Kind == workspace.Lib && strings.HasPrefix(lib.Dir, in.at+"/") && (in.match == nil || in.match(lib.Dir)) && !p.ignore.out(lib.Dir) {
+			p.depend(lib.Name, in.why)
+		}
+	}
+}
+
+// built is a Dockerfile.
+type built struct {
+	stages []instructions.Stage
+	args   map[string]string // before the first stage, and those that are given
+	given  map[string]string
+	escape rune
+}
+
+func parseDockerfile(text []byte, args map[string]workspace.ArgValue) (b *built, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("no Dockerfile that can be read: %v", r)
+		}
+	}()
+	parsed, err := parser.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	b = &built{given: map[string]string{}, escape: parsed.EscapeToken}
+	for k, v := range args {
+		b.given[k] = string(v)
+	}
+	var global []instructions.ArgCommand
+	if b.stages, global, err = instructions.Parse(parsed.AST, nil); err != nil {
+		return nil, err
+	}
+	if len(b.stages) == 0 {
+		return nil, fmt.Errorf("there is no FROM in it")
+	}
+	b.args = automatic()
+	for _, a := range global {
+		b.declare(b.args, nil, a)
+	}
+	return b, nil
+}
+
+// automatic are the arguments that builders set by themselves. What they are is not known here, so they stand for
+// anything, as patterns.
+func automatic() map[string]string {
+	args := map[string]string{}
+	for _, side := range []string{"TARGET", "BUILD"} {
+		args[side+"PLATFORM"] = "*/*"
+		for _, part := range []string{"OS", "ARCH", "VARIANT"} {
+			args[side+part] = "*"
+		}
+	}
+	return args
+}
+
+// declare is an ARG: a value that is given counts before the default, and outside a stage before inside without one.
+func (b *built) declare(env, outside map[string]string, arg instructions.ArgCommand) {
+	for _, a := range arg.Args {
+		given, isGiven := b.given[a.Key]
+		global, isGlobal := outside[a.Key]
+		switch {
+		case isGiven:
+			env[a.Key] = given
+		case a.Value != nil:
+			env[a.Key] = b.expand(*a.Value, env)
+		case isGlobal:
+			env[a.Key] = global
+		}
+	}
+}
+
+type environment map[string]string
+
+// Get gives a variable.
+func (e environment) Get(key string) (string, bool) { v, ok := e[key]; return v, ok }
+
+// Keys gives all names.
+func (e environment) Keys() []string { return sortedKeys(e) }
+
+// expand replaces variables, as a builder would; what cannot be is left.
+func (b *built) expand(word string, env map[string]string) string {
+	expanded, _, err := shell.NewLex(b.escape).ProcessWord(word, environment(env))
+	if err != nil {
+		return word
+	}
+	return expanded
+}
+
+// taken is what the stages that are needed take from outside.
+type taken struct {
+	sources []string // paths in the context, and patterns
+	images  []string
+}
+
+// reach walks the stages that a target needs, the last one if it is "". Builders leave the others out.
+func (b *built) reach(target string) (taken, error) {
+	last := len(b.stages) - 1
+	if target != "" {
+		i, ok := instructions.HasStage(b.stages, target)
+		if !ok {
+			n, err := strconv.Atoi(target)
+			if err != nil || n < 0 || n > last {
+				return taken{}, fmt.Errorf("there is no stage %q in it", target)
+			}
+			i = n
+		}
+		last = i
+	}
+	w := &walk{built: b, done: map[int]map[string]string{}}
+	w.stage(last)
+	return w.taken, nil
+}
+
+type walk struct {
+	*built
+	taken
+	done map[int]map[string]string // stages, with their environment at the end
+}
+
+// stage walks a stage and what it needs, and gives its environment.
+func (w *walk) stage(i int) map[string]string {
+	if env, ok := w.done[i]; ok {
+		return env
+	}
+	s := w.stages[i]
+	env := copyOf(w.from(w.expand(s.BaseName, w.args), i))
+	w.done[i] = env
+	for _, c := range s.Commands {
+		switch c := c.(type) {
+		case *instructions.ArgCommand:
+			w.declare(env, w.args, *c)
+		case *instructions.EnvCommand:
+			for _, kv := range c.Env {
+				env[kv.Key] = w.expand(kv.Value, env)
+			}
+		case *instructions.CopyCommand:
+			if c.From != "" {
+				w.from(w.expand(c.From, env), i)
+				continue
+			}
+			w.take(c.SourcePaths, env)
+		case *instructions.AddCommand:
+			w.take(c.SourcePaths, env)
+		case *instructions.RunCommand:
+			w.mounts(c, env, i)
+		}
+	}
+	return env
+}
+
+// copyOf copies an environment, for a stage to add to.
+func copyOf(base map[string]string) map[string]string {
+	env := make(map[string]string, len(base))
+	for k, v := range base {
+		env[k] = v
+	}
+	return env
+}
+
+// from is a stage before stage i, by name or number, or else an image. It gives the stage's environment.
+func (w *walk) from(name string, i int) map[string]string {
+	if j, ok := instructions.HasStage(w.stages[:i], name); ok {
+		return w.stage(j)
+	}
+	if j, err := strconv.Atoi(name); err == nil && j >= 0 && j < i {
+		return w.stage(j)
+	}
+	if name != "" && name != "scratch" {
+		w.images = append(w.images, name)
+	}
+	return nil
+}
+
+var remote = regexp.MustCompile(`^(https?://|git://|ssh://|git@)`)
+
+func (w *walk) take(paths []string, env map[string]string) {
+	for _, source := range paths {
+		if source = w.expand(source, env); !remote.MatchString(source) {
+			w.sources = append(w.sources, source)
+		}
+	}
+}
+
+// mounts is what a RUN mounts: RUN --mount=type=bind,source=…
+func (w *walk) mounts(c *instructions.RunCommand, env map[string]string, i int) {
+	// Without this the mounts are not there. That a variable in one cannot be expanded leaves it as it is written.
+	if err := c.Expand(func(word string) (string, error) { return w.expand(word, env), nil }); err != nil {
+		w.sources = append(w.sources, ".")
+		return
+	}
+	for _, m := range instructions.GetMounts(c) {
+		switch {
+		case m.From != "":
+			w.from(m.From, i)
+		case m.Type == instructions.MountTypeBind:
+			w.sources = append(w.sources, m.Source)
+		}
+	}
+}
+
+// ignore is a .dockerignore file with what it says of paths that were asked about.
+type ignore struct {
+	context string
+	matcher *patternmatcher.PatternMatcher
+	known   map[string]bool
+}
+
+// ignore reads a .dockerignore file once for all who go by it.
+func (r *reading) ignore(context, name string) (*ignore, error) {
+	key := context + "\x00" + name
+	if known, ok := r.ignores[key]; ok {
+		return known, nil
+	}
+	ig := &ignore{context: context, known: map[string]bool{}}
+	if r.exists[name] {
+		text, err := r.tree.Read(name)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // names the file
+		}
+		patterns, err := ignorefile.ReadAll(bytes.NewReader(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if ig.matcher, err = patternmatcher.New(patterns); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	r.ignores[key] = ig
+	return ig, nil
+}
+
+// inContext gives a path as the builder knows it.
+func (ig *ignore) inContext(name string) (string, bool) {
+	if ig.context == "." {
+		return name, true
+	}
+	return strings.CutPrefix(name, ig.context+"/")
+}
+
+// out tells whether a path of the context does not get to the builder.
+func (ig *ignore) out(name string) bool {
+	if ig == nil || ig.matcher == nil {
+		return false
+	}
+	if known, ok := ig.known[name]; ok {
+		return known
+	}
+	inside, ok := ig.inContext(name)
+	ignored := false
+	if ok {
+		matched, err := ig.matcher.MatchesOrParentMatches(inside)
+		ignored = matched && err == nil
+	}
+	ig.known[name] = ignored
+	return ignored
+}
