@@ -89,7 +89,7 @@ func (p *program) root() *cobra.Command {
 	root.SetHelpFunc(p.help)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(_ *cobra.Command, args []string) error { return p.helpOf(root, args) }})
 	root.AddCommand(p.serveCommand(), p.envCommand(), p.tagsCommand(), p.signingCommand(), p.cacheCommand(), p.dockerCredentialCommand(), p.adminCommand(), p.policyCommand(), p.lifecycleCommand(),
-		p.initCommand(), p.detectCommand(), p.configCommand(), p.versionCommand())
+		p.initCommand(), p.detectCommand(), p.configCommand(), p.imagesCommand(), p.versionCommand())
 	return root
 }
 
