@@ -24,7 +24,7 @@ func (p *program) imagesCommand() *cobra.Command {
 
 // byHand are the commands that work on any ECR.
 func (p *program) byHand() []*cobra.Command {
-	all := []*cobra.Command{p.imagesListCommand()}
+	all := []*cobra.Command{p.imagesListCommand(), p.imagesShowCommand(), p.imagesDiffCommand()}
 	for _, c := range all {
 		c.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL; aws for Amazon's ECR")
 		addOutput(c)

@@ -204,3 +204,25 @@ func kind(artifactType string, annotations map[string]string) string {
 	}
 	return ""
 }
+
+// Platforms are those that the image is for, as far as they are known.
+func (d Details) Platforms() []string {
+	var all []string
+	for _, v := range d.Variants {
+		if v.Platform != "" {
+			all = append(all, v.Platform)
+		}
+	}
+	return all
+}
+
+// For gives the variants for a platform. One without a variant of the processor means all of them: linux/arm is also linux/arm/v7.
+func (d Details) For(platform string) []Variant {
+	var some []Variant
+	for _, v := range d.Variants {
+		if v.Platform == platform || strings.HasPrefix(v.Platform, platform+"/") {
+			some = append(some, v)
+		}
+	}
+	return some
+}
