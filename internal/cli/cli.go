@@ -88,8 +88,8 @@ func (p *program) root() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpFunc(p.help)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(_ *cobra.Command, args []string) error { return p.helpOf(root, args) }})
-	root.AddCommand(p.serveCommand(), p.envCommand(), p.tagsCommand(), p.signingCommand(), p.cacheCommand(), p.dockerCredentialCommand(), p.adminCommand(), p.policyCommand(), p.lifecycleCommand(),
-		p.initCommand(), p.detectCommand(), p.configCommand(), p.imagesCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.envCommand(), p.tagsCommand(), p.signingCommand(), p.cacheCommand(), p.dockerCredentialCommand(), p.adminCommand(), p.policyCommand(), p.lifecycleCommand(), p.imagesCommand(),
+		p.initCommand(), p.detectCommand(), p.configCommand(), p.versionCommand())
 	return root
 }
 

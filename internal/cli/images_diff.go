@@ -152,10 +152,10 @@ func writeDiffed(w io.Writer, d diffed) error {
 	}
 	rows := [][]string{{"a", d.A.Name, d.A.Digest}, {"b", d.B.Name, d.B.Digest}}
 	for _, platform := range d.OnlyA {
-		rows = append(rows, []string{"- platform", orDash(platform)})
+		rows = append(rows, []string{"- platform", dash(platform)})
 	}
 	for _, platform := range d.OnlyB {
-		rows = append(rows, []string{"+ platform", orDash(platform)})
+		rows = append(rows, []string{"+ platform", dash(platform)})
 	}
 	if err := writeTable(w, rows); err != nil {
 		return err
@@ -170,7 +170,7 @@ func writeDiffed(w io.Writer, d diffed) error {
 
 func writePair(w io.Writer, pair diffedPair) error {
 	if pair.A == pair.B {
-		_, err := fmt.Fprintf(w, "\n%s: the same image\n", orDash(pair.Platform))
+		_, err := fmt.Fprintf(w, "\n%s: the same image\n", dash(pair.Platform))
 		return err
 	}
 	counts := ""
@@ -183,7 +183,7 @@ func writePair(w io.Writer, pair diffedPair) error {
 		}
 		counts += fmt.Sprintf("%d %s (%s)", len(of.Layers), of.word, shortSize(of.Bytes))
 	}
-	rows := [][]string{{"platform", orDash(pair.Platform)}, {"layers", counts}}
+	rows := [][]string{{"platform", dash(pair.Platform)}, {"layers", counts}}
 	if err := writeTable(w, append([][]string{{}}, rows...)); err != nil {
 		return err
 	}

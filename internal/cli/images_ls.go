@@ -224,7 +224,7 @@ func listRows(all []listedImage, platforms bool) [][]string {
 			row[0] += " (" + strings.ToLower(i.Status) + ")"
 		}
 		if platforms {
-			row = append(row, orDash(strings.Join(i.Platforms, ",")))
+			row = append(row, dash(strings.Join(i.Platforms, ",")))
 		}
 		rows = append(rows, row)
 	}
@@ -237,13 +237,6 @@ func tagList(tags []string) string {
 		return "(none)"
 	}
 	return strings.Join(tags, ",")
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // severities in the order in which they matter; others come after them.

@@ -151,7 +151,7 @@ func (p *program) imagesShow(cmd *cobra.Command, named string) error {
 	if platform != "" {
 		all := found.Platforms()
 		if found.Variants = found.For(platform); len(found.Variants) == 0 {
-			return usageError{fmt.Errorf("--platform: %s is not for %s", name, platform), "it is for " + orDash(strings.Join(all, ", "))}
+			return usageError{fmt.Errorf("--platform: %s is not for %s", name, platform), "it is for " + dash(strings.Join(all, ", "))}
 		}
 	}
 	if found.NotRead != nil {
@@ -200,7 +200,7 @@ func writeShown(w io.Writer, s shown) error {
 		if r.Inside {
 			kind += " (in the index)"
 		}
-		rows = append(rows, []string{kind, short(r.Digest), orDash(r.ArtifactType)})
+		rows = append(rows, []string{kind, short(r.Digest), dash(r.ArtifactType)})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
@@ -209,7 +209,7 @@ func writeShown(w io.Writer, s shown) error {
 }
 
 func writeVariant(w io.Writer, v shownVariant) error {
-	rows := [][]string{{"platform", orDash(v.Platform)}, {"image", v.Digest}}
+	rows := [][]string{{"platform", dash(v.Platform)}, {"image", v.Digest}}
 	if v.Missing {
 		rows = append(rows, []string{"", "not in the repository"})
 	} else {
@@ -226,15 +226,15 @@ func writeVariant(w io.Writer, v shownVariant) error {
 	}
 	rows = [][]string{{"LAYER", "SIZE", "MADE BY"}}
 	for _, l := range v.Layers {
-		rows = append(rows, []string{short(l.Digest), shortSize(l.Size), orDash(clip(oneLine(l.CreatedBy), 100))})
+		rows = append(rows, []string{short(l.Digest), shortSize(l.Size), dash(clip(oneLine(l.CreatedBy), 100))})
 	}
 	return writeTable(w, rows)
 }
 
 func (c *shownConfig) rows() [][]string {
 	rows := [][]string{
-		{"entrypoint", words(c.Entrypoint)}, {"cmd", words(c.Cmd)}, {"user", orDash(c.User)}, {"directory", orDash(c.WorkingDir)},
-		{"ports", orDash(strings.Join(c.Ports, " "))},
+		{"entrypoint", words(c.Entrypoint)}, {"cmd", words(c.Cmd)}, {"user", dash(c.User)}, {"directory", dash(c.WorkingDir)},
+		{"ports", dash(strings.Join(c.Ports, " "))},
 	}
 	if c.Created != nil {
 		rows = append([][]string{{"created", c.Created.Format(time.RFC3339)}}, rows...)
@@ -260,7 +260,7 @@ func words(all []string) string {
 	for _, one := range all {
 		quoted = append(quoted, quote(one))
 	}
-	return orDash(oneLine(strings.Join(quoted, " ")))
+	return dash(oneLine(strings.Join(quoted, " ")))
 }
 
 // oneLine makes one line of a text that strangers wrote, with nothing in it that a terminal would obey.

@@ -42,6 +42,11 @@ func New(r *registry.Registry, s *signing.Signer, caches *pullthrough.Cache, key
 		Operations: map[string]awswire.Operation{
 			"GetSigningPublicKey":    awswire.Op(f.getSigningPublicKey),
 			"ListTagHistory":         awswire.Op(f.listTagHistory),
+			"ListTrash":              awswire.Op(f.listTrash),
+			"RestoreImages":          awswire.Op(f.restoreImages),
+			"PurgeImages":            awswire.Op(f.purgeImages),
+			"PutTrashWindow":         awswire.Op(f.putTrashWindow),
+			"GetTrashUsage":          awswire.Op(f.getTrashUsage),
 			"PrepareReplication":     awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"ReplicateImage":         awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 			"ListPullThroughCaches":  awswire.Op(f.listPullThroughCaches),
@@ -149,6 +154,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 	switch f.Code { //nolint:exhaustive // the others are about parameters
 	case fault.RepositoryNotFound:
 		code = "RepositoryNotFoundException"
+	case fault.ImageNotFound:
+		code = "ImageNotFoundException"
+	case fault.TagDoesNotMatchDigest:
+		code = "ImageTagDoesNotMatchDigestException"
+	case fault.TagImmutable:
+		code = "ImageTagAlreadyExistsException"
 	case fault.ReferencedLayersNotFound:
 		code = "LayersNotFoundException"
 	case fault.ReferencedImagesNotFound:

@@ -75,7 +75,7 @@ func newServer(t *testing.T) *server {
 	db := metadbtest.New(t)
 	s := &server{
 		db: db, now: tick,
-		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick}),
+		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
 	s.signer = newSigner(t, db, s.registry, tick)
@@ -138,12 +138,17 @@ func (s *server) call(ctx context.Context, t *testing.T, operation, who, body st
 	return resp.StatusCode, string(got)
 }
 
-// story makes a tag, moves it, deletes it with its repository, and gives the two digests.
-func (s *server) story(t *testing.T) (first, second oci.Digest) {
+func (s *server) create(t *testing.T) {
 	t.Helper()
 	if _, err := s.registry.CreateRepository(t.Context(), s.root, registry.NewRepository{Name: repo}); err != nil {
 		t.Fatalf("CreateRepository: %v", err)
 	}
+}
+
+// story makes a tag, moves it, deletes it with its repository, and gives the two digests.
+func (s *server) story(t *testing.T) (first, second oci.Digest) {
+	t.Helper()
+	s.create(t)
 	first, second = s.push(t, "one"), s.push(t, "two")
 	if _, err := s.registry.DeleteRepository(t.Context(), s.root, repo, true); err != nil {
 		t.Fatalf("DeleteRepository: %v", err)

@@ -176,7 +176,7 @@ func serverOn(tb testing.TB, db *metadb.DB, dir string, adjust ...func(*distribu
 	}
 	s := &server{disk: store, blobs: &blobs{Store: store}, log: &lockedBuffer{}, finished: make(chan string, 10)}
 	s.registry = registry.New(registry.Config{
-		Store: db, Blobs: s.blobs, Account: account, Region: "us-east-1", Now: time.Now,
+		Store: db, Blobs: s.blobs, Account: account, Region: "us-east-1", Now: time.Now, TrashWindow: time.Hour,
 	})
 	c := distribution.Config{
 		Registry: s.registry, Auth: gate{}, LinkCaller: root, Logger: slog.New(slog.NewTextHandler(s.log, nil)),

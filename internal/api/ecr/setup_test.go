@@ -79,7 +79,7 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool) *server {
 	tb.Helper()
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
-	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
+	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now, TrashWindow: 7 * 24 * time.Hour})}
 	s.auth = s.authenticator(tb, db)
 	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Archiver: s.registry, Store: db, Rows: db.Lifecycle(), Now: now})
 	s.signing = newSigningParts(tb, db, s.registry, now)

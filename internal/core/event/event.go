@@ -41,6 +41,7 @@ const (
 	PullThrough Source = "pull-through" // it was fetched from an upstream registry
 	Replication Source = "replication"  // another registry sent it
 	Signing     Source = "signing"      // this registry made it
+	Restore     Source = "restore"      // it was deleted, and came back from the trash, or a tag of it did
 )
 
 // Event is one thing that happened. Which members are set goes by Kind.

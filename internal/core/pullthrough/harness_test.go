@@ -172,7 +172,7 @@ func newBench(t *testing.T, db *metadb.DB, u *upstream) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, upstream: u, at: time.Now()}
-	b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: b.now})
+	b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: b.now, TrashWindow: 24 * time.Hour})
 	secrets := map[string]pullthrough.Credentials{}
 	if u != nil {
 		secrets["upstream"] = pullthrough.Credentials{Username: u.berth.AccessKeyID, Password: u.berth.SecretAccessKey}

@@ -27,7 +27,7 @@ func enforced(t *testing.T, db *metadb.DB) *bench {
 	directory := identity.NewDirectory(identity.Config{Store: db, Account: account, Now: now})
 	service := access.New(access.Config{Store: db.Access(), Directory: directory, Account: account, Region: "us-east-1", Now: now})
 	b.Registry = registry.New(registry.Config{
-		Store: db, Blobs: b.blobs, Account: account, Region: "us-east-1", Now: now, Access: service,
+		Store: db, Blobs: b.blobs, Account: account, Region: "us-east-1", Now: now, Access: service, TrashWindow: window,
 	})
 	return b
 }

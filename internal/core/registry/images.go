@@ -286,24 +286,33 @@ func image(ctx context.Context, q Queries, repo Repository, ref oci.Reference, f
 
 // imageByID reads one by a stranger's id, each way of getting it wrong with its own fault.
 func imageByID(ctx context.Context, q Queries, repo Repository, id ImageID, find finder) (Image, error) {
-	if id.Tag == "" && id.Digest == "" {
-		return Image{}, fault.New(fault.ImageIDMissing, "Invalid request parameters: both tag and digest cannot be null")
-	}
-	ref := oci.Reference{}
-	var err error
-	if id.Digest != "" {
-		if ref.Digest, err = oci.ParseDigest(id.Digest); err != nil {
-			return Image{}, fault.Wrap(fault.DigestInvalid, err, "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
-		}
-	}
-	if id.Tag != "" {
-		if ref.Tag, err = oci.ParseTag(id.Tag); err != nil {
-			return Image{}, fault.Wrap(fault.TagInvalid, err, "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}'")
-		}
+	ref, err := referenceOf(id)
+	if err != nil {
+		return Image{}, err
 	}
 	img, err := image(ctx, q, repo, ref, find)
 	if err == nil && ref.Digest != "" && img.Digest != ref.Digest {
 		return Image{}, fault.New(fault.TagDoesNotMatchDigest, "Requested image tag '%s' does not map to digest '%s'", id.Tag, id.Digest)
 	}
 	return img, err
+}
+
+// referenceOf reads a stranger's id, which may name both tag and digest.
+func referenceOf(id ImageID) (oci.Reference, error) {
+	if id.Tag == "" && id.Digest == "" {
+		return oci.Reference{}, fault.New(fault.ImageIDMissing, "Invalid request parameters: both tag and digest cannot be null")
+	}
+	ref := oci.Reference{}
+	var err error
+	if id.Digest != "" {
+		if ref.Digest, err = oci.ParseDigest(id.Digest); err != nil {
+			return oci.Reference{}, fault.Wrap(fault.DigestInvalid, err, "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
+		}
+	}
+	if id.Tag != "" {
+		if ref.Tag, err = oci.ParseTag(id.Tag); err != nil {
+			return oci.Reference{}, fault.Wrap(fault.TagInvalid, err, "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}'")
+		}
+	}
+	return ref, nil
 }

@@ -41,6 +41,7 @@ type Queries interface {
 	PullExclusionQueries
 	ScanQueries
 	LifecycleQueries
+	TrashQueries
 	LookUps
 }
 
@@ -131,7 +132,7 @@ const MaxAnnotations = 4 << 20
 
 // ImageWrites changes images.
 type ImageWrites interface {
-	// InsertImage adds an image with its manifest, references to blobs and children, and returns its id, or
+	// InsertImage adds an image, which is active, with its manifest, references to blobs and children, and returns its id, or
 	// ErrConflict when the repository has that digest. Its Tags are set by SetTag, in the same transaction: knowing of
 	// them spares writing the image twice.
 	InsertImage(ctx context.Context, repositoryID int64, img Image, refs References) (int64, error)
@@ -154,6 +155,8 @@ type TagQueries interface {
 	// TagHistory lists what happened to a tag, newest first, before beforeID (0: from the newest), at most
 	// limit. It goes by the repository's name and outlives the repository.
 	TagHistory(ctx context.Context, repository, tag string, beforeID int64, limit int) ([]TagChange, error)
+	// TagPointedTo tells whether a tag has ever pointed to an image, by its history.
+	TagPointedTo(ctx context.Context, repository, tag string, d oci.Digest) (bool, error)
 }
 
 // TagWrites changes image tags.

@@ -39,7 +39,7 @@ func (p Push) permission() policy.Action {
 		return policy.BatchImportUpstreamImage
 	case event.Replication:
 		return policy.ReplicateImage
-	case event.Push, event.Signing:
+	case event.Push, event.Signing, event.Restore:
 	}
 	return policy.PutImage
 }
@@ -187,6 +187,12 @@ func (r *Registry) insertImage(ctx context.Context, tx Tx, repo Repository, img 
 		return Image{}, err
 	}
 	img.Size, img.PushedAt = size, r.now()
+	return r.addImage(ctx, tx, repo, img, refs)
+}
+
+// addImage adds an image whose references are known.
+func (r *Registry) addImage(ctx context.Context, tx Tx, repo Repository, img Image, refs References) (Image, error) {
+	var err error
 	if img.ID, err = tx.InsertImage(ctx, repo.ID, img, refs); err != nil {
 		return Image{}, fmt.Errorf("inserting image %s: %w", img.Digest, err)
 	}

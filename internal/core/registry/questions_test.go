@@ -189,6 +189,19 @@ func imageOperations() []operation {
 		{"ArchiveImagesIf", func(b *bench, who identity.Caller) error {
 			return drop(b.ArchiveImagesIf(b.t.Context(), who, repo, nothing, keep))
 		}, "UpdateImageStorageClass " + repo},
+		{"Trash", func(b *bench, who identity.Caller) error { return drop(b.Trash(b.t.Context(), who, repo, 0, "")) }, "ListImages " + repo},
+		{"TrashUsage", func(b *bench, who identity.Caller) error { return drop(b.TrashUsage(b.t.Context(), who, repo)) }, "DescribeRepositories " + repo},
+		{"TrashUsage", func(b *bench, who identity.Caller) error { return drop(b.TrashUsage(b.t.Context(), who, "")) }, "DescribeRepositories all"},
+		{"PutTrashWindow", func(b *bench, who identity.Caller) error {
+			return drop(b.PutTrashWindow(b.t.Context(), who, repo, nil))
+		}, "PutLifecyclePolicy " + repo},
+		{"RestoreImages", func(b *bench, who identity.Caller) error {
+			return drop(b.RestoreImages(b.t.Context(), who, repo, id, registry.RestoreOptions{}))
+		}, "PutImage " + repo},
+		{"PurgeImages", func(b *bench, who identity.Caller) error {
+			return drop(b.PurgeImages(b.t.Context(), who, repo, nothing))
+		}, "BatchDeleteImage " + repo},
+		{"EmptyTrash", func(b *bench, who identity.Caller) error { return drop(b.EmptyTrash(b.t.Context(), who, repo)) }, "BatchDeleteImage " + repo},
 		{"DeleteImage", func(b *bench, who identity.Caller) error { return b.DeleteImage(b.t.Context(), who, repo, tag) }, "BatchDeleteImage " + repo},
 		{"DeleteImages", func(b *bench, who identity.Caller) error { return drop(b.DeleteImages(b.t.Context(), who, repo, id)) }, "BatchDeleteImage " + repo},
 	}

@@ -109,7 +109,7 @@ func (b *bench) newSide(db *metadb.DB, region string) *side {
 		b.t.Fatal(err)
 	}
 	now := func() time.Time { return b.now }
-	return &side{t: b.t, db: db, Registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now})}
+	return &side{t: b.t, db: db, Registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now, TrashWindow: time.Hour})}
 }
 
 func (b *bench) newService(s *side, region string, remotes map[replicate.Destination]replicate.Remote) *replicate.Service {

@@ -11,6 +11,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 const (
@@ -36,7 +38,7 @@ var _ event.Handler = (*Signer)(nil)
 
 // Handle makes rows for a push of a new image whose repository falls to a profile. What was there before a
 // configuration, and what is pushed again, is not signed; nor are signatures, attestations and whatever else
-// refers to an image.
+// refers to an image, nor what came back from the trash with its signature.
 func (s *Signer) Handle(ctx context.Context, e event.Event) error {
 	if e.Kind != event.ImagePushed || !e.New || e.Source == event.Signing || e.Subject != "" || slices.ContainsFunc(e.Tags, companion.MatchString) {
 		return nil
@@ -52,11 +54,27 @@ func (s *Signer) Handle(ctx context.Context, e event.Event) error {
 	if len(profiles) == 0 {
 		return nil
 	}
+	if e.Source == event.Restore {
+		if signed, err := s.signed(ctx, e); err != nil || signed {
+			return err
+		}
+	}
 	if err := s.work.PlanSigning(ctx, e.RepositoryID, e.Digest, profiles, s.now()); err != nil {
 		return fmt.Errorf("planning to sign %s@%s: %w", e.Repository, e.Digest, err)
 	}
 	s.notify()
 	return nil
+}
+
+// signed tells whether an image has a signature.
+func (s *Signer) signed(ctx context.Context, e event.Event) (bool, error) {
+	referrers, err := s.store.Read().Followers(ctx, e.RepositoryID, []oci.Digest{e.Digest})
+	if err != nil {
+		return false, fmt.Errorf("looking for signatures of %s@%s: %w", e.Repository, e.Digest, err)
+	}
+	return slices.ContainsFunc(referrers, func(i registry.Image) bool {
+		return i.ArtifactType == bundleType || i.ArtifactType == signatureArtifact
+	}), nil
 }
 
 // Once signs a batch of images that are due, and tells whether there may be more. A signature that fails is

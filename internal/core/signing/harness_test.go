@@ -68,7 +68,7 @@ func newBench(t *testing.T, db *metadb.DB) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, db: db, blobs: blobs, now: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)}
-	b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: b.clock})
+	b.registry = registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: b.clock, TrashWindow: time.Hour})
 	b.master = masterKey(t)
 	b.signer = signing.New(b.config())
 	b.events = event.Dispatcher{Outbox: db.Outbox(), Handlers: map[string]event.Handler{"signing": b.signer}, Now: b.clock}

@@ -20,6 +20,11 @@ func Exec(ctx context.Context, db *DB, text string, args ...any) error {
 	return db.Update(ctx, func(t registry.Tx) error { return ExecIn(ctx, t, text, args...) })
 }
 
+// Number runs a query for one number.
+func Number(ctx context.Context, db *DB, text string, args ...any) (int64, error) {
+	return one(ctx, db.engine, scanOne[int64], text, args...)
+}
+
 // ExecIn runs one statement in a transaction.
 func ExecIn(ctx context.Context, t registry.Tx, text string, args ...any) error {
 	_, err := t.(tx).s.exec(ctx, text, args...) //nolint:forcetypeassert // this package makes them

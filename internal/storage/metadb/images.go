@@ -126,11 +126,12 @@ func (q queries) Referrers(ctx context.Context, repositoryID int64, d oci.Digest
 // InsertImage implements registry.ImageWrites.
 func (t tx) InsertImage(ctx context.Context, repositoryID int64, img registry.Image, refs registry.References) (int64, error) {
 	id, err := one(ctx, t.s, scanOne[int64], `
-		INSERT INTO images (repository_id, digest, media_type, artifact_type, config_media_type, subject, size, manifest_size, pushed_at, last_pulled_at, tagged)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		INSERT INTO images (repository_id, digest, media_type, artifact_type, config_media_type, subject, size, manifest_size, pushed_at, last_pulled_at, tagged,
+			archived_at, activated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id`,
 		repositoryID, string(img.Digest), img.MediaType, img.ArtifactType, img.ConfigMediaType, nullText(img.Subject),
-		img.Size, img.ManifestSize, micros(img.PushedAt), micros(img.LastPulledAt), len(img.Tags) > 0)
+		img.Size, img.ManifestSize, micros(img.PushedAt), micros(img.LastPulledAt), len(img.Tags) > 0, micros(img.ArchivedAt), micros(img.ActivatedAt))
 	if err != nil {
 		return 0, takenIfNoRow(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -42,6 +43,12 @@ func (q queries) TagHistory(ctx context.Context, repository, tag string, beforeI
 	return list(ctx, q.s, scan, `
 		SELECT id, repository, tag, from_digest, to_digest, at, actor FROM tag_history
 		WHERE repository = $1 AND tag = $2 AND id < $3 ORDER BY id DESC LIMIT $4`, repository, tag, beforeID, limit)
+}
+
+// TagPointedTo implements registry.TagQueries.
+func (q queries) TagPointedTo(ctx context.Context, repository, tag string, d oci.Digest) (bool, error) {
+	return exists(ctx, q.s, `
+		SELECT 1 FROM tag_history WHERE repository = $1 AND tag = $2 AND (to_digest = $3 OR from_digest = $3) LIMIT 1`, repository, tag, string(d))
 }
 
 // SetTag implements registry.TagWrites.

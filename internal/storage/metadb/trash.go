@@ -2,9 +2,14 @@ package metadb
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -35,6 +40,13 @@ func storedWindow(w *time.Duration) int64 {
 // whichImages selects an image of a repository, $3, or all of them where that is 0.
 const whichImages = `i.repository_id = $2 AND (i.id = $3 OR $3 = 0)`
 
+// goesAlong selects what goes along with its subject where all of a repository's images go: what nobody gave a name of its own
+// (registry's rule: tags that are made from the subject's digest are none).
+const goesAlong = `$3 = 0 AND i.subject IS NOT NULL
+	AND EXISTS (SELECT 1 FROM images s WHERE s.repository_id = i.repository_id AND s.digest = i.subject)
+	AND NOT EXISTS (SELECT 1 FROM tags n WHERE n.repository_id = i.repository_id AND n.image_id = i.id
+		AND n.name NOT LIKE REPLACE(i.subject, ':', '-') || '%')`
+
 // TrashImages implements registry.TrashWrites. What is in the trash under the same digest is the same image, deleted before.
 func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID int64, d registry.Trashing) error {
 	_, err := t.s.exec(ctx, `
@@ -50,7 +62,7 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 		SELECT $1, i.digest, i.media_type, i.artifact_type, i.config_media_type, i.subject, i.size, i.manifest_size,
 			i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at,
 			COALESCE((SELECT string_agg(own.name, ' ') FROM tags own WHERE own.repository_id = i.repository_id AND own.image_id = i.id), ''),
-			m.annotations, m.body, $4, $5, $6, $7, $8
+			m.annotations, m.body, $4, $5, $6, $7, CASE WHEN `+goesAlong+` THEN i.subject ELSE $8 END
 		FROM images i JOIN manifests m ON m.image_id = i.id WHERE `+whichImages+` ORDER BY i.id`,
 		repo.Name, repo.ID, imageID, micros(d.At), micros(d.PurgeAt), d.Actor, d.Reason, string(d.WentWith))
 	if err != nil {
@@ -68,4 +80,124 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 		return fmt.Errorf("keeping its layers for the trash: %w", err)
 	}
 	return nil
+}
+
+const trashedColumns = `t.id, t.digest, t.media_type, t.artifact_type, t.config_media_type, COALESCE(t.subject, ''), t.size, t.manifest_size,
+	t.pushed_at, t.last_pulled_at, t.archived, t.archived_at, t.activated_at,
+	t.tags, t.trashed_at, t.purge_at, t.actor, t.reason, t.went_with`
+
+func scanTrashed(rows *sql.Rows, t *registry.Trashed) error { return scanTrashedAnd(rows, t) }
+
+func scanTrashedWhole(rows *sql.Rows, t *registry.Trashed) error {
+	return scanTrashedAnd(rows, t, jsonColumn{&t.Annotations}, &t.Manifest)
+}
+
+func scanTrashedAnd(rows *sql.Rows, t *registry.Trashed, more ...any) error {
+	var tags string
+	fields := append(imageFields(&t.Image), &tags, timeColumn{&t.At}, timeColumn{&t.PurgeAt}, &t.Actor, &t.Reason, &t.WentWith)
+	err := rows.Scan(append(fields, more...)...)
+	if tags != "" {
+		t.Tags = strings.Split(tags, " ")
+		slices.Sort(t.Tags)
+	}
+	return err
+}
+
+// TrashedImages implements registry.TrashQueries.
+func (q queries) TrashedImages(ctx context.Context, repository string, beforeID int64, limit int) ([]registry.Trashed, error) {
+	if beforeID == 0 {
+		beforeID = math.MaxInt64
+	}
+	return list(ctx, q.s, scanTrashed, `
+		SELECT `+trashedColumns+` FROM trash t WHERE t.repository = $1 AND t.id < $2 ORDER BY t.id DESC LIMIT $3`, repository, beforeID, limit)
+}
+
+const selectTrashed = `SELECT ` + trashedColumns + `, t.annotations, t.body FROM trash t WHERE t.repository = $1 AND t.digest = $2`
+
+// TrashedImage implements registry.TrashQueries.
+func (q queries) TrashedImage(ctx context.Context, repository string, d oci.Digest) (registry.Trashed, error) {
+	text := selectTrashed
+	if q.inTx {
+		text += ` FOR UPDATE`
+	}
+	return one(ctx, q.s, scanTrashedWhole, text, repository, string(d))
+}
+
+// WentWith implements registry.TrashQueries.
+func (q queries) WentWith(ctx context.Context, repository string, d oci.Digest) ([]oci.Digest, error) {
+	return list(ctx, q.s, scanOne[oci.Digest], `
+		SELECT digest FROM trash WHERE repository = $1 AND went_with = $2 AND went_with <> '' ORDER BY id`, repository, string(d))
+}
+
+// TrashedLayers implements registry.TrashQueries.
+func (q queries) TrashedLayers(ctx context.Context, id int64) ([]registry.Layer, error) {
+	scan := func(rows *sql.Rows, l *registry.Layer) error {
+		return rows.Scan(&l.Digest, &l.Size, &l.Key, timeColumn{&l.DamagedAt})
+	}
+	return list(ctx, q.s, scan, `
+		SELECT b.digest, b.size, b.blob_key, b.damaged_at FROM trash_blobs k JOIN blobs b ON b.digest = k.digest
+		WHERE k.trash_id = $1 ORDER BY b.digest`, id)
+}
+
+// onlyTrash sums up the blobs of which a set of digests tells, but for those that are somebody's layer for all to see.
+const onlyTrash = `FROM blobs b WHERE NOT EXISTS (SELECT 1 FROM layers l WHERE l.digest = b.digest AND l.hidden = FALSE) AND b.digest IN `
+
+// TrashUsage implements registry.TrashQueries.
+func (q queries) TrashUsage(ctx context.Context, repository string) (images int, bytes int64, err error) {
+	in, args := `(SELECT k.digest FROM trash_blobs k)`, []any{}
+	of := ``
+	if repository != "" {
+		in, args = `(SELECT k.digest FROM trash t JOIN trash_blobs k ON k.trash_id = t.id WHERE t.repository = $1)`, []any{repository}
+		of = ` WHERE repository = $1`
+	}
+	type usage struct {
+		images int
+		bytes  int64
+	}
+	u, err := one(ctx, q.s, func(rows *sql.Rows, u *usage) error { return rows.Scan(&u.images, &u.bytes) }, `
+		SELECT (SELECT COUNT(*) FROM trash`+of+`), CAST(COALESCE(SUM(b.size), 0) AS BIGINT) `+onlyTrash+in, args...)
+	return u.images, u.bytes, err
+}
+
+// TakeFromTrash implements registry.TrashWrites.
+func (t tx) TakeFromTrash(ctx context.Context, id int64) error {
+	_, err := t.s.exec(ctx, `DELETE FROM trash WHERE id = $1`, id)
+	return err
+}
+
+// PurgeTrash implements registry.TrashWrites. The rows are held before anything else, so that what is restored at this moment
+// stays, and blobs in order of digest, as everybody does who holds several.
+func (t tx) PurgeTrash(ctx context.Context, repository string, ds []oci.Digest, due time.Time) ([]oci.Digest, error) {
+	digests, err := jsonText(ds)
+	if err != nil {
+		return nil, err
+	}
+	type row struct {
+		id     int64
+		digest oci.Digest
+	}
+	rows, err := list(ctx, t.s, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.digest) }, `
+		SELECT t.id, t.digest FROM trash t WHERE t.repository = $1 AND t.digest IN (SELECT value FROM texts($2))
+		ORDER BY t.id FOR UPDATE`, repository, digests)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	ids, purged := make([]int64, len(rows)), make([]oci.Digest, len(rows))
+	for i, r := range rows {
+		ids[i], purged[i] = r.id, r.digest
+	}
+	held, err := jsonText(ids)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.s.exec(ctx, `
+		WITH held AS (SELECT b.digest FROM blobs b WHERE b.digest IN (
+				SELECT k.digest FROM trash_blobs k WHERE k.trash_id IN (SELECT CAST(value AS BIGINT) FROM texts($1)))
+			ORDER BY b.digest FOR NO KEY UPDATE)
+		UPDATE blobs SET due_at = $2 WHERE digest IN (SELECT digest FROM held)`, held, micros(due))
+	if err != nil {
+		return nil, fmt.Errorf("marking blobs: %w", err)
+	}
+	_, err = t.s.exec(ctx, `DELETE FROM trash WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, held)
+	return purged, err
 }
