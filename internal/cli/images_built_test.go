@@ -1,10 +1,13 @@
 package cli_test
 
 import (
+	"context"
 	"bytes"
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -19,6 +22,7 @@ import (
 //	pushbuilt DIR REPO TAG WHAT…  push an image as a builder makes it. WHAT is env=A=1, label=A=1, user=X, cmd=X, port=X,
 //	                              platform=OS/ARCH, or layer=N=INSTRUCTION: a layer of N bytes, and what made it
 //	pushbuilts DIR REPO TAG…      push an index of the images that have these tags; the last is the index's own
+//	immutable DIR REPO            have the tags of a repository not move
 //	attach DIR REPO TAG TYPE FILE push an artifact that refers to an image and has a file for its layer
 
 // builtImage makes an image by the words of pushbuilt.
@@ -103,4 +107,15 @@ func attach(ts *testscript.TestScript, neg bool, args []string) {
 	d, err := refers.Digest()
 	ts.Check(err)
 	ts.Check(remote.Write(ref.Context().Digest(d.String()), refers, login))
+}
+
+func immutable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: immutable DIR REPO")
+	}
+	client, _ := connect(ts, args[0])
+	_, err := client.PutImageTagMutability(context.Background(), &ecr.PutImageTagMutabilityInput{
+		RepositoryName: &args[1], ImageTagMutability: types.ImageTagMutabilityImmutable,
+	})
+	ts.Check(err)
 }

@@ -29,10 +29,21 @@ type Removal struct {
 // Goes tells whether the image itself goes.
 func (r Removal) Goes() bool { return len(r.Kept) == 0 }
 
-// PlanRemoval finds out what deleting these would do, and changes nothing. An image is deleted with its last tag.
-func (c *Client) PlanRemoval(ctx context.Context, refs []oci.Reference) ([]Removal, error) {
+// Failed tells whether a failure is about this image.
+func (r Removal) Failed(f Failure) bool {
+	return slices.ContainsFunc(r.asked, func(ref oci.Reference) bool {
+		return f.Tag != "" && ref.Tag == f.Tag || f.Tag == "" && ref.Digest.String() == f.Digest
+	})
+}
+
+// PlanRemoval finds out what deleting these tags and digests would do, and changes nothing. An image is deleted with its last tag.
+func (c *Client) PlanRemoval(ctx context.Context, names []string) ([]Removal, error) {
 	var plan []Removal
-	for _, ref := range refs {
+	for _, name := range names {
+		ref, err := c.Reference(ctx, name)
+		if err != nil {
+			return nil, err
+		}
 		found, err := c.Resolve(ctx, ref)
 		if err != nil {
 			return nil, fmt.Errorf("looking for %s: %w", ref, err)
@@ -142,7 +153,11 @@ const (
 // Tag gives an image more tags. A tag that points to another image is moved only by force; without, none is changed, and the
 // error is a MovedError. ECR has no operation that looks and sets at once: a tag that somebody else makes between the look and
 // the change is moved.
-func (c *Client) Tag(ctx context.Context, source oci.Reference, tags []string, force bool) (Image, []TagChange, error) {
+func (c *Client) Tag(ctx context.Context, name string, tags []string, force bool) (Image, []TagChange, error) {
+	source, err := c.Reference(ctx, name)
+	if err != nil {
+		return Image{}, nil, err
+	}
 	found, err := c.Resolve(ctx, source)
 	if err != nil {
 		return Image{}, nil, fmt.Errorf("looking for %s: %w", source, err)

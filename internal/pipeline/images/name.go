@@ -1,6 +1,7 @@
 package images
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,4 +59,33 @@ func ParseReference(s string) (oci.Reference, error) {
 		return oci.Reference{}, fmt.Errorf("%q is neither a tag nor a digest: %w", s, err)
 	}
 	return ref, nil
+}
+
+// shortest is how many digits of a digest are enough to ask for it.
+const shortest = 6
+
+// Reference reads a tag or a digest, of which the beginning is enough, as lists show it.
+func (c *Client) Reference(ctx context.Context, s string) (oci.Reference, error) {
+	_, hex, digested := strings.Cut(s, ":")
+	if whole := 64; !digested || len(hex) < shortest || len(hex) >= whole {
+		return ParseReference(s)
+	}
+	all, err := c.List(ctx)
+	if err != nil {
+		return oci.Reference{}, err
+	}
+	var found oci.Digest
+	for _, i := range all {
+		switch {
+		case !strings.HasPrefix(i.Digest.String(), s):
+		case found != "":
+			return oci.Reference{}, fmt.Errorf("several images begin with %s", s)
+		default:
+			found = i.Digest
+		}
+	}
+	if found == "" {
+		return oci.Reference{}, fmt.Errorf("no image begins with %s", s)
+	}
+	return oci.Reference{Digest: found}, nil
 }
