@@ -24,8 +24,8 @@ func (p *program) imagesCommand() *cobra.Command {
 			"a while. Nobody sees them there, and they can be restored with their tags.",
 		Example: "berth images ls hoopstat-haus/prod --app example-calculator-app\nberth images show hoopstat-haus/prod:v1.4.2\n" +
 			"berth images trash hoopstat-haus/prod\nberth images restore hoopstat-haus/prod:v1.4.2",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.imagesTrashCommand(), p.imagesRestoreCommand(), p.imagesPurgeCommand(), p.imagesWindowCommand())
 	for _, c := range cmd.Commands() {

@@ -1,11 +1,13 @@
 package cli_test
 
 import (
-	"context"
 	"bytes"
+	"context"
+	"errors"
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,6 +25,7 @@ import (
 //	                              platform=OS/ARCH, or layer=N=INSTRUCTION: a layer of N bytes, and what made it
 //	pushbuilts DIR REPO TAG…      push an index of the images that have these tags; the last is the index's own
 //	immutable DIR REPO            have the tags of a repository not move
+//	putmanifest REPO TAG FILE     put a manifest by the API of the server that the variables name
 //	attach DIR REPO TAG TYPE FILE push an artifact that refers to an image and has a file for its layer
 
 // builtImage makes an image by the words of pushbuilt.
@@ -117,5 +120,24 @@ func immutable(ts *testscript.TestScript, neg bool, args []string) {
 	_, err := client.PutImageTagMutability(context.Background(), &ecr.PutImageTagMutabilityInput{
 		RepositoryName: &args[1], ImageTagMutability: types.ImageTagMutabilityImmutable,
 	})
+	ts.Check(err)
+}
+
+// putManifest puts a manifest by ECR's API to whatever the variables name, and makes the repository if there is none.
+func putManifest(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: putmanifest REPO TAG FILE")
+	}
+	url := ts.Getenv("AWS_ENDPOINT_URL")
+	client := ecr.New(ecr.Options{
+		BaseEndpoint: &url, Region: ts.Getenv("AWS_REGION"),
+		Credentials: credentials.NewStaticCredentialsProvider(ts.Getenv("AWS_ACCESS_KEY_ID"), ts.Getenv("AWS_SECRET_ACCESS_KEY"), ""),
+	})
+	_, err := client.CreateRepository(context.Background(), &ecr.CreateRepositoryInput{RepositoryName: &args[0]})
+	if _, exists := errors.AsType[*types.RepositoryAlreadyExistsException](err); !exists {
+		ts.Check(err)
+	}
+	text := ts.ReadFile(args[2])
+	_, err = client.PutImage(context.Background(), &ecr.PutImageInput{RepositoryName: &args[0], ImageTag: &args[1], ImageManifest: &text})
 	ts.Check(err)
 }
