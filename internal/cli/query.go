@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,11 +25,27 @@ func queryOf(cmd *cobra.Command) (*jmespath.JMESPath, error) {
 	if flag == nil || !flag.Changed {
 		return nil, nil
 	}
-	expression, err := jmespath.Compile(flag.Value.String())
+	text := flag.Value.String()
+	expression, err := jmespath.Compile(text)
+	if err != nil { // the AWS CLI's grammar is as generous with all words; this one is, but for those that begin like JSON
+		expression, err = jmespath.Compile(bareWord.ReplaceAllStringFunc(text, quoteBare))
+	}
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--query: %q is no JMESPath: %w", flag.Value.String(), err), "see: https://jmespath.org"}
+		return nil, usageError{fmt.Errorf("--query: %q is no JMESPath: %w", text, err), "see: https://jmespath.org"}
 	}
 	return expression, nil
+}
+
+// bareWord is a literal between backticks.
+var bareWord = regexp.MustCompile("`[^`]*`")
+
+// quoteBare makes a string of a literal that is no JSON.
+func quoteBare(literal string) string {
+	inside := strings.TrimSpace(strings.Trim(literal, "`"))
+	if json.Valid([]byte(inside)) {
+		return literal
+	}
+	return "`" + strconv.Quote(inside) + "`"
 }
 
 // search gives what the expression finds in the JSON form of data.
