@@ -70,6 +70,7 @@ bench: ## compare with distribution on this machine, about seven minutes
 	@tools/install.sh registry
 	$(GO) run ./internal/bench $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench '^Benchmark(Decide|Authorize|SessionKey|Basic|SigV4|May)$$' ./internal/core/policy ./internal/core/identity ./internal/core/registry ./internal/api/authn ./internal/api/iam
+	$(GO) test -run '^$$' -bench '^BenchmarkDetect$$' ./internal/pipeline/detect
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

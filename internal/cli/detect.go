@@ -139,10 +139,10 @@ func (p *program) detect(cmd *cobra.Command) error {
 	data := newDetected(found)
 	p.say("%s", sayComparison(found))
 	for _, note := range found.Notes {
-		p.say("%s", note)
+		p.say("%s", plan.Printable(note))
 	}
 	for _, dir := range found.Removed {
-		p.say("%s is there no more", dir)
+		p.say("%s is there no more", plan.Printable(dir))
 	}
 	if form == "github" {
 		return p.tellGitHub(run.Output, data)
@@ -184,6 +184,10 @@ func (p *program) workspaceError(err error, dir string) error {
 
 // sayComparison says what was compared with what.
 func sayComparison(found *detect.Result) string {
+	return plan.Printable(wordComparison(found))
+}
+
+func wordComparison(found *detect.Result) string {
 	c := found.Comparison
 	head := shortCommit(c.Head)
 	if c.Here {
@@ -319,6 +323,9 @@ func (p *program) tellGitHub(file string, data detected) error {
 	_, err = f.WriteString(b.String())
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("telling GitHub Actions what changed: %w", err)
+	}
+	if len(include) > 256 {
+		p.say("the matrix has %d entries, and GitHub Actions takes 256 at most: use apps and libs", len(include))
 	}
 	p.say("%s in %s", plural(len(data.Projects), "project", "projects"), file)
 	return nil

@@ -70,6 +70,12 @@ func helpEnvironment(w io.Writer, cmd *cobra.Command) {
 		variables = append(variables, variable{"BERTH_CREDENTIAL_SERVERS", "registries, host[:port],…, that may be asked though docker's credHelpers do not name them"},
 			variable{"BERTH_TOKEN_CACHE", "the file that keeps tokens, if not tokens.json in ~/.cache/berth; or off"},
 			variable{"DOCKER_CONFIG", "the directory of docker's configuration, if not ~/.docker"})
+	case cmd.Name() == "detect":
+		variables = []variable{
+			{"GITHUB_ACTIONS, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH", "what GitHub Actions says was before, where there is no --base"},
+			{"GITLAB_CI, CI_PIPELINE_SOURCE, CI_COMMIT_BEFORE_SHA, CI_MERGE_REQUEST_DIFF_BASE_SHA", "the same of GitLab CI"},
+			{"GITHUB_OUTPUT", "the file that --output github adds to"},
+		}
 	case cmd.Flags().Lookup("url") == nil || cmd.Flags().Lookup("data") != nil:
 		return
 	}

@@ -103,7 +103,7 @@ func (p *program) lookAround(cmd *cobra.Command, dir, file, repository string) (
 	if err != nil {
 		return found, nil, p.workspaceError(err, dir)
 	}
-	defer tree.Close()
+	defer tree.Close() //nolint:errcheck // it was only read
 	origin, err := repo.Origin(cmd.Context())
 	if err != nil {
 		return found, nil, err

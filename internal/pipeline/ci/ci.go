@@ -13,6 +13,7 @@ type Run struct {
 	Event  string // in the system's words, such as push
 	Push   bool   // commits were pushed to a branch: Base is what the branch was before
 	Base   string // since which commit, "" if the event does not tell; all zeros for a new branch
+	Merge  string // the commit that the system made of a pull request and its base, which is the first parent, if it made one
 	Output string // the file in which later steps are told things, if there is one
 }
 
@@ -59,6 +60,9 @@ func github(get func(string) string, readFile func(string) ([]byte, error)) (Run
 		run.Push, run.Base = true, event.Before
 	case "pull_request", "pull_request_target":
 		run.Base = event.PullRequest.Base.SHA
+		if run.Event == "pull_request" { // of the other it is the base itself
+			run.Merge = get("GITHUB_SHA")
+		}
 	case "merge_group":
 		run.Base = event.MergeGroup.BaseSHA
 	}

@@ -67,12 +67,22 @@ func (d *detection) compare(ctx context.Context) error {
 	default:
 		return d.byDefault(ctx, "")
 	}
+	if d.Base == "" && head == d.Run.Merge {
+		// The base of the event may be older than what the pull request was merged into.
+		if parents, err := d.repo.Parents(ctx, head); err != nil || len(parents) == 2 {
+			if err != nil {
+				return err
+			}
+			c.Base, c.BaseName = parents[0], c.HeadName+"^"
+			return d.since(ctx, false)
+		}
+	}
 	if isZero(c.BaseName) {
 		return d.byDefault(ctx, "the base is all zeros, so the branch is new")
 	}
 	c.Base, err = d.repo.Commit(ctx, c.BaseName)
 	if errors.Is(err, git.ErrNoCommit) {
-		return d.missing(ctx)
+		return d.missing()
 	}
 	if err != nil {
 		return err
@@ -145,22 +155,11 @@ func (d *detection) byDefault(ctx context.Context, newBranch string) error {
 }
 
 // missing is what to do where the base is not here.
-func (d *detection) missing(ctx context.Context) error {
+func (d *detection) missing() error {
 	c := &d.result.Comparison
-	if !isHash(c.BaseName) {
-		return fmt.Errorf("%s: %q: %w", c.BaseFrom, c.BaseName, ErrRevision)
-	}
-	parents, err := d.repo.Parents(ctx, c.Head)
-	if err != nil {
-		return err
-	}
-	if c.BaseFrom != "--base" && !d.Run.Push && len(parents) > 1 {
-		// A pull request is checked out as its merge into the base, which is the first parent then.
-		d.note("the base %s is not here: it is compared with the first parent of the merge %s", short(c.BaseName), short(c.Head))
-		c.Base, c.BaseFrom = parents[0], "the commit before"
-		return d.since(ctx, false)
-	}
 	switch {
+	case !isHash(c.BaseName):
+		return fmt.Errorf("%s: %q: %w", c.BaseFrom, c.BaseName, ErrRevision)
 	case d.repo.Shallow():
 		d.all(fmt.Sprintf("the base %s is not in this shallow clone: fetch more of the history (fetch-depth: 0 in actions/checkout)", short(c.BaseName)))
 	default:

@@ -200,8 +200,8 @@ func (d *detection) question(ctx context.Context, files []string, members []work
 	if err != nil {
 		return q, err
 	}
-	before, err := workspace.Parse(workspace.Name, text)
-	if err != nil {
+	before, wrong := workspace.Parse(workspace.Name, text)
+	if wrong != nil {
 		return d.everything(fmt.Sprintf("%s of %s makes no sense, so what it said is not known", workspace.Name, short(since))), nil
 	}
 	if before.Repository != d.result.Workspace.Repository || !slices.Equal(before.Tags, d.result.Workspace.Tags) {

@@ -96,20 +96,19 @@ func testOf(tree plan.Tree, language, manifest, before string) string {
 	return "python3 -m unittest discover"
 }
 
-// outermost leaves out what is inside of another project: it is a part of it.
+// outermost leaves out what is inside of another project, since it is a part of it. A library with apps two
+// directories below is no project but the place in which they share a manifest, such as a workspace of npm.
 func (f *Found) outermost(projects map[string]bool) {
 	for dir, app := range projects {
-		for at := path.Dir(dir); at != "."; at = path.Dir(at) {
-			if outer, ok := projects[at]; ok && (outer || !app) {
-				delete(projects, dir)
-				break
+		for at := path.Dir(path.Dir(dir)); app && at != "."; at = path.Dir(at) {
+			if outer, ok := projects[at]; ok && !outer {
+				delete(projects, at)
 			}
 		}
 	}
-	// A library around apps is no library but the place that they share a manifest in.
-	for dir, app := range projects {
-		for inner := range projects {
-			if !app && strings.HasPrefix(inner, dir+"/") {
+	for dir := range projects {
+		for at := path.Dir(dir); at != "."; at = path.Dir(at) {
+			if _, ok := projects[at]; ok {
 				delete(projects, dir)
 				break
 			}

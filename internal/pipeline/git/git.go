@@ -96,7 +96,7 @@ func exitCode(err error) int {
 
 // Commit gives the hash of the commit that a revision names: a hash, a branch, HEAD~2. It is ErrNoCommit if there is none here.
 func (r *Repo) Commit(ctx context.Context, revision string) (string, error) {
-	if revision == "" || strings.HasPrefix(revision, "-") || strings.ContainsAny(revision, "\n\x00") {
+	if revision == "" || strings.ContainsAny(revision[:1], "-^") || strings.ContainsAny(revision, "\n\x00") {
 		return "", fmt.Errorf("%q: %w", revision, ErrNoCommit)
 	}
 	out, err := r.run(ctx, "rev-parse", "--verify", "--quiet", revision+"^{commit}")

@@ -76,7 +76,7 @@ func (t *Tree) readHere(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // names the file
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if len(text) > maxFile {
 		err = fmt.Errorf("%s: larger than %d bytes", name, maxFile)

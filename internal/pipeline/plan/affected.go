@@ -2,9 +2,10 @@ package plan
 
 import (
 	"fmt"
-	"path"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
@@ -95,10 +96,11 @@ func (s *search) find(q Question) {
 		}
 	}
 	for _, name := range q.Paths {
+		owner := s.graph.owner(name)
 		for _, at := range above(name) {
 			for _, u := range index[at] {
 				if u.in.match == nil || u.in.match(name) {
-					s.changed(u.p, u.in, name)
+					s.changed(u.p, owner, u.in, name)
 				}
 			}
 		}
@@ -110,8 +112,8 @@ func (s *search) whole(p *Project, why Reason) {
 	d.reasons, d.whole = append(d.reasons, why), d.whole || why.Image
 }
 
-// changed notes that a file of an input changed.
-func (s *search) changed(p *Project, in input, name string) {
+// changed notes that a file of an input changed. The owner is the project that the file is in, if it is in one.
+func (s *search) changed(p, owner *Project, in input, name string) {
 	image := true
 	switch in.cause {
 	case Files:
@@ -120,10 +122,11 @@ func (s *search) changed(p *Project, in input, name string) {
 		}
 		image = p.Kind == workspace.App && p.copies(name)
 	case Copied:
-		owner := s.graph.owner(name) // a file of its own is said to be that, and one of a dependency as well
-		if p.ignore.out(name) || within(name, p.Dir) || owner != nil && p.dependsOn(owner.Name) {
+		// A file of its own is said to be that, and one of a dependency as well.
+		if within(name, p.Dir) || owner != nil && p.dependsOn(owner.Name) || p.ignore.out(name) {
 			return
 		}
+	default: // others are in the image
 	}
 	d := s.direct[p.Name]
 	if len(d.paths) == 0 || d.paths[len(d.paths)-1] != name {
@@ -284,31 +287,24 @@ func (t *tarjan) visit(p *Project) {
 	t.groups = append(t.groups, group)
 }
 
-// Shown is the path of a file as somebody would say it of a project: without the project's directory.
-func (p *Project) Shown(name string) string {
-	if within(name, p.Dir) && name != p.Dir {
-		return strings.TrimPrefix(name, p.Dir+"/")
-	}
-	return path.Clean(name)
-}
-
 // String says it in a line.
 func (r Reason) String() string {
-	what := r.Path + " changed"
+	name := Printable(r.Path)
+	what := name + " changed"
 	if r.More > 0 {
-		what = r.Path + and(r.More) + " changed"
+		what = name + and(r.More) + " changed"
 	}
 	switch r.Cause {
 	case Everything:
-		return "everything: " + r.Why
+		return "everything: " + Printable(r.Why)
 	case Unreadable:
-		return r.Path + " cannot be read"
+		return name + " cannot be read"
 	case Settings:
-		return r.Path + " says something else of it"
+		return name + " says something else of it"
 	case Copied, Input:
-		return what + " (" + r.Why + ")"
+		return what + " (" + Printable(r.Why) + ")"
 	case Depends:
-		text := r.Of + " changed: " + r.Path
+		text := r.Of + " changed: " + name
 		if r.More > 0 {
 			text += and(r.More)
 		}
@@ -318,10 +314,19 @@ func (r Reason) String() string {
 		if len(r.Via) > 0 {
 			text += ", by way of " + strings.Join(r.Via, " and ")
 		}
-		return text + " (" + r.Why + ")"
+		return text + " (" + Printable(r.Why) + ")"
 	default:
 		return what
 	}
+}
+
+// Printable is text that says nothing but what is read: it quotes what has characters that move a terminal's cursor, or
+// begins as a command to a CI system does. Whoever can push names files, and writes what is quoted of them.
+func Printable(text string) string {
+	if strings.HasPrefix(text, "::") || strings.HasPrefix(text, "##[") || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 func and(more int) string { return fmt.Sprintf(" and %d more", more) }

@@ -1,6 +1,9 @@
 package plan
 
-import "path"
+import (
+	"path"
+	"slices"
+)
 
 // ContextOf tells from which directory a Dockerfile copies, for whoever describes a workspace the first time: the
 // Dockerfile's own directory if all that it copies is there, else the root if it is all there. It is "" if neither is,
@@ -41,10 +44,5 @@ func (r *reading) any(in input) bool {
 	if in.at != "." {
 		files = r.below(in.at)
 	}
-	for _, name := range files {
-		if in.match(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(files, in.match)
 }

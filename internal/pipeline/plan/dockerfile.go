@@ -3,8 +3,10 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,10 +75,15 @@ func (r *reading) copies(p *Project, source string) {
 		return
 	}
 	for _, lib := range r.graph.projects {
-		if lib.Kind == workspace.Lib && strings.HasPrefix(lib.Dir, in.at+"/") && (in.match == nil || in.match(lib.Dir)) && !p.ignore.out(lib.Dir) {
+		if lib.Kind == workspace.Lib && within(lib.Dir, in.at) && r.takes(p, lib, in) {
 			p.depend(lib.Name, in.why)
 		}
 	}
+}
+
+// takes tells whether something of a library is copied, and .dockerignore lets it get to the builder.
+func (r *reading) takes(p, lib *Project, in input) bool {
+	return slices.ContainsFunc(r.below(lib.Dir), func(name string) bool { return in.covers(name) && !p.ignore.out(name) })
 }
 
 // built is a Dockerfile.
@@ -198,7 +205,8 @@ func (w *walk) stage(i int) map[string]string {
 		return env
 	}
 	s := w.stages[i]
-	env := copyOf(w.from(w.expand(s.BaseName, w.args), i))
+	env := map[string]string{}
+	maps.Copy(env, w.from(w.expand(s.BaseName, w.args), i))
 	w.done[i] = env
 	for _, c := range s.Commands {
 		switch c := c.(type) {
@@ -219,15 +227,6 @@ func (w *walk) stage(i int) map[string]string {
 		case *instructions.RunCommand:
 			w.mounts(c, env, i)
 		}
-	}
-	return env
-}
-
-// copyOf copies an environment, for a stage to add to.
-func copyOf(base map[string]string) map[string]string {
-	env := make(map[string]string, len(base))
-	for k, v := range base {
-		env[k] = v
 	}
 	return env
 }
@@ -256,7 +255,7 @@ func (w *walk) take(paths []string, env map[string]string) {
 	}
 }
 
-// mounts is what a RUN mounts: RUN --mount=type=bind,source=…
+// mounts is what a RUN mounts, by --mount=type=bind,source=PATH.
 func (w *walk) mounts(c *instructions.RunCommand, env map[string]string, i int) {
 	// Without this the mounts are not there. That a variable in one cannot be expanded leaves it as it is written.
 	if err := c.Expand(func(word string) (string, error) { return w.expand(word, env), nil }); err != nil {

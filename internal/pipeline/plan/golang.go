@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"maps"
 	"path"
 	"strconv"
 	"strings"
@@ -112,19 +113,51 @@ func (r *reading) goPackages(p *Project) {
 			return
 		}
 		r.shares(p, at, "go.mod", "go.sum")
-		r.goReplaces(p, name, mod.Replace)
+		modules, err := r.goModules(p, at, mod)
+		if err != nil {
+			r.unreadable(p, name, err)
+			return
+		}
 		for _, file := range r.below(p.Dir) {
 			if strings.HasSuffix(file, ".go") && !strings.Contains(file, "/testdata/") {
-				r.goImports(p, file, at, mod.Module.Mod.Path)
+				r.goImports(p, file, modules)
 			}
 		}
 		return
 	}
 }
 
-// goImports reads the imports of one file, and follows those of its own module. A file that is no Go is the compiler's
-// to refuse, when it comes to it.
-func (r *reading) goImports(p *Project, file, root, module string) {
+// goModules gives where the modules are that packages of a module may import from the tree, by their paths: itself,
+// those that it replaces by a path, and those of its go.work.
+func (r *reading) goModules(p *Project, dir string, mod *modfile.File) (map[string]string, error) {
+	modules := map[string]string{}
+	work, err := r.goWorkOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	if work != nil && work.uses[dir] {
+		r.shares(p, work.dir, "go.work", "go.work.sum")
+		for _, replace := range work.replace {
+			addReplaced(modules, work.dir, replace)
+		}
+		maps.Copy(modules, work.modules)
+	}
+	for _, replace := range mod.Replace {
+		addReplaced(modules, dir, replace)
+	}
+	modules[mod.Module.Mod.Path] = dir
+	return modules, nil
+}
+
+func addReplaced(modules map[string]string, dir string, replace *modfile.Replace) {
+	if at := path.Join(dir, replace.New.Path); modfile.IsDirectoryPath(replace.New.Path) && !path.IsAbs(replace.New.Path) && !strings.HasPrefix(at, "..") {
+		modules[replace.Old.Path] = at
+	}
+}
+
+// goImports reads the imports of one file, and follows those of modules in the tree. A file that is no Go is the
+// compiler's to refuse, when it comes to it.
+func (r *reading) goImports(p *Project, file string, modules map[string]string) {
 	text, err := r.tree.Read(file)
 	if err != nil {
 		return
@@ -138,12 +171,15 @@ func (r *reading) goImports(p *Project, file, root, module string) {
 		if err != nil {
 			continue
 		}
-		below, ok := strings.CutPrefix(imported, module+"/")
-		if !ok {
-			continue
-		}
-		if dir := path.Join(root, below); r.graph.owner(dir) != p {
-			r.needsDir(p, file, dir, "imports "+imported)
+		for module := imported; module != "."; module = path.Dir(module) {
+			at, ok := modules[module]
+			if !ok {
+				continue
+			}
+			if dir := path.Join(at, strings.TrimPrefix(imported, module)); r.graph.owner(dir) != p {
+				r.needsDir(p, file, dir, "imports "+imported)
+			}
+			break
 		}
 	}
 }

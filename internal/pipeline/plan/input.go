@@ -76,12 +76,14 @@ func copyInput(pattern, why string) input {
 	in.at = fixed(pattern)
 	parts := strings.Split(pattern, "/")
 	in.match = func(name string) bool {
-		names := strings.Split(name, "/")
-		if len(names) < len(parts) {
-			return false
-		}
-		for i, part := range parts {
-			if ok, err := path.Match(part, names[i]); err == nil && !ok {
+		rest, more := name, true
+		for _, part := range parts {
+			if !more {
+				return false
+			}
+			var first string
+			first, rest, more = strings.Cut(rest, "/")
+			if ok, err := path.Match(part, first); err == nil && !ok {
 				return false // a pattern that is none matches anything here: the build will say so
 			}
 		}

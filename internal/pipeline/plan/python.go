@@ -170,12 +170,8 @@ func (r *reading) uvSources(p *Project, name string, sources map[string]any) err
 			return err
 		}
 		all := map[string]any{} // the root's sources hold for each member, whose own come before
-		for k, v := range dig(shared, "tool", "uv", "sources") {
-			all[k] = v
-		}
-		for k, v := range sources {
-			all[k] = v
-		}
+		maps.Copy(all, dig(shared, "tool", "uv", "sources"))
+		maps.Copy(all, sources)
 		sources = all
 	}
 	f, err := r.readTOML(name)

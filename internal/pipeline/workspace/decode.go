@@ -59,7 +59,7 @@ func (s *source) value(path string, node ast.Node, v reflect.Value) {
 	case *ast.NullNode:
 		return
 	}
-	if r, ok := v.Addr().Interface().(reader); ok {
+	if r, ok := reflect.TypeAssert[reader](v.Addr()); ok {
 		r.read(s, path, node)
 		return
 	}

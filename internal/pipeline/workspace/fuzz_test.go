@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("Parse(%q) = %v, want Problems", text, err)
 			}
 			for _, p := range problems {
-				if lines := strings.Count(text, "\n") + 1; p.Line < 0 || p.Line > lines+1 || strings.TrimSpace(p.Message) == "" {
+				if lines := strings.Count(text, "\n") + strings.Count(text, "\r") + 1; p.Line < 0 || p.Line > lines+1 || strings.TrimSpace(p.Message) == "" {
 					t.Errorf("Parse(%q) says %+v, and there are %d lines", text, p, lines)
 				}
 			}

@@ -20,7 +20,7 @@ func schemaOf(t reflect.Type) map[string]any {
 	if t.Kind() == reflect.Pointer {
 		return schemaOf(t.Elem())
 	}
-	if r, ok := reflect.New(t).Interface().(reader); ok {
+	if r, ok := reflect.TypeAssert[reader](reflect.New(t)); ok {
 		return r.schema()
 	}
 	switch t.Kind() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -33,7 +34,8 @@ func (p Problem) Error() string {
 		return p.File + ": " + p.Message
 	}
 	where := fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
-	if p.Text == "" {
+	// A line that begins as a command to a CI system does, or that moves a terminal's cursor, is not shown.
+	if p.Text == "" || strings.HasPrefix(strings.TrimSpace(p.Text), "::") || strings.ContainsFunc(p.Text, func(r rune) bool { return r != '\t' && !unicode.IsPrint(r) }) {
 		return where
 	}
 	// Tabs are kept in front of the mark so that it stands below its place however wide they are shown.
@@ -72,7 +74,7 @@ type source struct {
 }
 
 func newSource(name string, text []byte) *source {
-	return &source{name: name, lines: strings.Split(string(text), "\n"), at: map[string]*token.Token{}}
+	return &source{name: name, lines: strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(text)), "\n"), at: map[string]*token.Token{}}
 }
 
 // parse gives the file's one document, nil if there is nothing in it.
@@ -141,12 +143,18 @@ func nesting(text []byte) int {
 
 // problem notes what is wrong at a place.
 func (s *source) problem(at *token.Token, format string, args ...any) {
-	p := Problem{File: s.name, Message: fmt.Sprintf(format, args...)}
+	message := strings.Map(func(r rune) rune { // keys are quoted in it as they are written
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+	p := Problem{File: s.name, Message: message}
 	if at != nil && at.Position != nil {
 		p.Line, p.Column = at.Position.Line, at.Position.Column
 	}
 	if p.Line >= 1 && p.Line <= len(s.lines) {
-		p.Text = strings.TrimRight(s.lines[p.Line-1], "\r")
+		p.Text = s.lines[p.Line-1]
 	}
 	s.problems = append(s.problems, p)
 }

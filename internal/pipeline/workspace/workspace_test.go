@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -254,6 +255,48 @@ func TestMarks(t *testing.T) {
                 ^`
 	if err == nil || err.Error() != want {
 		t.Errorf("Parse says\n%v\nwant\n%s", err, want)
+	}
+}
+
+// TestQuietProblems shows nothing of a file that a terminal or a CI system would take for a command.
+func TestQuietProblems(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		min + "::warning::x: 1\n":          `berth.yaml:3:1: no key of the name "::warning::x"`,
+		min + "projects: {\"\\n ::a\": 7}": "berth.yaml:3:22: projects.\ufffd ::a is a mapping such as \"key: value\", not a number\n    projects: {\"\\n ::a\": 7}\n                         ^",
+	} {
+		_, err := workspace.Parse("berth.yaml", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n    ::") {
+			t.Errorf("Parse(%q) says\n%v\nwant\n%s", text, err, want)
+		}
+	}
+}
+
+// TestTemplates makes tags.
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	values := workspace.Values{App: "calculator", Commit: "0123456789abcdef0123456789abcdef01234567", Branch: "feature/Ünïcode+" + strings.Repeat("x", 50), Date: time.Date(2026, 12, 31, 23, 30, 0, 0, time.FixedZone("", -3600))}
+	for _, tt := range []struct {
+		template workspace.Template
+		want     string
+		moves    bool
+	}{
+		{"{app}-{sha}", "calculator-0123456789abcdef0123456789abcdef01234567", false},
+		{"{app}-{sha8}", "calculator-01234567", false},
+		{"{app}-latest", "calculator-latest", true},
+		{"v.{date}_{app}", "v.20270101_calculator", true},
+		{"{app}-{branch}", "calculator-feature-n-code-" + strings.Repeat("x", 25), true},
+	} {
+		got, err := tt.template.Expand(values)
+		if got != tt.want || err != nil || tt.template.Moves() != tt.moves {
+			t.Errorf("%s makes %q, %v, moves %v, want %q, %v", tt.template, got, err, tt.template.Moves(), tt.want, tt.moves)
+		}
+	}
+	if got, err := workspace.Template("{app}-{branch}").Expand(workspace.Values{App: "a"}); err == nil {
+		t.Errorf("on no branch the tag is %q, want an error", got)
+	}
+	if got, err := workspace.Template("{branch}-{app}").Expand(workspace.Values{App: "a", Branch: "-x"}); err == nil {
+		t.Errorf("of the branch -x the tag is %q, want an error", got)
 	}
 }
 
