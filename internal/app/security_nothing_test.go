@@ -140,6 +140,11 @@ func berthInputs() map[string]string {
 	return map[string]string{
 		"GetSigningPublicKey":    `{"signingProfile":"p"}`,
 		"ListTagHistory":         `{"repositoryName":"team/app","imageTag":"v1"}`,
+		"ListTrash":              `{"repositoryName":"team/app"}`,
+		"RestoreImages":          `{"repositoryName":"team/app","imageIds":[{"imageTag":"v1"}]}`,
+		"PurgeImages":            `{"repositoryName":"team/app","imageDigests":["` + aDigest + `"]}`,
+		"PutTrashWindow":         `{"repositoryName":"team/app","windowSeconds":60}`,
+		"GetTrashUsage":          `{}`,
 		"PrepareReplication":     `{"repositoryName":"team/app","layerDigests":["` + aDigest + `"],"imageDigest":"` + aDigest + `"}`,
 		"ReplicateImage":         `{"repositoryName":"team/app","imageManifest":"{}","imageManifestMediaType":"application/vnd.oci.image.manifest.v1+json","imageDigest":"` + aDigest + `","imageTags":["v1"],"sourceRegion":"eu-west-1","sourceRegistryId":"123456789012"}`,
 		"ListPullThroughCaches":  `{}`,

@@ -81,6 +81,10 @@ func TestRefusalsDoNotTellWhatThereIs(t *testing.T) {
 			{ecrTarget + "CompleteLayerUpload", `{"repositoryName":"team/here","uploadId":"` + upload + `","layerDigests":["` + layer + `"]}`},
 			{ecrTarget + "ListTagsForResource", `{"resourceArn":"arn:aws:ecr:us-east-1:123456789012:repository/team/here"}`},
 			{berthTarget + "ListTagHistory", `{"repositoryName":"team/here","imageTag":"v1"}`},
+			{berthTarget + "ListTrash", `{"repositoryName":"team/here"}`},
+			{berthTarget + "RestoreImages", `{"repositoryName":"team/here","imageIds":[{"imageTag":"v1"}]}`},
+			{berthTarget + "PurgeImages", `{"repositoryName":"team/here","imageDigests":["` + manifest + `"]}`},
+			{berthTarget + "GetTrashUsage", `{"repositoryName":"team/here"}`},
 		} {
 			same(who+": "+call[0], func(name func(string) string) (int, http.Header, string) { return c.call(key, call[0], name(call[1])) })
 		}

@@ -115,7 +115,6 @@ type restoration struct {
 
 // outcome is what the restoration of one image came to.
 type outcome struct {
-	image Image
 	known bool
 	tags  []string
 }

@@ -49,9 +49,10 @@ const goesAlong = `$3 = 0 AND i.subject IS NOT NULL
 
 // TrashImages implements registry.TrashWrites. What is in the trash under the same digest is the same image, deleted before.
 func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID int64, d registry.Trashing) error {
-	_, err := t.s.exec(ctx, `
-		DELETE FROM trash WHERE repository = $1 AND digest IN (SELECT i.digest FROM images i WHERE `+whichImages+`)`,
-		repo.Name, repo.ID, imageID)
+	// The one before may have had layers that the image has not had since, in a copy of an upstream registry's repository.
+	err := t.dropTrash(ctx, d.At, `
+		SELECT t.id, t.digest FROM trash t WHERE t.repository = $1 AND t.digest IN (SELECT i.digest FROM images i WHERE `+whichImages+`)
+		ORDER BY t.id FOR UPDATE`, nil, repo.Name, repo.ID, imageID)
 	if err != nil {
 		return fmt.Errorf("emptying its place in the trash: %w", err)
 	}
@@ -165,30 +166,40 @@ func (t tx) TakeFromTrash(ctx context.Context, id int64) error {
 	return err
 }
 
-// PurgeTrash implements registry.TrashWrites. The rows are held before anything else, so that what is restored at this moment
-// stays, and blobs in order of digest, as everybody does who holds several.
-func (t tx) PurgeTrash(ctx context.Context, repository string, ds []oci.Digest, due time.Time) ([]oci.Digest, error) {
+// PurgeTrash implements registry.TrashWrites.
+func (t tx) PurgeTrash(ctx context.Context, repository string, ds []oci.Digest, due time.Time) (purged []oci.Digest, err error) {
 	digests, err := jsonText(ds)
 	if err != nil {
 		return nil, err
 	}
+	err = t.dropTrash(ctx, due, `
+		SELECT t.id, t.digest FROM trash t WHERE t.repository = $1 AND t.digest IN (SELECT value FROM texts($2))
+		ORDER BY t.id FOR UPDATE`, &purged, repository, digests)
+	return purged, err
+}
+
+// dropTrash removes what a query finds in the trash, with id and digest, and has its blobs looked at when due. The rows are held
+// before anything else, so that what is restored at this moment stays, and blobs in order of digest, as everybody does who
+// holds several.
+func (t tx) dropTrash(ctx context.Context, due time.Time, found string, dropped *[]oci.Digest, args ...any) error {
 	type row struct {
 		id     int64
 		digest oci.Digest
 	}
-	rows, err := list(ctx, t.s, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.digest) }, `
-		SELECT t.id, t.digest FROM trash t WHERE t.repository = $1 AND t.digest IN (SELECT value FROM texts($2))
-		ORDER BY t.id FOR UPDATE`, repository, digests)
+	rows, err := list(ctx, t.s, func(rows *sql.Rows, r *row) error { return rows.Scan(&r.id, &r.digest) }, found, args...)
 	if err != nil || len(rows) == 0 {
-		return nil, err
+		return err
 	}
-	ids, purged := make([]int64, len(rows)), make([]oci.Digest, len(rows))
+	ids := make([]int64, len(rows))
 	for i, r := range rows {
-		ids[i], purged[i] = r.id, r.digest
+		ids[i] = r.id
+		if dropped != nil {
+			*dropped = append(*dropped, r.digest)
+		}
 	}
 	held, err := jsonText(ids)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, err = t.s.exec(ctx, `
 		WITH held AS (SELECT b.digest FROM blobs b WHERE b.digest IN (
@@ -196,8 +207,8 @@ func (t tx) PurgeTrash(ctx context.Context, repository string, ds []oci.Digest, 
 			ORDER BY b.digest FOR NO KEY UPDATE)
 		UPDATE blobs SET due_at = $2 WHERE digest IN (SELECT digest FROM held)`, held, micros(due))
 	if err != nil {
-		return nil, fmt.Errorf("marking blobs: %w", err)
+		return fmt.Errorf("marking blobs: %w", err)
 	}
 	_, err = t.s.exec(ctx, `DELETE FROM trash WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, held)
-	return purged, err
+	return err
 }

@@ -106,3 +106,24 @@ func TestPurgeTrash(t *testing.T) {
 		}
 	})
 }
+
+// TestTrashedTwice takes the place of an image in the trash that had a layer more, as copies of an upstream registry's may.
+func TestTrashedTwice(t *testing.T) {
+	t.Parallel()
+	metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+		t.Helper()
+		r := addRepository(t, db, "app")
+		img := discard(t, db, r, "one", "always", "once")
+		discard(t, db, r, "one", "always")
+		list, err := db.Read().TrashedImages(t.Context(), "app", 0, 9)
+		if err != nil || len(list) != 1 || list[0].Digest != img.Digest {
+			t.Fatalf("TrashedImages gave %+v, %v", list, err)
+		}
+		layers, err := db.Read().TrashedLayers(t.Context(), list[0].ID)
+		if err != nil || len(layers) != 1 || layers[0].Digest != digest("always") {
+			t.Errorf("TrashedLayers gave %+v, %v", layers, err)
+		}
+		due, err := metadb.Number(t.Context(), db, `SELECT due_at FROM blobs WHERE digest = $1`, string(digest("once")))
+		want(t, "when the other blob is looked at", due, err, noon().UnixMicro())
+	})
+}
