@@ -157,7 +157,7 @@ func writeDiffed(w io.Writer, d diffed) error {
 	for _, platform := range d.OnlyB {
 		rows = append(rows, []string{"+ platform", dash(platform)})
 	}
-	if err := writeTable(w, rows); err != nil {
+	if err := writeSafely(w, rows); err != nil {
 		return err
 	}
 	for _, pair := range d.Images {
@@ -184,7 +184,7 @@ func writePair(w io.Writer, pair diffedPair) error {
 		counts += fmt.Sprintf("%d %s (%s)", len(of.Layers), of.word, shortSize(of.Bytes))
 	}
 	rows := [][]string{{"platform", dash(pair.Platform)}, {"layers", counts}}
-	if err := writeTable(w, append([][]string{{}}, rows...)); err != nil {
+	if err := writeSafely(w, append([][]string{{}}, rows...)); err != nil {
 		return err
 	}
 	rows = nil
@@ -194,14 +194,14 @@ func writePair(w io.Writer, pair diffedPair) error {
 	for _, l := range pair.Added.Layers {
 		rows = append(rows, []string{"+ layer", short(l.Digest), shortSize(l.Size), clip(oneLine(l.CreatedBy), 100)})
 	}
-	if err := writeTable(w, rows); err != nil {
+	if err := writeSafely(w, rows); err != nil {
 		return err
 	}
 	rows = nil
 	for _, c := range append(pair.Changes, pair.Packages...) {
 		rows = append(rows, c.row())
 	}
-	if err := writeTable(w, rows); err != nil || pair.NotPackages == "" {
+	if err := writeSafely(w, rows); err != nil || pair.NotPackages == "" {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "packages are not compared: %s\n", oneLine(pair.NotPackages))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -183,7 +184,7 @@ func writeShown(w io.Writer, s shown) error {
 	for _, k := range slices.Sorted(maps.Keys(s.Annotations)) {
 		rows = append(rows, []string{"annotation", k + "=" + oneLine(s.Annotations[k])})
 	}
-	if err := writeTable(w, rows); err != nil {
+	if err := writeSafely(w, rows); err != nil {
 		return err
 	}
 	for _, v := range s.Images {
@@ -205,7 +206,7 @@ func writeShown(w io.Writer, s shown) error {
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return writeTable(w, rows)
+	return writeSafely(w, rows)
 }
 
 func writeVariant(w io.Writer, v shownVariant) error {
@@ -221,14 +222,14 @@ func writeVariant(w io.Writer, v shownVariant) error {
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	if err := writeTable(w, rows); err != nil || len(v.Layers) == 0 {
+	if err := writeSafely(w, rows); err != nil || len(v.Layers) == 0 {
 		return err
 	}
 	rows = [][]string{{"LAYER", "SIZE", "MADE BY"}}
 	for _, l := range v.Layers {
 		rows = append(rows, []string{short(l.Digest), shortSize(l.Size), dash(clip(oneLine(l.CreatedBy), 100))})
 	}
-	return writeTable(w, rows)
+	return writeSafely(w, rows)
 }
 
 func (c *shownConfig) rows() [][]string {
@@ -265,7 +266,17 @@ func words(all []string) string {
 
 // oneLine makes one line of a text that strangers wrote, with nothing in it that a terminal would obey.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }), " ")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
+}
+
+// writeSafely writes a table of what strangers wrote.
+func writeSafely(w io.Writer, rows [][]string) error {
+	for _, row := range rows {
+		for i := range row {
+			row[i] = oneLine(row[i])
+		}
+	}
+	return writeTable(w, rows)
 }
 
 func clip(s string, most int) string {

@@ -75,7 +75,7 @@ func (v *Variant) take(file *v1.ConfigFile) {
 var (
 	nop       = regexp.MustCompile(`^/bin/sh -c #\(nop\)\s*`)
 	buildArgs = regexp.MustCompile(`^(RUN )?\|\d+ `)
-	shell     = regexp.MustCompile(`^/bin/(ba)?sh (-\S+ )*-\S*c\s+`)
+	shell     = regexp.MustCompile(`^/bin/(ba|da)?sh (-\S+ (\w+ )?)*?-\w*c\s+`)
 )
 
 // Instruction makes of an image's history an instruction of a Dockerfile again. Values of build arguments, which builders note
