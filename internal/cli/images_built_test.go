@@ -30,7 +30,7 @@ import (
 
 // builtImage makes an image by the words of pushbuilt.
 func builtImage(ts *testscript.TestScript, what []string) v1.Image {
-	image := v1.Image(empty.Image)
+	image := empty.Image
 	file := &v1.ConfigFile{OS: "linux", Architecture: "amd64"}
 	file.Config = v1.Config{Labels: map[string]string{}, ExposedPorts: map[string]struct{}{}}
 	for _, w := range what {
@@ -79,7 +79,7 @@ func pushBuilts(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: pushbuilts DIR REPO TAG...")
 	}
-	index := v1.ImageIndex(mutate.IndexMediaType(empty.Index, ggcr.OCIImageIndex))
+	index := mutate.IndexMediaType(empty.Index, ggcr.OCIImageIndex)
 	for _, tag := range args[2 : len(args)-1] {
 		ref, login := pushTo(ts, args[0], args[1], tag)
 		image, err := remote.Image(ref, login)

@@ -234,7 +234,10 @@ func writeVariant(w io.Writer, v shownVariant) error {
 
 func (c *shownConfig) rows() [][]string {
 	rows := [][]string{
-		{"entrypoint", words(c.Entrypoint)}, {"cmd", words(c.Cmd)}, {"user", dash(c.User)}, {"directory", dash(c.WorkingDir)},
+		{"entrypoint", words(c.Entrypoint)},
+		{"cmd", words(c.Cmd)},
+		{"user", dash(c.User)},
+		{"directory", dash(c.WorkingDir)},
 		{"ports", dash(strings.Join(c.Ports, " "))},
 	}
 	if c.Created != nil {

@@ -71,11 +71,11 @@ func (r *reader) compiler() {
 
 // command is what a RUN runs, in one line.
 func command(c *instructions.RunCommand) string {
-	text := strings.Join(c.CmdLine, " ")
+	parts := []string{strings.Join(c.CmdLine, " ")}
 	for _, f := range c.Files { // here-documents
-		text += " ; " + f.Data
+		parts = append(parts, f.Data)
 	}
-	return strings.NewReplacer("\\\n", " ", "\n", " ; ", "\t", " ").Replace(text)
+	return strings.NewReplacer("\\\n", " ", "\n", " ; ", "\t", " ").Replace(strings.Join(parts, " ; "))
 }
 
 // dependencies are what installs an app's dependencies by a file that lists them.

@@ -87,12 +87,11 @@ func Instruction(createdBy string) string {
 	}
 	if buildArgs.MatchString(text) {
 		text = buildArgs.ReplaceAllString(text, "")
-		if i := strings.Index(text, "/bin/sh -c "); i >= 0 {
-			text = text[i:]
-		} else {
+		i := strings.Index(text, "/bin/sh -c ") // after the values, which may be anything
+		if i < 0 {
 			return "RUN (a command with build arguments)"
 		}
-		return "RUN " + shell.ReplaceAllString(text, "")
+		return "RUN " + shell.ReplaceAllString(text[i:], "")
 	}
 	command, isRun := strings.CutPrefix(text, "RUN ")
 	if shell.MatchString(command) {

@@ -87,18 +87,23 @@ func (c *Client) Show(ctx context.Context, ref oci.Reference) (Details, error) {
 	if d.Variants, d.Referrers, d.Annotations, err = c.variants(ctx, m); err != nil {
 		return Details{}, err
 	}
-	if d.NotRead = c.configure(ctx, d.Variants); d.NotRead != nil {
-		return d, nil
+	d.NotRead = c.distribute(ctx, &d)
+	return d, nil
+}
+
+// distribute adds what the OCI side has: configurations and referrers.
+func (c *Client) distribute(ctx context.Context, d *Details) error {
+	if err := c.configure(ctx, d.Variants); err != nil {
+		return err
 	}
-	refer, err := c.Distribution.Referrers(ctx, c.Repository, found.Digest)
+	refer, err := c.Distribution.Referrers(ctx, c.Repository, d.Digest)
 	if err != nil {
-		d.NotRead = err
-		return d, nil
+		return err //nolint:wrapcheck // names the image
 	}
 	for _, r := range refer {
-		d.Referrers = append(d.Referrers, referrer(r, found.Digest))
+		d.Referrers = append(d.Referrers, referrer(r, d.Digest))
 	}
-	return d, nil
+	return nil
 }
 
 func referrer(d v1.Descriptor, of oci.Digest) Referrer {
