@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/images"
+	"github.com/hoopstat-haus/berth/internal/pipeline/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
 )
 
 func (p *program) imagesShowCommand() *cobra.Command {
@@ -28,6 +30,7 @@ func (p *program) imagesShowCommand() *cobra.Command {
 	}
 	cmd.Flags().String("platform", "", "of an index, only the image for this platform, such as linux/arm64")
 	cmd.Flags().Bool("values", false, "show values of environment variables, too, which may be secrets")
+	cmd.Flags().Bool("unique", false, "show how many bytes no other image needs; reads the manifests of all, which counts as pulls of all")
 	return cmd
 }
 
@@ -39,6 +42,12 @@ type shown struct {
 	Images      []shownVariant    `json:"images"`
 	Referrers   []shownReferrer   `json:"referrers"`
 	NotRead     string            `json:"notRead,omitempty"`
+	Unique      *uniqueBytes      `json:"unique,omitempty"`
+}
+
+type uniqueBytes struct {
+	Bytes int64 `json:"bytes"`
+	Exact bool  `json:"exact"` // otherwise an upper bound
 }
 
 type shownVariant struct {
@@ -159,7 +168,22 @@ func (p *program) imagesShow(cmd *cobra.Command, named string) error {
 		p.say("configurations and referrers are not shown: %s", found.NotRead)
 	}
 	data := newShown(name.Repository, found, values)
+	if data.Unique, err = uniqueOf(cmd, client, name.Repository, found); err != nil {
+		return p.imagesError(err, client)
+	}
 	return p.print(cmd, data, func(w io.Writer) error { return writeShown(w, data) })
+}
+
+// uniqueOf counts what no other image needs, if that was asked for.
+func uniqueOf(cmd *cobra.Command, client *registry.Client, repository string, found images.Details) (*uniqueBytes, error) {
+	if asked, err := cmd.Flags().GetBool("unique"); !asked || err != nil {
+		return nil, err
+	}
+	n, exact, err := lifecycle.Unique(cmd.Context(), client.ECR, repository, found.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("counting what no other image of %s needs: %w", repository, err)
+	}
+	return &uniqueBytes{n, exact}, nil
 }
 
 func writeShown(w io.Writer, s shown) error {
@@ -174,6 +198,13 @@ func writeShown(w io.Writer, s shown) error {
 		pulled = s.PulledAt.Format(time.RFC3339)
 	}
 	rows = append(rows, []string{"pushed", s.PushedAt.Format(time.RFC3339)}, []string{"pulled", pulled}, []string{"size", size(s.Size)})
+	if s.Unique != nil {
+		most := ""
+		if !s.Unique.Exact {
+			most = "at most "
+		}
+		rows = append(rows, []string{"its own", most + size(s.Unique.Bytes)})
+	}
 	if s.Status != "" {
 		rows = append(rows, []string{"status", strings.ToLower(s.Status)})
 	}
