@@ -17,18 +17,22 @@ import (
 func (p *program) imagesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images",
-		Short: "Restore deleted images, or a tag's earlier image, and look after the trash",
-		Long: "Images that are deleted, by a lifecycle policy, the API, docker, or with their repository, stay in the trash for\n" +
+		Short: "List, show, compare, tag and delete images, and restore deleted ones",
+		Long: "List images, look into them, compare, tag and delete them, in a Berth or, with --url aws, in Amazon's ECR; find out\n" +
+			"what is wrong with a Dockerfile; and restore what was deleted, from a Berth's trash.\n\n" +
+			"Images that are deleted, by a lifecycle policy, the API, docker, or with their repository, stay in the trash for\n" +
 			"a while. Nobody sees them there, and they can be restored with their tags.",
-		Example: "berth images trash hoopstat-haus/prod\nberth images restore hoopstat-haus/prod:v1.4.2",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "berth images ls hoopstat-haus/prod --app example-calculator-app\nberth images show hoopstat-haus/prod:v1.4.2\n" +
+			"berth images trash hoopstat-haus/prod\nberth images restore hoopstat-haus/prod:v1.4.2",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.imagesTrashCommand(), p.imagesRestoreCommand(), p.imagesPurgeCommand(), p.imagesWindowCommand())
 	for _, c := range cmd.Commands() {
 		c.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL")
 		addOutput(c)
 	}
+	cmd.AddCommand(p.byHand()...)
 	return cmd
 }
 

@@ -7,19 +7,29 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/jmespath/go-jmespath"
 	"github.com/spf13/cobra"
 )
 
-// addOutput gives a command that prints data its --output.
+// addOutput gives a command that prints data its --output and its --query.
 func addOutput(cmd *cobra.Command) {
 	cmd.Flags().String("output", "text", "text, or json for programs")
+	addQuery(cmd)
 }
 
-// checkOutput refuses a form that print does not know.
+// addQuery gives a command its --query.
+func addQuery(cmd *cobra.Command) {
+	cmd.Flags().String("query", "", "a JMESPath expression: print what it finds in the JSON output, as the AWS CLI does; as JSON unless --output says text")
+}
+
+// checkOutput refuses a form that print does not know, and a query that is none.
 func checkOutput(cmd *cobra.Command) error {
 	form, err := cmd.Flags().GetString("output")
 	if err == nil && form != "text" && form != "json" {
 		err = usageError{fmt.Errorf("--output: %q is neither text nor json", form), ""}
+	}
+	if err == nil {
+		_, err = queryOf(cmd)
 	}
 	return err
 }
@@ -44,9 +54,32 @@ func (p *program) print(cmd *cobra.Command, data any, text func(io.Writer) error
 	if err != nil {
 		return err
 	}
+	query, err := queryOf(cmd)
+	if err != nil {
+		return err
+	}
+	if query != nil {
+		return p.printFound(cmd, query, data)
+	}
 	if form == "text" {
 		return text(p.stdout)
 	}
+	return p.printJSON(data)
+}
+
+// printFound writes what a query finds in the data.
+func (p *program) printFound(cmd *cobra.Command, query *jmespath.JMESPath, data any) error {
+	found, err := search(query, data)
+	if err != nil {
+		return err
+	}
+	if output := cmd.Flags().Lookup("output"); output.Changed && output.Value.String() == "text" {
+		return writeFound(p.stdout, found)
+	}
+	return p.printJSON(found)
+}
+
+func (p *program) printJSON(data any) error {
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)

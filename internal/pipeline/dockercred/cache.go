@@ -57,6 +57,12 @@ func (c cache) find(id string) (Login, bool) {
 	return Login{e.Username, e.Secret}, true
 }
 
+// token is a login that holds until it expires.
+type token struct {
+	login   Login
+	expires time.Time
+}
+
 // keep adds a token, and leaves out what has come to its end.
 func (c cache) keep(id, server string, t token) error {
 	now := c.now()

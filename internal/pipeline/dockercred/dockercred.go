@@ -14,11 +14,8 @@ package dockercred
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -89,15 +86,12 @@ func (h *Helper) Get(ctx context.Context, named string) (Login, error) {
 		return Login{}, fmt.Errorf("asking %s for a token: %w", asked.called(), platform.Plain(err))
 	}
 	if !asked.mayGive(at, t) {
-		return Login{}, fmt.Errorf("%w: the token of %s is for %s, not for %s", ErrNotFound, asked.called(), t.proxy, at)
+		return Login{}, fmt.Errorf("%w: the token of %s is for %s, not for %s", ErrNotFound, asked.called(), t.Registry, at)
 	}
-	if credentials.CanExpire && credentials.Expires.Before(t.expires) {
-		t.expires = credentials.Expires
-	}
-	if err := h.cache.keep(id, at.String(), t); err != nil {
+	if err := h.cache.keep(id, at.String(), token{Login{t.Username, t.Secret}, t.Expires}); err != nil {
 		h.Warn(fmt.Errorf("the token is not kept: %w", err))
 	}
-	return t.login, nil
+	return Login{t.Username, t.Secret}, nil
 }
 
 // Erase forgets the tokens that are kept for a registry.
@@ -154,45 +148,17 @@ func (h *Helper) named(at server) (bool, error) {
 }
 
 // mayGive tells whether a token may be given to a registry.
-func (s source) mayGive(at server, t token) bool {
-	return s.own || at.isAt(s.endpoint) || at.isAt(t.proxy)
+func (s source) mayGive(at server, t platform.Token) bool {
+	return s.own || at.isAt(s.endpoint) || at.isAt(t.Registry)
 }
 
-// token is an answer to GetAuthorizationToken.
-type token struct {
-	login   Login
-	expires time.Time
-	proxy   string // URL of the registry that it is for
-}
-
-func (s source) token(ctx context.Context, c aws.Config) (token, error) {
-	client := ecr.NewFromConfig(c, func(o *ecr.Options) {
+func (s source) token(ctx context.Context, c aws.Config) (platform.Token, error) {
+	return platform.Authorize(ctx, ecr.NewFromConfig(c, func(o *ecr.Options) {
 		if s.endpoint != "" {
 			o.BaseEndpoint = &s.endpoint
 		}
 		if s.fips {
 			o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
 		}
-	})
-	out, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
-	if err != nil {
-		return token{}, err
-	}
-	if len(out.AuthorizationData) == 0 {
-		return token{}, errors.New("the answer has none")
-	}
-	data := out.AuthorizationData[0]
-	raw, err := base64.StdEncoding.DecodeString(aws.ToString(data.AuthorizationToken))
-	if err != nil {
-		return token{}, errors.New("the answer's is not in base64")
-	}
-	user, secret, ok := strings.Cut(string(raw), ":")
-	if !ok || user == "" || secret == "" {
-		return token{}, errors.New("the answer's is no name and password")
-	}
-	proxy := aws.ToString(data.ProxyEndpoint)
-	if u, err := url.Parse(proxy); err != nil || u.Host == "" {
-		proxy = "" // goes to no registry but the one that was asked
-	}
-	return token{Login{user, secret}, aws.ToTime(data.ExpiresAt), proxy}, nil
+	}))
 }

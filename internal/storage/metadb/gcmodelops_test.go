@@ -98,7 +98,9 @@ func (c *client) expire(repo string) {
 	tagged := c.rng.IntN(4) == 0
 	c.deletion("expire in "+repo, ps, func(ctx context.Context, r *registry.Registry) (may, surely []place, err error) {
 		results, err := r.DeleteImagesIf(ctx, simRoot, repo, ds, func(registry.Queries) (registry.Still, error) {
-			return func(img registry.Image) (bool, string, error) { return tagged || len(img.Tags) == 0, "It was its time.", nil }, nil
+			return func(img registry.Image) (bool, string, error) {
+				return tagged || len(img.Tags) == 0, "It was its time.", nil
+			}, nil
 		})
 		for _, res := range results {
 			if len(res.Gone) > 0 {

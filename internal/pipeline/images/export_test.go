@@ -1,0 +1,7 @@
+package images
+
+// For tests.
+var (
+	Kind      = kind
+	ParseSBOM = parseSBOM
+)
