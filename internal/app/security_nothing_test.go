@@ -143,6 +143,7 @@ func berthInputs() map[string]string {
 		"DescribeCheck":          `{}`,
 		"StartCheck":             `{}`,
 		"StopCheck":              `{"checkId":"1"}`,
+		"ExplainDigest":          `{"digest":"` + aDigest + `"}`,
 		"GetSigningPublicKey":    `{"signingProfile":"p"}`,
 		"ListTagHistory":         `{"repositoryName":"team/app","imageTag":"v1"}`,
 		"ListTrash":              `{"repositoryName":"team/app"}`,

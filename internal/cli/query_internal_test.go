@@ -42,7 +42,7 @@ func TestQueryAsText(t *testing.T) {
 		"max_by(imageDetails,&imageSizeInBytes).imageDigest":         "sha256:1\n",
 		"[half,flag,next]":                      "0.5\tTrue\tNone\n",
 		"imageDetails[0].scan":                  "2\t1\n",
-		"keys(imageDetails[0].scan)":            "HIGH\tLOW\n",
+		"sort(keys(imageDetails[0].scan))":      "HIGH\tLOW\n",
 		"{A:[[`1`,`2`],[`3`]],B:'x'}":           "x\nA\t1\nA\t2\nA\t3\n",
 		"`[]`":                                  "",
 		"imageDetails[?imageSizeInBytes>`1e9`]": "",
