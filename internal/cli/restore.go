@@ -64,6 +64,11 @@ func (p *program) restore(cmd *cobra.Command, args []string) error {
 	done := []restored{}
 	var problems []error
 	for _, r := range todo {
+		if dry {
+			if err := p.canBe(cmd, client, r); err != nil {
+				return p.restoreError(err, r.repository)
+			}
+		}
 		p.say("%s", r.sentence)
 		if dry || len(r.ids) == 0 {
 			continue
