@@ -108,6 +108,8 @@ func (p *program) restoreError(err error, repository string) error {
 		return nil
 	case platform.Refused(err, "RepositoryNotFoundException"):
 		return hintedError{err, "make it anew first: aws ecr create-repository --repository-name " + quote(repository)}
+	case strings.Contains(err.Error(), "ImageTagAlreadyExists: "):
+		return hintedError{err, "without the tag: " + p.name + " images restore " + quote(repository) + "@DIGEST"}
 	case strings.Contains(err.Error(), "ImageNotFound: "):
 		return p.hintTrash(err, repository)
 	}
