@@ -132,7 +132,7 @@ func (p *program) followCheck(ctx context.Context, client *platform.Client, c pl
 			if _, err := client.StopCheck(context.WithoutCancel(ctx), c.ID); err != nil && !platform.Refused(err, "CheckEndedException") {
 				return fmt.Errorf("stopping check %s: %w", c.ID, err)
 			}
-			return fmt.Errorf("check %s was stopped", c.ID)
+			return hintedError{fmt.Errorf("check %s was stopped", c.ID), "what it found until then: " + p.name + " fsck --last"}
 		}
 		if err != nil {
 			return hintedError{fmt.Errorf("asking how far check %s is: %w", c.ID, err), "it goes on in the server; see: " + p.name + " fsck --last"}

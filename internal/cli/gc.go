@@ -96,7 +96,7 @@ func (p *program) awaitSweep(ctx context.Context, client *platform.Client) (plat
 
 func progressLine(st platform.Garbage) string {
 	line := fmt.Sprintf("%d things are due", st.Due())
-	if st.ThingsPerSecond > 0 && st.RemainingSeconds != nil {
+	if st.ThingsPerSecond > 0 && st.RemainingSeconds != nil && *st.RemainingSeconds > 0 {
 		line += fmt.Sprintf(", %.0f go each second: %s to go", st.ThingsPerSecond, time.Duration(*st.RemainingSeconds)*time.Second)
 	}
 	return line
