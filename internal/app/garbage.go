@@ -11,6 +11,6 @@ func (a *App) newGarbage() *gc.Service {
 	return gc.New(gc.Config{
 		Rows: a.database.Garbage(), Blobs: a.blobs, Walker: walker, Now: a.deps.Now,
 		Grace: a.cfg.GCGrace, UploadTTL: a.cfg.UploadTTL, Rate: a.cfg.GCRate,
-		May: a.registry.May, Wake: a.sweeping.Ring,
+		May: a.registry.May, Wake: a.sweeping.Ring, Logger: a.deps.Logger,
 	})
 }

@@ -82,6 +82,9 @@ func (p *program) platform(cmd *cobra.Command) (*platform.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkURL(at); err != nil {
+		return nil, err
+	}
 	client, err := platform.New(cmd.Context(), platform.Config{URL: at, Now: p.now})
 	if errors.Is(err, platform.ErrNoEndpoint) {
 		return nil, usageError{err, `type: eval "$(` + p.name + ` env)", or give --url`}

@@ -37,9 +37,17 @@ func (p *program) envCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) env(cmd *cobra.Command, at string) error {
+// checkURL refuses what is no server's URL. Empty is the flag that was not given.
+func checkURL(at string) error {
 	if u, err := url.Parse(at); at != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 		return usageError{fmt.Errorf("--url: %q is not a URL such as http://localhost:5080", at), ""}
+	}
+	return nil
+}
+
+func (p *program) env(cmd *cobra.Command, at string) error {
+	if err := checkURL(at); err != nil {
+		return err
 	}
 	data, err := config.LoadData(p.sources(cmd.Flags()))
 	if err != nil {

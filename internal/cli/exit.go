@@ -56,12 +56,14 @@ func (p *program) report(err error) int {
 		p.hint(usage.hint)
 		return exitUsage
 	}
+	hinted, isHinted := errors.AsType[hintedError](err)
+	if isHinted {
+		p.hint(hinted.hint)
+	}
 	if _, ok := errors.AsType[foundError](err); ok {
 		return exitFound
 	}
-	if hinted, ok := errors.AsType[hintedError](err); ok {
-		p.hint(hinted.hint)
-	} else {
+	if !isHinted {
 		p.hint(p.usualHint(err))
 	}
 	return exitFailed

@@ -98,7 +98,10 @@ func (p *program) fsck(cmd *cobra.Command) error {
 	}
 	if flags.detach {
 		p.say("check %s goes on in the server; what it finds is shown by: %s fsck --last", started.ID, p.name)
-		return nil
+		if output, err := cmd.Flags().GetString("output"); output == "text" || err != nil {
+			return err
+		}
+		return p.print(cmd, started, nil)
 	}
 	if err := p.followCheck(ctx, client, started); err != nil {
 		return err
@@ -110,7 +113,7 @@ func (p *program) fsck(cmd *cobra.Command) error {
 	if err := p.print(cmd, done, func(w io.Writer) error { return writeCheck(w, done) }); err != nil {
 		return err
 	}
-	return checkError(done)
+	return p.checkError(done)
 }
 
 // followCheck waits for the end of a check, and stops it when ctx ends before.
@@ -129,7 +132,7 @@ func (p *program) followCheck(ctx context.Context, client *platform.Client, c pl
 			if _, err := client.StopCheck(context.WithoutCancel(ctx), c.ID); err != nil && !platform.Refused(err, "CheckEndedException") {
 				return fmt.Errorf("stopping check %s: %w", c.ID, err)
 			}
-			return fmt.Errorf("check %s was stopped", c.ID)
+			return hintedError{fmt.Errorf("check %s was stopped", c.ID), "what it found until then: " + p.name + " fsck --last"}
 		}
 		if err != nil {
 			return hintedError{fmt.Errorf("asking how far check %s is: %w", c.ID, err), "it goes on in the server; see: " + p.name + " fsck --last"}
@@ -169,7 +172,7 @@ func (p *program) fsckLast(cmd *cobra.Command, client *platform.Client) error {
 		return err
 	}
 	for _, c := range checks {
-		if err := checkError(c); err != nil {
+		if err := p.checkError(c); err != nil {
 			return err
 		}
 	}
@@ -177,10 +180,15 @@ func (p *program) fsckLast(cmd *cobra.Command, client *platform.Client) error {
 }
 
 // checkError says what a check came to, if it is not well.
-func checkError(c platform.Check) error {
+func (p *program) checkError(c platform.Check) error {
 	switch open := c.Problems - c.Repaired; {
 	case open > 0:
-		return foundError{fmt.Errorf("%s %s found %s that %s not repaired", checkName(c), c.ID, plural(int(open), "problem", "problems"), isOrAre(open))}
+		hint := p.name + " fsck --repair has the next push of a damaged layer heal it"
+		if c.Repair || c.Scrub { // both have marked what they could
+			hint = "push the images that need what is damaged again"
+		}
+		found := foundError{fmt.Errorf("%s %s found %s that %s not repaired", checkName(c), c.ID, plural(int(open), "problem", "problems"), isOrAre(open))}
+		return hintedError{found, hint + "; what each kind needs: docs/operate/integrity.md"}
 	case c.Status == "INCOMPLETE":
 		return fmt.Errorf("%s %s is incomplete: %s", checkName(c), c.ID, c.Reason)
 	case c.Status == "STOPPED":

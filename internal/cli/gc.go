@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,6 +45,9 @@ func (p *program) gc(cmd *cobra.Command) error {
 	dry, err := cmd.Flags().GetBool("dry-run")
 	if err != nil {
 		return err
+	}
+	if !dry && cmd.Flags().Changed("limit") {
+		return usageError{errors.New("--limit goes with --dry-run"), ""}
 	}
 	client, err := p.platform(cmd)
 	if err != nil {
@@ -92,7 +96,7 @@ func (p *program) awaitSweep(ctx context.Context, client *platform.Client) (plat
 
 func progressLine(st platform.Garbage) string {
 	line := fmt.Sprintf("%d things are due", st.Due())
-	if st.ThingsPerSecond > 0 && st.RemainingSeconds != nil {
+	if st.ThingsPerSecond > 0 && st.RemainingSeconds != nil && *st.RemainingSeconds > 0 {
 		line += fmt.Sprintf(", %.0f go each second: %s to go", st.ThingsPerSecond, time.Duration(*st.RemainingSeconds)*time.Second)
 	}
 	return line
@@ -101,11 +105,18 @@ func progressLine(st platform.Garbage) string {
 // isTerminal tells whether somebody watches.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
+	return ok && isCharDevice(f)
+}
+
+// isCharDevice tells whether a file is a terminal, as far as that can be told without asking the kernel for more: /dev/null, which
+// cron and systemd hand to what they run, is a device of the same sort.
+func isCharDevice(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 func (p *program) gcDryRun(cmd *cobra.Command, client *platform.Client) error {
@@ -218,7 +229,11 @@ func (p *program) gcExplainCommand() *cobra.Command {
 			}
 			e, err := client.ExplainDigest(cmd.Context(), args[0])
 			if err != nil {
-				return fmt.Errorf("asking what has %s: %w", args[0], err)
+				err = fmt.Errorf("asking what has %s: %w", args[0], err)
+				if platform.Refused(err, "InvalidParameterException") {
+					err = hintedError{err, "it takes a whole digest, as in docker manifest inspect, or in " + p.name + " images trash REPOSITORY --output json"}
+				}
+				return err
 			}
 			return p.print(cmd, e, func(w io.Writer) error {
 				for _, r := range e.Reasons {
@@ -271,6 +286,9 @@ func (p *program) gcResumeCommand() *cobra.Command {
 func (p *program) gcPause(cmd *cobra.Command, doing string, do func(*platform.Client, context.Context) (platform.GarbagePause, error),
 	text func(io.Writer, platform.GarbagePause) error,
 ) error {
+	if err := checkOutput(cmd); err != nil {
+		return err
+	}
 	client, err := p.platform(cmd)
 	if err != nil {
 		return err

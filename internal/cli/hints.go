@@ -23,9 +23,24 @@ func (p *program) usualHint(err error) string {
 		return "who there is: " + p.name + " admin list-users"
 	case errors.Is(err, platform.ErrNoCredentials):
 		return `type: eval "$(` + p.name + ` env)", or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`
+	case strangeKey(err):
+		return "AWS_ACCESS_KEY_ID, its secret or AWS_PROFILE are not of this Berth, or ended; root's come by: " + `eval "$(` + p.name + ` env)"`
 	default:
 		return ""
 	}
+}
+
+// strangeKey tells whether the server does not take the credentials for anybody's.
+func strangeKey(err error) bool {
+	for _, code := range []string{
+		"InvalidSignatureException", "UnrecognizedClientException", "ExpiredTokenException", // of ECR
+		"SignatureDoesNotMatch", "InvalidClientTokenId", "ExpiredToken", // of IAM and STS
+	} {
+		if platform.Refused(err, code) {
+			return true
+		}
+	}
+	return false
 }
 
 // deniedSentence is how AWS refuses, and Berth as AWS.

@@ -177,16 +177,14 @@ func (p *program) confirm(cmd *cobra.Command, what string) error {
 	if yes, err := cmd.Flags().GetBool("yes"); yes || err != nil {
 		return err
 	}
-	if file, ok := p.stdin.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			fmt.Fprintf(p.stderr, "berth: %s? [y/N] ", what)
-			answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // the end of the input is no yes
-			switch strings.ToLower(strings.TrimSpace(answer)) {
-			case "y", "yes":
-				return nil
-			}
-			return errors.New("nothing was done")
+	if file, ok := p.stdin.(*os.File); ok && isCharDevice(file) {
+		fmt.Fprintf(p.stderr, "berth: %s? [y/N] ", what)
+		answer, _ := bufio.NewReader(p.stdin).ReadString('\n') // the end of the input is no yes
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "y", "yes":
+			return nil
 		}
+		return errors.New("nothing was done")
 	}
 	return usageError{fmt.Errorf("to %s, --yes is needed where nobody can be asked", what), ""}
 }
@@ -205,7 +203,11 @@ func (p *program) wholeDigests(cmd *cobra.Command, client *platform.Client, repo
 	var images []platform.TrashedImage
 	whole := make([]string, len(digests))
 	for i, d := range digests {
-		if _, hex, _ := strings.Cut(d, ":"); len(hex) >= len("sha256") && len(hex) < 64 {
+		_, hex, _ := strings.Cut(d, ":")
+		if hex == "" {
+			return nil, usageError{fmt.Errorf("%q is not the beginning of a digest", d), "write it like sha256:1f4e2d3c4b5a"}
+		}
+		if len(hex) < 64 {
 			if images == nil {
 				var err error
 				if images, err = client.Trash(cmd.Context(), repository, 0); err != nil {

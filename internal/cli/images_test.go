@@ -14,7 +14,7 @@ import (
 //
 //	deleteimage DIR REPO TAG  delete what a tag points to
 //	deleterepo DIR REPO       delete a repository with all it has
-//	makerepo DIR REPO         make one
+//	makerepo DIR REPO         make one; a third argument, immutable, makes its tags so
 //	pulls DIR REPO TAG        pull an image with its layers
 
 func deleteImage(ts *testscript.TestScript, neg bool, args []string) {
@@ -45,11 +45,15 @@ func deleteRepo(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func makeRepo(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: makerepo DIR REPO")
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: makerepo DIR REPO [immutable]")
 	}
 	client, _ := connect(ts, args[0])
-	_, err := client.CreateRepository(context.Background(), &ecr.CreateRepositoryInput{RepositoryName: &args[1]})
+	in := &ecr.CreateRepositoryInput{RepositoryName: &args[1]}
+	if len(args) == 3 {
+		in.ImageTagMutability = types.ImageTagMutabilityImmutable
+	}
+	_, err := client.CreateRepository(context.Background(), in)
 	ts.Check(err)
 }
 

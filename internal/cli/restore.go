@@ -64,6 +64,11 @@ func (p *program) restore(cmd *cobra.Command, args []string) error {
 	done := []restored{}
 	var problems []error
 	for _, r := range todo {
+		if dry {
+			if err := p.canBe(cmd, client, r); err != nil {
+				return p.restoreError(err, r.repository)
+			}
+		}
 		p.say("%s", r.sentence)
 		if dry || len(r.ids) == 0 {
 			continue
@@ -103,6 +108,8 @@ func (p *program) restoreError(err error, repository string) error {
 		return nil
 	case platform.Refused(err, "RepositoryNotFoundException"):
 		return hintedError{err, "make it anew first: aws ecr create-repository --repository-name " + quote(repository)}
+	case strings.Contains(err.Error(), "ImageTagAlreadyExists: "):
+		return hintedError{err, "without the tag: " + p.name + " images restore " + quote(repository) + "@DIGEST"}
 	case strings.Contains(err.Error(), "ImageNotFound: "):
 		return p.hintTrash(err, repository)
 	}

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type Config struct {
 	May func(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// Wake, where it is set, has the sweep begun at once instead of within seconds.
 	Wake func()
+	// Logger is told what went for good, at most once a minute; nil: nobody is.
+	Logger *slog.Logger
 }
 
 // Service is the garbage collector of one replica. Any number may work on one database.
@@ -46,6 +49,8 @@ type Service struct {
 	done    [stages]Amount // since the start
 	busy    time.Duration  // time spent on that, pauses of the pace included
 	resting time.Time      // until when the blob store is left alone, since it failed
+	told    [stages]Amount // of done, what is in the log
+	toldAt  time.Time
 }
 
 // New makes a Service.
@@ -55,6 +60,9 @@ func New(c Config) *Service {
 	c.Now = func() time.Time { return now().UTC().Truncate(time.Microsecond) }
 	if c.Wake == nil {
 		c.Wake = func() {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{Config: c, id: rand.Text()}
 }

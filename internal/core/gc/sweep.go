@@ -54,6 +54,7 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 			break
 		}
 	}
+	s.tell(ctx)
 	return more, errors.Join(problems...)
 }
 
