@@ -32,7 +32,7 @@ type Repo struct {
 func Open(ctx context.Context, dir string) (*Repo, error) {
 	r := &Repo{dir: dir}
 	out, err := r.run(ctx, "rev-parse", "--is-inside-work-tree", "--is-shallow-repository", "--show-prefix")
-	if failed, ok := errors.AsType[*Error](err); ok && strings.Contains(failed.Stderr, "not a git repository") {
+	if failed, ok := errors.AsType[*Error](err); ok && (strings.Contains(failed.Stderr, "not a git repository") || strings.Contains(failed.Stderr, "cannot use bare repository")) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoRepository)
 	}
 	if err != nil {
@@ -69,7 +69,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 func (r *Repo) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", args...)
+	// A directory that looks like a bare repository may come from anybody's commit, with settings that run programs.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Dir = r.dir
 	// Its words are read, so they are in English; and looking at a repository is no reason to write to it.
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")

@@ -185,3 +185,49 @@ func TestRevisions(t *testing.T) {
 		t.Errorf("Open of what git keeps = %v", err)
 	}
 }
+
+// TestCommittedRepository runs nothing that a commit brings: a directory of files that are those of a bare repository
+// would be one to git, with settings that name programs.
+func TestCommittedRepository(t *testing.T) {
+	t.Parallel()
+	top, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
+	run(t, top, "init", "--quiet")
+	dir := filepath.Join(top, "evil")
+	run(t, top, "init", "--quiet", "--bare", dir)
+	run(t, top, "config", "--file", filepath.Join(dir, "config"), "core.bare", "false")
+	run(t, top, "config", "--file", filepath.Join(dir, "config"), "core.worktree", ".")
+	run(t, top, "config", "--file", filepath.Join(dir, "config"), "core.fsmonitor", "touch '"+ran+"'; false")
+	repo, err := git.Open(t.Context(), dir)
+	if err == nil {
+		if here, err := repo.Here(t.Context()); err == nil {
+			here.Close() //nolint:errcheck // it was only read
+		}
+	}
+	if !errors.Is(err, git.ErrNoRepository) {
+		t.Errorf("Open = %v, want no repository", err)
+	}
+	if _, err := os.Stat(ran); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a program of the commit's was run")
+	}
+}
+
+// TestSubmodules has a submodule at another commit among the changes, whatever .gitmodules says of it.
+func TestSubmodules(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "--quiet")
+	write(t, dir, ".gitmodules", "[submodule \"sub\"]\n\tpath = sub\n\turl = ../sub\n\tignore = all\n")
+	run(t, dir, "add", "--all")
+	for _, commit := range []string{strings.Repeat("1", 40), strings.Repeat("2", 40)} {
+		run(t, dir, "update-index", "--add", "--cacheinfo", "160000,"+commit+",sub")
+		run(t, dir, "commit", "--quiet", "--message", commit)
+	}
+	repo, err := git.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := repo.Changes(t.Context(), "HEAD~1", "HEAD")
+	if diff := cmp.Diff([]git.Change{{Path: "sub", Kind: git.Modified}}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
