@@ -48,6 +48,7 @@ func (r *reading) dockerfile(p *Project) error {
 	for _, image := range from.images {
 		if app := r.appOf(image); app != "" {
 			p.depend(app, name+": FROM "+image)
+			p.bases = append(p.bases, app)
 		}
 	}
 	for _, source := range from.sources {

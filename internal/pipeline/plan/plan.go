@@ -32,10 +32,11 @@ type Project struct {
 	Dependencies []Dependency // by name
 
 	inputs     []input
-	copied     []input // those of the inputs that are what the Dockerfile copies
-	ignore     *ignore // what of the context does not get to the builder
-	unreadable string  // the file that could not be read, if one could not
-	made       bool    // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
+	copied     []input  // those of the inputs that are what the Dockerfile copies
+	ignore     *ignore  // what of the context does not get to the builder
+	bases      []string // apps whose images it is made from
+	unreadable string   // the file that could not be read, if one could not
+	made       bool     // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
 }
 
 // Dependency is a project that another depends on.
