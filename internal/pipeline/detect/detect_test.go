@@ -52,6 +52,21 @@ func TestDetect(t *testing.T) {
 			return r, detect.Request{}
 		}, outcome{detect.Everything, all, []string{"there is no commit yet"}}},
 
+		{"a submodule where apps are, and settings behind a link", func(t *testing.T) (*repo, detect.Request) {
+			r := monorepo(t)
+			r.git("update-index", "--add", "--cacheinfo", "160000,"+nowhere+",apps/other")
+			r.git("mv", "berth.yaml", "settings.yaml")
+			if err := os.Symlink("settings.yaml", filepath.Join(r.dir, "berth.yaml")); err != nil {
+				t.Fatal(err)
+			}
+			r.git("add", "berth.yaml")
+			r.git("commit", "--quiet", "--message", "link")
+			r.replace("settings.yaml", "{app}-latest", "{app}-newest")
+			r.git("add", "settings.yaml")
+			r.git("commit", "--quiet", "--message", "other tags")
+			return r, detect.Request{Base: "HEAD~1", Head: "HEAD"}
+		}, outcome{detect.Everything, all, []string{"apps/other is a submodule", "berth.yaml is a link"}}},
+
 		{"one library", func(t *testing.T) (*repo, detect.Request) {
 			r := monorepo(t)
 			r.touch("libs/money/money.go")

@@ -86,6 +86,10 @@ func TestTrees(t *testing.T) {
 		if diff := cmp.Diff(want, tree.Files()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+		links := map[string]string{"a/link": "../a/file", "out": "../outside", "passwd": "/etc/passwd", "loop": "loop"}
+		if diff := cmp.Diff(links, tree.Links()); diff != "" {
+			t.Errorf("links %s (-want +got):\n%s", name, diff)
+		}
 		for file, text := range map[string]string{"a/file": "one\n", "a/empty": "", "a/link": "one\n", "odd\nname": "odd"} {
 			if got, err := tree.Read(file); err != nil || string(got) != text {
 				t.Errorf("%s: Read(%q) = %q, %v, want %q", name, file, got, err, text)

@@ -24,6 +24,8 @@ type Tree interface {
 	Files() []string
 	// Read gives what is in one.
 	Read(name string) ([]byte, error)
+	// Links gives those that are symbolic links, and what each says.
+	Links() map[string]string
 }
 
 // Project is a project with what it depends on.
@@ -167,6 +169,7 @@ func (r *reading) project(p *Project) {
 			r.unreadable(p, p.Image.Dockerfile, err)
 		}
 	}
+	r.follow(p)
 	slices.SortStableFunc(p.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
 	p.Dependencies = slices.CompactFunc(p.Dependencies, func(a, b Dependency) bool { return a.Name == b.Name })
 }
