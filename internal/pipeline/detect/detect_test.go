@@ -67,6 +67,15 @@ func TestDetect(t *testing.T) {
 			return r, detect.Request{Base: "HEAD~1", Head: "HEAD"}
 		}, outcome{detect.Everything, all, []string{"apps/other is a submodule", "berth.yaml is a link"}}},
 
+		{"a tag that is called like the default branch", func(t *testing.T) (*repo, detect.Request) {
+			r := monorepo(t)
+			r.git("checkout", "--quiet", "-b", "feature")
+			r.touch("apps/web/server.js")
+			r.git("tag", "main")
+			r.touch("apps/flaky/index.js")
+			return r, detect.Request{}
+		}, outcome{detect.SinceAncestor, "flaky! web!", nil}},
+
 		{"one library", func(t *testing.T) (*repo, detect.Request) {
 			r := monorepo(t)
 			r.touch("libs/money/money.go")

@@ -133,10 +133,10 @@ func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
 }
 
 // DefaultBranch gives what others call the main line: the branch that the remote checks out, or one called main or
-// master, at the remote before here. It is "" if there is none.
+// master, at the remote before here. It is the whole name, which no tag has, or "" if there is none.
 func (r *Repo) DefaultBranch(ctx context.Context) (string, error) {
-	out, err := r.run(ctx, "for-each-ref", "--format=%(refname:short) %(symref:short)",
-		"refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master")
+	names := []string{"refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master"}
+	out, err := r.run(ctx, append([]string{"for-each-ref", "--format=%(refname) %(symref)", "refs/remotes/origin/HEAD"}, names...)...)
 	if err != nil {
 		return "", err
 	}
@@ -148,12 +148,17 @@ func (r *Repo) DefaultBranch(ctx context.Context) (string, error) {
 		}
 		found[name] = true
 	}
-	for _, name := range []string{"origin/main", "origin/master", "main", "master"} {
+	for _, name := range names {
 		if found[name] {
 			return name, nil
 		}
 	}
 	return "", nil
+}
+
+// ShortBranch is a branch's whole name as people say it.
+func ShortBranch(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "refs/heads/"), "refs/remotes/")
 }
 
 // Origin is the URL of the remote that others call origin, "" if there is none.

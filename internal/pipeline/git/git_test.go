@@ -132,17 +132,17 @@ func TestDefaultBranch(t *testing.T) {
 		t.Errorf("of one with a trunk and no remote it is %q, want none", got)
 	}
 	run(t, origin, "branch", "master")
-	if got := branch(origin); got != "master" {
+	if got := branch(origin); got != "refs/heads/master" {
 		t.Errorf("of one with a master it is %q", got)
 	}
 	clone := t.TempDir()
 	run(t, clone, "clone", "--quiet", origin, ".")
 	run(t, clone, "branch", "main")
-	if got := branch(clone); got != "origin/trunk" {
+	if got := branch(clone); got != "refs/remotes/origin/trunk" {
 		t.Errorf("of a clone it is %q, want what the remote checks out", got)
 	}
 	run(t, clone, "remote", "set-head", "origin", "--delete")
-	if got := branch(clone); got != "origin/master" {
+	if got := branch(clone); got != "refs/remotes/origin/master" {
 		t.Errorf("of a clone that does not know what the remote checks out it is %q", got)
 	}
 }
