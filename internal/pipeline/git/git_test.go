@@ -204,7 +204,7 @@ func TestCommittedRepository(t *testing.T) {
 	repo, err := git.Open(t.Context(), dir)
 	if err == nil {
 		if here, err := repo.Here(t.Context()); err == nil {
-			here.Close() //nolint:errcheck // it was only read
+			here.Close()
 		}
 	}
 	if !errors.Is(err, git.ErrNoRepository) {

@@ -16,7 +16,7 @@ func (r *reading) follow(p *Project) {
 	links := r.tree.Links()
 	names := sortedKeys(links)
 	known := map[string]bool{}
-	for i := 0; i < len(p.inputs); i++ {
+	for i := 0; i < len(p.inputs); i++ { //nolint:intrange // there are more on the way
 		in := p.inputs[i]
 		for _, leaf := range above(path.Dir(in.at)) {
 			if _, ok := slices.BinarySearch(r.files, leaf); !ok {
