@@ -135,11 +135,13 @@ func (p *program) lookAround(cmd *cobra.Command, dir, file, repository string) (
 
 // writeWorkspace writes the file; without force, only where none is, also at this moment.
 func (p *program) writeWorkspace(file string, text []byte, force bool) error {
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
-		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+		// What is there may be a link to anywhere: it is replaced, not written through.
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	f, err := os.OpenFile(file, flags, 0o644) //nolint:gosec // it is for all who work on the repository
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it is for all who work on the repository
 	if errors.Is(err, fs.ErrExist) {
 		return usageError{fmt.Errorf("%s is there already", file), "write over it with: " + p.name + " init --force"}
 	}

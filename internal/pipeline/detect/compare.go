@@ -119,6 +119,7 @@ func (d *detection) byDefault(ctx context.Context, newBranch string) error {
 		if c.Base, err = d.repo.Commit(ctx, name); err != nil {
 			return err
 		}
+		name = git.ShortBranch(name)
 		if c.Ancestor, err = d.repo.MergeBase(ctx, c.Base, c.Head); err != nil {
 			return err
 		}

@@ -122,6 +122,11 @@ func (d *detection) read(ctx context.Context, tree *git.Tree) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range tree.Submodules() {
+		if matches(r.Workspace.Apps, name) || matches(r.Workspace.Libs, name) {
+			d.note("%s is a submodule, in which nothing can be read: it is no project", name)
+		}
+	}
 	r.Graph = plan.Read(r.Workspace, members, tree)
 	r.Notes = append(r.Notes, r.Graph.Notes()...)
 	if _, r.Cycles = r.Graph.Order(); len(r.Cycles) > 0 {
@@ -134,7 +139,7 @@ func (d *detection) read(ctx context.Context, tree *git.Tree) error {
 	}
 	q := plan.Question{Everything: r.Comparison.Why}
 	if r.Comparison.Method != Everything {
-		if q, err = d.question(ctx, tree.Files(), members); err != nil {
+		if q, err = d.question(ctx, tree, members); err != nil {
 			return err
 		}
 	}
@@ -181,13 +186,16 @@ func (d *detection) changes(ctx context.Context, tree *git.Tree) error {
 }
 
 // question makes one of the changes.
-func (d *detection) question(ctx context.Context, files []string, members []workspace.Member) (plan.Question, error) {
+func (d *detection) question(ctx context.Context, tree *git.Tree, members []workspace.Member) (plan.Question, error) {
 	q := plan.Question{Settings: map[string]bool{}}
 	for _, c := range d.result.Changes {
 		q.Paths = append(q.Paths, c.Path)
 		if c.From != "" {
 			q.Paths = append(q.Paths, c.From)
 		}
+	}
+	if _, isLink := tree.Links()[workspace.Name]; isLink && len(q.Paths) > 0 {
+		return d.everything(workspace.Name + " is a link, so what it said before is not known"), nil
 	}
 	if !slices.Contains(q.Paths, workspace.Name) {
 		return q, nil
@@ -208,7 +216,7 @@ func (d *detection) question(ctx context.Context, files []string, members []work
 		return d.everything(workspace.Name + " has other tags, or another repository"), nil
 	}
 	// What of it does not fit these files does not matter: it is compared by name.
-	earlier, _ := before.Resolve(files)
+	earlier, _ := before.Resolve(tree.Files())
 	for _, m := range members {
 		i := slices.IndexFunc(earlier, func(e workspace.Member) bool { return e.Name == m.Name })
 		if i < 0 || !reflect.DeepEqual(earlier[i], m) {

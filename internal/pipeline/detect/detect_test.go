@@ -52,6 +52,30 @@ func TestDetect(t *testing.T) {
 			return r, detect.Request{}
 		}, outcome{detect.Everything, all, []string{"there is no commit yet"}}},
 
+		{"a submodule where apps are, and settings behind a link", func(t *testing.T) (*repo, detect.Request) {
+			r := monorepo(t)
+			r.git("update-index", "--add", "--cacheinfo", "160000,"+nowhere+",apps/other")
+			r.git("mv", "berth.yaml", "settings.yaml")
+			if err := os.Symlink("settings.yaml", filepath.Join(r.dir, "berth.yaml")); err != nil {
+				t.Fatal(err)
+			}
+			r.git("add", "berth.yaml")
+			r.git("commit", "--quiet", "--message", "link")
+			r.replace("settings.yaml", "{app}-latest", "{app}-newest")
+			r.git("add", "settings.yaml")
+			r.git("commit", "--quiet", "--message", "other tags")
+			return r, detect.Request{Base: "HEAD~1", Head: "HEAD"}
+		}, outcome{detect.Everything, all, []string{"apps/other is a submodule", "berth.yaml is a link"}}},
+
+		{"a tag that is called like the default branch", func(t *testing.T) (*repo, detect.Request) {
+			r := monorepo(t)
+			r.git("checkout", "--quiet", "-b", "feature")
+			r.touch("apps/web/server.js")
+			r.git("tag", "main")
+			r.touch("apps/flaky/index.js")
+			return r, detect.Request{}
+		}, outcome{detect.SinceAncestor, "flaky! web!", nil}},
+
 		{"one library", func(t *testing.T) (*repo, detect.Request) {
 			r := monorepo(t)
 			r.touch("libs/money/money.go")

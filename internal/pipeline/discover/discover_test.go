@@ -14,6 +14,8 @@ import (
 
 type tree map[string]string
 
+func (tree) Links() map[string]string { return nil }
+
 func (t tree) Files() []string {
 	var names []string
 	for name := range t {

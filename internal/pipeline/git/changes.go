@@ -28,7 +28,7 @@ type Change struct {
 
 // Changes gives the files in which two commits differ, by path.
 func (r *Repo) Changes(ctx context.Context, from, to string) ([]Change, error) {
-	out, err := r.run(ctx, "diff-tree", "-r", "-z", "-M", "-l1000", "--name-status", "--relative", "--no-ext-diff", from, to, "--")
+	out, err := r.run(ctx, "diff-tree", "-r", "-z", "-M", "-l1000", "--name-status", "--relative", "--no-ext-diff", "--ignore-submodules=none", from, to, "--")
 	if err != nil {
 		return nil, err
 	}

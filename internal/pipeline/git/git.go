@@ -32,7 +32,7 @@ type Repo struct {
 func Open(ctx context.Context, dir string) (*Repo, error) {
 	r := &Repo{dir: dir}
 	out, err := r.run(ctx, "rev-parse", "--is-inside-work-tree", "--is-shallow-repository", "--show-prefix")
-	if failed, ok := errors.AsType[*Error](err); ok && strings.Contains(failed.Stderr, "not a git repository") {
+	if failed, ok := errors.AsType[*Error](err); ok && (strings.Contains(failed.Stderr, "not a git repository") || strings.Contains(failed.Stderr, "cannot use bare repository")) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoRepository)
 	}
 	if err != nil {
@@ -69,7 +69,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 func (r *Repo) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", args...)
+	// A directory that looks like a bare repository may come from anybody's commit, with settings that run programs.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "safe.bareRepository=explicit"}, args...)...)
 	cmd.Dir = r.dir
 	// Its words are read, so they are in English; and looking at a repository is no reason to write to it.
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
@@ -132,10 +133,10 @@ func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
 }
 
 // DefaultBranch gives what others call the main line: the branch that the remote checks out, or one called main or
-// master, at the remote before here. It is "" if there is none.
+// master, at the remote before here. It is the whole name, which no tag has, or "" if there is none.
 func (r *Repo) DefaultBranch(ctx context.Context) (string, error) {
-	out, err := r.run(ctx, "for-each-ref", "--format=%(refname:short) %(symref:short)",
-		"refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master")
+	names := []string{"refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master"}
+	out, err := r.run(ctx, append([]string{"for-each-ref", "--format=%(refname) %(symref)", "refs/remotes/origin/HEAD"}, names...)...)
 	if err != nil {
 		return "", err
 	}
@@ -147,12 +148,17 @@ func (r *Repo) DefaultBranch(ctx context.Context) (string, error) {
 		}
 		found[name] = true
 	}
-	for _, name := range []string{"origin/main", "origin/master", "main", "master"} {
+	for _, name := range names {
 		if found[name] {
 			return name, nil
 		}
 	}
 	return "", nil
+}
+
+// ShortBranch is a branch's whole name as people say it.
+func ShortBranch(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "refs/heads/"), "refs/remotes/")
 }
 
 // Origin is the URL of the remote that others call origin, "" if there is none.

@@ -86,6 +86,10 @@ func TestTrees(t *testing.T) {
 		if diff := cmp.Diff(want, tree.Files()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+		links := map[string]string{"a/link": "../a/file", "out": "../outside", "passwd": "/etc/passwd", "loop": "loop"}
+		if diff := cmp.Diff(links, tree.Links()); diff != "" {
+			t.Errorf("links %s (-want +got):\n%s", name, diff)
+		}
 		for file, text := range map[string]string{"a/file": "one\n", "a/empty": "", "a/link": "one\n", "odd\nname": "odd"} {
 			if got, err := tree.Read(file); err != nil || string(got) != text {
 				t.Errorf("%s: Read(%q) = %q, %v, want %q", name, file, got, err, text)
@@ -128,17 +132,17 @@ func TestDefaultBranch(t *testing.T) {
 		t.Errorf("of one with a trunk and no remote it is %q, want none", got)
 	}
 	run(t, origin, "branch", "master")
-	if got := branch(origin); got != "master" {
+	if got := branch(origin); got != "refs/heads/master" {
 		t.Errorf("of one with a master it is %q", got)
 	}
 	clone := t.TempDir()
 	run(t, clone, "clone", "--quiet", origin, ".")
 	run(t, clone, "branch", "main")
-	if got := branch(clone); got != "origin/trunk" {
+	if got := branch(clone); got != "refs/remotes/origin/trunk" {
 		t.Errorf("of a clone it is %q, want what the remote checks out", got)
 	}
 	run(t, clone, "remote", "set-head", "origin", "--delete")
-	if got := branch(clone); got != "origin/master" {
+	if got := branch(clone); got != "refs/remotes/origin/master" {
 		t.Errorf("of a clone that does not know what the remote checks out it is %q", got)
 	}
 }
@@ -183,5 +187,51 @@ func TestRevisions(t *testing.T) {
 	}
 	if _, err := git.Open(t.Context(), filepath.Join(dir, ".git")); !errors.Is(err, git.ErrNoRepository) {
 		t.Errorf("Open of what git keeps = %v", err)
+	}
+}
+
+// TestCommittedRepository runs nothing that a commit brings: a directory of files that are those of a bare repository
+// would be one to git, with settings that name programs.
+func TestCommittedRepository(t *testing.T) {
+	t.Parallel()
+	top, ran := t.TempDir(), filepath.Join(t.TempDir(), "ran")
+	run(t, top, "init", "--quiet")
+	dir := filepath.Join(top, "evil")
+	run(t, top, "init", "--quiet", "--bare", dir)
+	run(t, top, "config", "--file", filepath.Join(dir, "config"), "core.bare", "false")
+	run(t, top, "config", "--file", filepath.Join(dir, "config"), "core.worktree", ".")
+	run(t, top, "config", "--file", filepath.Join(dir, "config"), "core.fsmonitor", "touch '"+ran+"'; false")
+	repo, err := git.Open(t.Context(), dir)
+	if err == nil {
+		if here, err := repo.Here(t.Context()); err == nil {
+			here.Close()
+		}
+	}
+	if !errors.Is(err, git.ErrNoRepository) {
+		t.Errorf("Open = %v, want no repository", err)
+	}
+	if _, err := os.Stat(ran); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a program of the commit's was run")
+	}
+}
+
+// TestSubmodules has a submodule at another commit among the changes, whatever .gitmodules says of it.
+func TestSubmodules(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, dir, "init", "--quiet")
+	write(t, dir, ".gitmodules", "[submodule \"sub\"]\n\tpath = sub\n\turl = ../sub\n\tignore = all\n")
+	run(t, dir, "add", "--all")
+	for _, commit := range []string{strings.Repeat("1", 40), strings.Repeat("2", 40)} {
+		run(t, dir, "update-index", "--add", "--cacheinfo", "160000,"+commit+",sub")
+		run(t, dir, "commit", "--quiet", "--message", commit)
+	}
+	repo, err := git.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := repo.Changes(t.Context(), "HEAD~1", "HEAD")
+	if diff := cmp.Diff([]git.Change{{Path: "sub", Kind: git.Modified}}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,8 @@ const maxFile = 4 << 20
 type Tree struct {
 	files     []string
 	untracked []string
+	links     map[string]string // symbolic links, and what is in them
+	modules   []string          // submodules
 
 	root *os.Root // of the working tree
 
@@ -36,6 +39,12 @@ type object struct {
 
 // Files gives the paths of all files, in order.
 func (t *Tree) Files() []string { return t.files }
+
+// Links gives the symbolic links, and what each says, which is from its own directory.
+func (t *Tree) Links() map[string]string { return t.links }
+
+// Submodules gives the paths of the submodules. They are among the files, and what is in them is not.
+func (t *Tree) Submodules() []string { return t.modules }
 
 // Close ends what reads files.
 func (t *Tree) Close() error {
@@ -86,14 +95,20 @@ func (t *Tree) readHere(name string) ([]byte, error) {
 
 // Here gives the working tree: all files that git knows or would add, as they are on disk.
 func (r *Repo) Here(ctx context.Context) (*Tree, error) {
-	out, err := r.run(ctx, "ls-files", "-z", "-t", "--cached", "--others", "--deleted", "--exclude-standard")
+	out, err := r.run(ctx, "ls-files", "-z", "-t", "--stage", "--cached", "--others", "--deleted", "--exclude-standard")
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{}
+	t := &Tree{links: map[string]string{}}
 	gone := map[string]bool{}
 	for _, line := range split(out) {
 		tag, name, _ := strings.Cut(line, " ")
+		mode := ""
+		if tag != "?" { // mode, hash, stage
+			var about string
+			about, name, _ = strings.Cut(name, "\t")
+			mode, _, _ = strings.Cut(about, " ")
+		}
 		switch tag {
 		case "R":
 			gone[name] = true
@@ -101,9 +116,16 @@ func (r *Repo) Here(ctx context.Context) (*Tree, error) {
 			if name = strings.TrimSuffix(name, "/"); name != "" {
 				t.untracked = append(t.untracked, name)
 				t.files = append(t.files, name)
+				r.link(t, name)
 			}
 		default:
 			t.files = append(t.files, name)
+			switch mode {
+			case modeLink:
+				r.link(t, name)
+			case modeSubmodule:
+				t.modules = append(t.modules, name)
+			}
 		}
 	}
 	slices.Sort(t.files)
@@ -112,13 +134,26 @@ func (r *Repo) Here(ctx context.Context) (*Tree, error) {
 	return t, err
 }
 
+// The modes of what is no file.
+const (
+	modeLink      = "120000"
+	modeSubmodule = "160000"
+)
+
+// link notes a link of the working tree, if it is one there.
+func (r *Repo) link(t *Tree, name string) {
+	if to, err := os.Readlink(filepath.Join(r.dir, filepath.FromSlash(name))); err == nil {
+		t.links[name] = filepath.ToSlash(to)
+	}
+}
+
 // At gives the files of a commit.
 func (r *Repo) At(ctx context.Context, commit string) (*Tree, error) {
 	out, err := r.run(ctx, "ls-tree", "-r", "-z", commit, "--", ".")
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{objects: map[string]object{}}
+	t := &Tree{objects: map[string]object{}, links: map[string]string{}}
 	for _, line := range split(out) {
 		about, name, _ := strings.Cut(line, "\t")
 		parts := strings.Fields(about) // mode, type, hash
@@ -127,12 +162,23 @@ func (r *Repo) At(ctx context.Context, commit string) (*Tree, error) {
 		}
 		t.files = append(t.files, name)
 		if parts[1] == "blob" {
-			t.objects[name] = object{parts[2], parts[0] == "120000"}
+			t.objects[name] = object{parts[2], parts[0] == modeLink}
+		} else {
+			t.modules = append(t.modules, name)
 		}
 	}
 	slices.Sort(t.files)
-	t.batch, err = r.startBatch(ctx)
-	return t, err
+	if t.batch, err = r.startBatch(ctx); err != nil {
+		return nil, err
+	}
+	for name, o := range t.objects {
+		if o.link {
+			if to, err := t.batch.read(o.hash); err == nil { // else it is too long to be one
+				t.links[name] = string(to)
+			}
+		}
+	}
+	return t, nil
 }
 
 // ReadAt gives what is in one file of a commit.

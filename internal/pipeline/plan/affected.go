@@ -37,12 +37,13 @@ type Question struct {
 
 // Affected gives the projects that changes affect, those before others that the others depend on.
 func (g *Graph) Affected(q Question) []Affected {
-	s := search{graph: g, direct: map[string]*direct{}}
+	s := search{graph: g, direct: map[string]*direct{}, built: map[string]bool{}}
 	s.find(q)
 	order, _ := g.Order()
 	var all []Affected
 	for _, p := range order {
 		if a := s.affected(p); len(a.Reasons) > 0 {
+			s.built[p.Name] = a.Build
 			all = append(all, a)
 		}
 	}
@@ -71,6 +72,7 @@ func (d *direct) has(name string) bool {
 type search struct {
 	graph  *Graph
 	direct map[string]*direct
+	built  map[string]bool // apps whose images are made again, of those that were looked at
 }
 
 // find looks for the projects that changes affect at once.
@@ -195,8 +197,28 @@ func (s *search) affected(p *Project) Affected {
 			queue = append(queue, next)
 		}
 	}
+	s.rebased(&a)
 	a.Build = p.Kind == workspace.App && slices.ContainsFunc(a.Reasons, func(r Reason) bool { return r.Image })
 	return a
+}
+
+// rebased notes that an image changes with the one that it is made from, whatever of that the project's own builder sees.
+func (s *search) rebased(a *Affected) {
+	for _, base := range a.bases {
+		if !s.built[base] {
+			continue
+		}
+		found := false
+		for i := range a.Reasons {
+			if r := &a.Reasons[i]; r.Of == base || len(r.Via) > 0 && r.Via[0] == base {
+				r.Image, found = true, true
+			}
+		}
+		if !found { // what changed is a reason of its own, in which its image has no part
+			i := slices.IndexFunc(a.Dependencies, func(d Dependency) bool { return d.Name == base })
+			a.Reasons = append(a.Reasons, Reason{Cause: Depends, Of: base, Why: a.Dependencies[i].Why, Image: true})
+		}
+	}
 }
 
 // depends is the reason that a project has in another that changed, if it did.

@@ -48,12 +48,29 @@ func (r *reading) dockerfile(p *Project) error {
 	for _, image := range from.images {
 		if app := r.appOf(image); app != "" {
 			p.depend(app, name+": FROM "+image)
+			p.bases = append(p.bases, app)
 		}
 	}
 	for _, source := range from.sources {
 		r.copies(p, source)
 	}
+	if r.triggered(p) {
+		r.copies(p, ".")
+	}
+	if len(from.sources) == 0 { // what it is made from may have ONBUILD COPY
+		p.made = slices.ContainsFunc(from.bases, func(image string) bool { return r.appOf(image) == "" })
+	}
 	return nil
+}
+
+var trigger = regexp.MustCompile(`(?im)^\s*ONBUILD\s`)
+
+// triggered tells whether a project is made from an app that has instructions for whatever is made from it.
+func (r *reading) triggered(p *Project) bool {
+	return slices.ContainsFunc(p.bases, func(base string) bool {
+		text, err := r.tree.Read(r.graph.byName[base].Image.Dockerfile)
+		return err == nil && trigger.Match(text) // else its own reading reports it
+	})
 }
 
 // copies notes that the image takes a path of the context.
@@ -172,6 +189,7 @@ func (b *built) expand(word string, env map[string]string) string {
 type taken struct {
 	sources []string // paths in the context, and patterns
 	images  []string
+	bases   []string // those of the images that a stage is made from
 }
 
 // reach walks the stages that a target needs, the last one if it is "". Builders leave the others out.
@@ -188,7 +206,7 @@ func (b *built) reach(target string) (taken, error) {
 		}
 		last = i
 	}
-	w := &walk{built: b, done: map[int]map[string]string{}}
+	w := &walk{built: b, done: map[int]map[string]string{}, outside: map[int]bool{}, triggers: map[int]bool{}}
 	w.stage(last)
 	return w.taken, nil
 }
@@ -196,7 +214,9 @@ func (b *built) reach(target string) (taken, error) {
 type walk struct {
 	*built
 	taken
-	done map[int]map[string]string // stages, with their environment at the end
+	done     map[int]map[string]string // stages, with their environment at the end
+	outside  map[int]bool              // stages on an image, whose environment is not known
+	triggers map[int]bool              // stages with ONBUILD
 }
 
 // stage walks a stage and what it needs, and gives its environment.
@@ -206,7 +226,15 @@ func (w *walk) stage(i int) map[string]string {
 	}
 	s := w.stages[i]
 	env := map[string]string{}
-	maps.Copy(env, w.from(w.expand(s.BaseName, w.args), i))
+	base := w.expand(s.BaseName, w.args)
+	maps.Copy(env, w.from(base, i))
+	j, isStage := w.before(base, i)
+	if w.outside[i] = isStage && w.outside[j] || !isStage && base != "scratch"; !isStage && w.outside[i] {
+		w.bases = append(w.bases, base)
+	}
+	if isStage && w.triggers[j] {
+		w.sources = append(w.sources, ".")
+	}
 	w.done[i] = env
 	for _, c := range s.Commands {
 		switch c := c.(type) {
@@ -221,9 +249,11 @@ func (w *walk) stage(i int) map[string]string {
 				w.from(w.expand(c.From, env), i)
 				continue
 			}
-			w.take(c.SourcePaths, env)
+			w.take(c.SourcePaths, env, i)
 		case *instructions.AddCommand:
-			w.take(c.SourcePaths, env)
+			w.take(c.SourcePaths, env, i)
+		case *instructions.OnbuildCommand:
+			w.triggers[i] = true
 		case *instructions.RunCommand:
 			w.mounts(c, env, i)
 		}
@@ -231,12 +261,18 @@ func (w *walk) stage(i int) map[string]string {
 	return env
 }
 
-// from is a stage before stage i, by name or number, or else an image. It gives the stage's environment.
-func (w *walk) from(name string, i int) map[string]string {
+// before is a stage before stage i, by name or number.
+func (w *walk) before(name string, i int) (int, bool) {
 	if j, ok := instructions.HasStage(w.stages[:i], name); ok {
-		return w.stage(j)
+		return j, true
 	}
-	if j, err := strconv.Atoi(name); err == nil && j >= 0 && j < i {
+	j, err := strconv.Atoi(name)
+	return j, err == nil && j >= 0 && j < i
+}
+
+// from is a stage before stage i, or else an image. It gives the stage's environment.
+func (w *walk) from(name string, i int) map[string]string {
+	if j, ok := w.before(name, i); ok {
 		return w.stage(j)
 	}
 	if name != "" && name != "scratch" {
@@ -247,10 +283,17 @@ func (w *walk) from(name string, i int) map[string]string {
 
 var remote = regexp.MustCompile(`^(https?://|git://|ssh://|git@)`)
 
-func (w *walk) take(paths []string, env map[string]string) {
+func (w *walk) take(paths []string, env map[string]string, i int) {
 	for _, source := range paths {
-		if source = w.expand(source, env); !remote.MatchString(source) {
-			w.sources = append(w.sources, source)
+		expanded, unknown, err := shell.NewLex(w.escape).ProcessWord(source, environment(env))
+		switch {
+		case err != nil:
+			expanded = source
+		case len(unknown) > 0 && w.outside[i]:
+			expanded = "." // the image that it is made from may say what
+		}
+		if !remote.MatchString(expanded) {
+			w.sources = append(w.sources, expanded)
 		}
 	}
 }

@@ -78,6 +78,9 @@ func copyInput(pattern, why string) input {
 	in.match = func(name string) bool {
 		rest, more := name, true
 		for _, part := range parts {
+			if strings.Contains(part, "**") { // any directories between: too much rather than too little
+				return true
+			}
 			if !more {
 				return false
 			}

@@ -24,6 +24,8 @@ type Tree interface {
 	Files() []string
 	// Read gives what is in one.
 	Read(name string) ([]byte, error)
+	// Links gives those that are symbolic links, and what each says.
+	Links() map[string]string
 }
 
 // Project is a project with what it depends on.
@@ -32,10 +34,11 @@ type Project struct {
 	Dependencies []Dependency // by name
 
 	inputs     []input
-	copied     []input // those of the inputs that are what the Dockerfile copies
-	ignore     *ignore // what of the context does not get to the builder
-	unreadable string  // the file that could not be read, if one could not
-	made       bool    // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
+	copied     []input  // those of the inputs that are what the Dockerfile copies
+	ignore     *ignore  // what of the context does not get to the builder
+	bases      []string // apps whose images it is made from
+	unreadable string   // the file that could not be read, if one could not
+	made       bool     // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
 }
 
 // Dependency is a project that another depends on.
@@ -166,6 +169,7 @@ func (r *reading) project(p *Project) {
 			r.unreadable(p, p.Image.Dockerfile, err)
 		}
 	}
+	r.follow(p)
 	slices.SortStableFunc(p.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
 	p.Dependencies = slices.CompactFunc(p.Dependencies, func(a, b Dependency) bool { return a.Name == b.Name })
 }

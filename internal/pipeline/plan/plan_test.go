@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the stories expect")
 
-// tree is files in memory.
+// tree is files in memory. One that begins with -> is a link to what follows.
 type tree map[string]string
 
 func (t tree) Files() []string {
@@ -34,10 +35,23 @@ func (t tree) Files() []string {
 
 func (t tree) Read(name string) ([]byte, error) {
 	text, ok := t[name]
+	if to, isLink := t.Links()[name]; isLink {
+		return t.Read(path.Join(path.Dir(name), to))
+	}
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 	}
 	return []byte(text), nil
+}
+
+func (t tree) Links() map[string]string {
+	links := map[string]string{}
+	for name, text := range t {
+		if to, ok := strings.CutPrefix(text, "-> "); ok {
+			links[name] = strings.TrimSpace(to)
+		}
+	}
+	return links
 }
 
 // read makes the graph of a tree.

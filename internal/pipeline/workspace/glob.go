@@ -40,25 +40,29 @@ func (v Glob) Match(name string) bool {
 	return matchParts(strings.Split(strings.TrimSuffix(string(v), "/"), "/"), strings.Split(name, "/"))
 }
 
+// matchParts takes as little for each ** as will do, and goes back to the last one alone: no pattern takes long.
 func matchParts(glob, name []string) bool {
-	for len(glob) > 0 {
-		if glob[0] == "**" {
-			for i := 0; i <= len(name); i++ {
-				if matchParts(glob[1:], name[i:]) {
-					return true
-				}
+	g, n := 0, 0
+	starG, starN := -1, 0 // after the last **, and what it takes until now
+	for n < len(name) || g < len(glob) {
+		if g < len(glob) && glob[g] == "**" {
+			g++
+			starG, starN = g, n
+			continue
+		}
+		if g < len(glob) && n < len(name) {
+			if ok, err := path.Match(glob[g], name[n]); err == nil && ok {
+				g, n = g+1, n+1
+				continue
 			}
+		}
+		if starG < 0 || starN >= len(name) {
 			return false
 		}
-		if len(name) == 0 {
-			return false
-		}
-		if ok, err := path.Match(glob[0], name[0]); err != nil || !ok {
-			return false
-		}
-		glob, name = glob[1:], name[1:]
+		starN++
+		g, n = starG, starN
 	}
-	return len(name) == 0
+	return true
 }
 
 // checkPath tells what is wrong with a path that is none for several.

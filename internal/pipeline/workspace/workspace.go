@@ -8,7 +8,10 @@
 // a tag "doc" has what the key is for.
 package workspace
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Name is what the file is called, at the root of the workspace.
 const Name = "berth.yaml"
@@ -91,6 +94,7 @@ type Freeze struct {
 
 // Parse reads a file's text, and reports all that is wrong with it as Problems. The name is for the messages.
 func Parse(name string, text []byte) (*File, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors begin files with it
 	s := newSource(name, text)
 	f := &File{source: s}
 	root, err := s.parse(text)

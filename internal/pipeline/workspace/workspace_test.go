@@ -344,3 +344,41 @@ func TestResolveRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestMatch has patterns with directories between, also those that take long if every way is tried.
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("d/", 60) + "f"
+	for _, tt := range []struct {
+		glob workspace.Glob
+		name string
+		want bool
+	}{
+		{"**", "a/b", true},
+		{"a/**", "a", true},
+		{"a/**", "b", false},
+		{"**/x", "x", true},
+		{"**/x", "a/x/b/x", true},
+		{"a/**/b/*/c", "a/b/b/x/c", true},
+		{"a/**/b/*/c", "a/b/c", false},
+		{"a/**/**/c", "a/c", true},
+		{"a/*", "a", false},
+		{"a/*", "a/b/c", false},
+		{"**/a/**/b", "b/a", false},
+		{workspace.Glob(strings.Repeat("**/", 40) + "f"), deep, true},
+		{workspace.Glob(strings.Repeat("**/d/", 20) + "x"), deep, false},
+	} {
+		if got := tt.glob.Match(tt.name); got != tt.want {
+			t.Errorf("%s, %s: Match = %t, want %t", tt.glob, tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestByteOrderMark reads what some editors begin a file with as nothing.
+func TestByteOrderMark(t *testing.T) {
+	t.Parallel()
+	f, err := workspace.Parse("berth.yaml", []byte("\ufeffrepository: r/prod\napps: [apps/*]\n"))
+	if err != nil || f.Repository != "r/prod" {
+		t.Errorf("Parse = %+v, %v", f, err)
+	}
+}
