@@ -43,6 +43,7 @@ type Server struct {
 	Data string
 
 	t     testing.TB
+	store Storage
 	args  []string
 	env   []string
 	log   *tail
@@ -75,7 +76,7 @@ func New(t testing.TB, c Config) *Server {
 	host := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	args := []string{"serve", "--listen", host, "--data", c.Data}
 	s := &Server{
-		Host: host, URL: "http://" + host, Data: c.Data, t: t,
+		Host: host, URL: "http://" + host, Data: c.Data, t: t, store: c.Storage,
 		args: append(append(args, c.Storage.Args...), c.Args...),
 		env:  append(append(cleanEnvironment(t.TempDir()), c.Storage.Env...), c.Env...),
 		log:  &tail{max: 256 << 10}, leaks: &leaks{},
@@ -215,6 +216,13 @@ func (s *Server) Stop() {
 // Restart starts the server again on the same port and data.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.Start()
+}
+
+// RestartWith is Restart with further flags, which count from then on.
+func (s *Server) RestartWith(args ...string) {
+	s.t.Helper()
+	s.args = append(s.args, args...)
 	s.Start()
 }
 
