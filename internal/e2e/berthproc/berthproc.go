@@ -3,8 +3,9 @@
 // it again on the same port and data.
 //
 // Everything a test needs of a server goes through what users have: flags and environment variables in,
-// `berth env`, HTTP and exit codes out. No package of the server is linked in. Processes are ended by their
-// own id when the test ends, and by the kernel if the test process dies first.
+// `berth env`, HTTP and exit codes out. No package of the server is linked in. What looks behind the server's back, at its
+// bytes and its database, is in behind.go. Processes are ended by their own id when the test ends, and by the kernel if the
+// test process dies first.
 package berthproc
 
 import (
