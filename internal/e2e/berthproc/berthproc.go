@@ -3,8 +3,9 @@
 // it again on the same port and data.
 //
 // Everything a test needs of a server goes through what users have: flags and environment variables in,
-// `berth env`, HTTP and exit codes out. No package of the server is linked in. Processes are ended by their
-// own id when the test ends, and by the kernel if the test process dies first.
+// `berth env`, HTTP and exit codes out. No package of the server is linked in. What looks behind the server's back, at its
+// bytes and its database, is in behind.go. Processes are ended by their own id when the test ends, and by the kernel if the
+// test process dies first.
 package berthproc
 
 import (
@@ -43,6 +44,7 @@ type Server struct {
 	Data string
 
 	t     testing.TB
+	store Storage
 	args  []string
 	env   []string
 	log   *tail
@@ -75,7 +77,7 @@ func New(t testing.TB, c Config) *Server {
 	host := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	args := []string{"serve", "--listen", host, "--data", c.Data}
 	s := &Server{
-		Host: host, URL: "http://" + host, Data: c.Data, t: t,
+		Host: host, URL: "http://" + host, Data: c.Data, t: t, store: c.Storage,
 		args: append(append(args, c.Storage.Args...), c.Args...),
 		env:  append(append(cleanEnvironment(t.TempDir()), c.Storage.Env...), c.Env...),
 		log:  &tail{max: 256 << 10}, leaks: &leaks{},
@@ -215,6 +217,13 @@ func (s *Server) Stop() {
 // Restart starts the server again on the same port and data.
 func (s *Server) Restart() {
 	s.t.Helper()
+	s.Start()
+}
+
+// RestartWith is Restart with further flags, which count from then on.
+func (s *Server) RestartWith(args ...string) {
+	s.t.Helper()
+	s.args = append(s.args, args...)
 	s.Start()
 }
 

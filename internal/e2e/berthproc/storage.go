@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
+	"github.com/hoopstat-haus/berth/internal/storage/s3blob"
 	"github.com/hoopstat-haus/berth/internal/storage/s3blob/s3test"
 )
 
@@ -28,8 +29,11 @@ func Kinds() []Kind {
 type Storage struct {
 	Bucket   bool
 	Endpoint string   // of the S3 server, where there is a bucket
+	Database string   // PostgreSQL's URL; empty: SQLite
 	Args     []string // the flags that lead there
 	Env      []string // the variables that lead there
+
+	bucket s3blob.Config // as the test reaches it
 }
 
 // Through is the same bucket, reached by another address (of a proxy, say).
@@ -51,7 +55,7 @@ func postgresAndS3(t testing.TB) Storage {
 	// host, whatever the port, and S3 refuses them beside a signature.
 	endpoint := strings.Replace(bucket.Endpoint, "//127.0.0.1:", "//localhost:", 1)
 	return Storage{
-		Bucket: true, Endpoint: endpoint,
+		Bucket: true, Endpoint: endpoint, Database: database, bucket: bucket,
 		Args: []string{
 			"--database", database, "--blobs", "s3://" + bucket.Bucket + "/berth",
 			"--s3-endpoint", endpoint, "--s3-region", bucket.Region, "--s3-path-style",
