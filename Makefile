@@ -70,6 +70,7 @@ bench: ## compare with distribution on this machine, about ten minutes
 	@tools/install.sh registry versitygw
 	$(GO) run ./internal/bench $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench '^Benchmark(Decide|Authorize|SessionKey|Basic|SigV4|May)$$' ./internal/core/policy ./internal/core/identity ./internal/core/registry ./internal/api/authn ./internal/api/iam
+	$(GO) test -run '^$$' -bench '^Benchmark(Preview|Delete)$$' -benchtime 5x ./internal/core/lifecycle ./internal/core/registry
 	$(GO) test -run '^$$' -bench '^BenchmarkNothingDue$$' ./internal/core/gc
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
 	$(GO) test -run '^$$' -bench '^BenchmarkDetect$$' ./internal/pipeline/detect

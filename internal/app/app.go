@@ -158,6 +158,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	})
 	a.lifecycle = lifecycle.New(lifecycle.Config{
 		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,
+		Logger: a.deps.Logger,
 	})
 	a.garbage = a.newGarbage()
 	if a.cfg.CreateOnPush {

@@ -25,6 +25,8 @@ const (
 	actionsAtOnce = 25
 	// actionsPerRun is how many images go before the policy is evaluated anew.
 	actionsPerRun = 500
+	// unsettled is how long a policy waits whose evaluation was overtaken while it was carried out.
+	unsettled = 5 * time.Second
 )
 
 // Handle makes the policy of a repository in which something changed due (event.Handler).
@@ -48,18 +50,15 @@ func (s *Service) ApplyOnce(ctx context.Context) (more bool, err error) {
 	case err != nil:
 		return false, fmt.Errorf("looking for lifecycle policies that are due: %w", err)
 	}
-	doings, err := s.evaluate(ctx, c)
+	e, err := s.evaluate(ctx, c)
 	if err != nil {
 		return false, fmt.Errorf("evaluating the lifecycle policy of %s: %w", c.Repository, err)
 	}
-	all, err := s.act(ctx, c, doings)
+	end, err := s.act(ctx, c, e)
 	if err != nil {
 		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
 	}
-	due := now.Add(evaluateEvery)
-	if !all {
-		due = now
-	}
+	due := now.Add(map[outcome]time.Duration{carriedOut: evaluateEvery, unfinished: 0, overtaken: unsettled}[end])
 	if err := s.Rows.FinishPolicy(ctx, c, now, due); err != nil {
 		return false, fmt.Errorf("carrying out the lifecycle policy of %s: %w", c.Repository, err)
 	}
@@ -68,54 +67,84 @@ func (s *Service) ApplyOnce(ctx context.Context) (more bool, err error) {
 
 // doing is an image to which something is to happen.
 type doing struct {
-	image   Image
-	verdict Verdict
+	image   *Image
+	verdict *Verdict
 }
 
-// evaluate gives what a policy demands now, oldest image first; what follows an image comes right after it.
-func (s *Service) evaluate(ctx context.Context, c Claim) ([]doing, error) {
+// evaluation is what a policy says about all images of a repository.
+type evaluation struct {
+	policy   Policy
+	images   []Image
+	verdicts []Verdict
+	at       time.Time
+}
+
+func (s *Service) evaluate(ctx context.Context, c Claim) (evaluation, error) {
 	p, err := Parse(c.Text)
 	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
+		return evaluation{}, fmt.Errorf("reading the policy: %w", err)
 	}
-	images, err := s.Rows.Images(ctx, c.RepositoryID)
-	if err != nil {
-		return nil, fmt.Errorf("reading the images: %w", err)
+	e := evaluation{policy: p}
+	if e.images, err = s.Rows.Images(ctx, c.RepositoryID); err != nil {
+		return evaluation{}, fmt.Errorf("reading the images: %w", err)
 	}
-	if err := s.withPins(ctx, c.Repository, images); err != nil {
-		return nil, fmt.Errorf("reading the deployments: %w", err)
+	if err := s.withPins(ctx, c.Repository, e.images); err != nil {
+		return evaluation{}, fmt.Errorf("reading the deployments: %w", err)
 	}
-	verdicts := Evaluate(images, p, s.Now())
-	acting := map[oci.Digest]bool{}
+	e.at = s.Now()
+	e.verdicts = Evaluate(e.images, p, e.at)
+	return e, nil
+}
+
+// doings gives what the policy demands, oldest image first; what follows an image comes right after it.
+func (e evaluation) doings() []doing {
+	many := 0
+	acting := map[oci.Digest]bool{} // whether something happens to what others follow
 	followers := map[oci.Digest][]int{}
-	for i, v := range verdicts {
-		if v.Acts() {
-			acting[images[i].Digest] = true
-			followers[v.Of] = append(followers[v.Of], i)
+	for i := range e.verdicts {
+		if v := &e.verdicts[i]; v.Acts() {
+			many++
+			if v.Of != "" {
+				followers[v.Of] = append(followers[v.Of], i)
+			}
 		}
 	}
-	delete(followers, "") // of what follows nothing
-	var doings []doing
-	for _, i := range slices.Backward(youngestFirst(images)) {
-		if v := verdicts[i]; !v.Acts() || acting[v.Of] {
+	for i := range e.verdicts {
+		if _, followed := followers[e.images[i].Digest]; followed {
+			acting[e.images[i].Digest] = e.verdicts[i].Acts()
+		}
+	}
+	doings := make([]doing, 0, many)
+	for _, i := range slices.Backward(youngestFirst(e.images)) {
+		if v := &e.verdicts[i]; !v.Acts() || acting[v.Of] {
 			continue // nothing happens to it, or its subject brings it
 		}
 		for queue := []int{i}; len(queue) > 0; queue = queue[1:] {
 			next := queue[0]
-			doings = append(doings, doing{images[next], verdicts[next]})
-			queue = append(queue, followers[images[next].Digest]...)
+			doings = append(doings, doing{&e.images[next], &e.verdicts[next]})
+			queue = append(queue, followers[e.images[next].Digest]...)
 		}
 	}
-	return doings, nil
+	return doings
 }
 
-// act does what is to be done until that was done to actionsPerRun images, and tells whether it came to the end. What cannot
-// be done does not count, so that it stands in nobody's way.
-func (s *Service) act(ctx context.Context, c Claim, doings []doing) (all bool, err error) {
-	done := 0
+// outcome is how far a policy was carried out.
+type outcome int
+
+const (
+	carriedOut outcome = iota
+	unfinished         // there is more to do
+	overtaken          // what was decided by number holds no more
+)
+
+// act does what is to be done until that was done to actionsPerRun images. What cannot be done does not count, so that it
+// stands in nobody's way.
+func (s *Service) act(ctx context.Context, c Claim, e evaluation) (outcome, error) {
+	doings := e.doings()
+	b := batches{Service: s, claim: c, at: e.at, ranks: e.ranks(doings)}
 	for some := range slices.Chunk(doings, actionsAtOnce) {
-		if done >= actionsPerRun {
-			return false, nil
+		if b.done >= actionsPerRun {
+			return unfinished, nil
 		}
 		var expiring, moving []doing
 		for _, d := range some {
@@ -125,30 +154,39 @@ func (s *Service) act(ctx context.Context, c Claim, doings []doing) (all bool, e
 				moving = append(moving, d)
 			}
 		}
-		n, err := s.each(ctx, c, expiring, s.Registry.DeleteImagesIf)
-		if err != nil {
-			return false, err
+		if err := b.each(ctx, expiring, Expire, s.Registry.DeleteImagesIf); err != nil {
+			return unfinished, err
 		}
-		done += n
-		if s.Archiver == nil {
-			continue // such a policy was refused, or stored by a Berth that has an archive
+		if s.Archiver != nil { // otherwise such a policy was refused, or stored by a Berth that has an archive
+			if err := b.each(ctx, moving, Transition, s.Archiver.ArchiveImagesIf); err != nil {
+				return unfinished, err
+			}
 		}
-		if n, err = s.each(ctx, c, moving, s.Archiver.ArchiveImagesIf); err != nil {
-			return false, err
+		if b.overtaken {
+			return overtaken, nil
 		}
-		done += n
 	}
-	return true, nil
+	return carriedOut, nil
+}
+
+// batches does what was decided, some in a transaction.
+type batches struct {
+	*Service
+	claim Claim
+	at    time.Time // of the evaluation
+	ranks ranks
+
+	done      int
+	overtaken bool
 }
 
 // conditionally is how the registry does something to images, if it is still to be done.
-type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-	still registry.Still) ([]registry.Deleted, error)
+type conditionally func(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error)
 
-// each does something to each image that is as it was when that was decided, and tells to how many.
-func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditionally) (done int, err error) {
+// each does something to each image that is as it was when that was decided.
+func (b *batches) each(ctx context.Context, doings []doing, action ActionType, do conditionally) error {
 	if len(doings) == 0 {
-		return 0, nil
+		return nil
 	}
 	seen := make(map[oci.Digest]doing, len(doings))
 	digests := make([]oci.Digest, 0, len(doings))
@@ -156,16 +194,29 @@ func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditio
 		seen[d.image.Digest] = d
 		digests = append(digests, d.image.Digest)
 	}
-	at := s.Now()
-	results, err := do(ctx, s.self, c.Repository, digests, func(q registry.Queries, img registry.Image) (bool, string, error) {
-		d := seen[img.Digest]
-		goes, err := still(ctx, q, c, d, img)
-		return goes, d.verdict.Sentence(at), err
+	before := b.overtaken
+	results, err := do(ctx, b.self, b.claim.Repository, digests, func(q registry.Queries) (registry.Still, error) {
+		b.overtaken = before
+		p, err := q.LifecyclePolicy(ctx, b.claim.RepositoryID)
+		if err != nil && !errors.Is(err, registry.ErrNoRow) {
+			return nil, err
+		}
+		same := err == nil && p.Text == b.claim.Text
+		changed, err := b.ranks.changed(ctx, q, b.claim.RepositoryID, doings)
+		return func(img registry.Image) (bool, string, error) {
+			d := seen[img.Digest]
+			if slices.ContainsFunc(b.ranks.lanes(d), func(l lane) bool { return changed[l] }) {
+				b.overtaken = true
+				return false, "", nil
+			}
+			goes, err := still(ctx, q, b.claim, d, img)
+			return goes && same, d.verdict.Sentence(b.at), err
+		}, err
 	})
 	if errors.Is(err, fault.RepositoryNotFound) {
-		return 0, nil // with all its images
+		return nil // with all its images
 	}
-	problems := []error{err}
+	problems, done := []error{err}, 0
 	for _, r := range results {
 		f, isFault := fault.Of(r.Err)
 		switch {
@@ -179,19 +230,16 @@ func (s *Service) each(ctx context.Context, c Claim, doings []doing, do conditio
 			problems = append(problems, fmt.Errorf("image %s: %w", r.ID.Digest, r.Err))
 		}
 	}
-	return done, errors.Join(problems...)
+	if err == nil {
+		b.done += done
+		b.Logger.InfoContext(ctx, "lifecycle policy", "repository", b.claim.Repository, "action", action, "images", done, "left", len(doings)-done)
+	}
+	return errors.Join(problems...)
 }
 
 // still tells, inside the transaction that acts, whether what was decided about an image from what was seen of
-// it then holds now: the policy is the same, and so is the image.
+// it then holds now: the image is the same.
 func still(ctx context.Context, q registry.Queries, c Claim, d doing, now registry.Image) (bool, error) {
-	p, err := q.LifecyclePolicy(ctx, c.RepositoryID)
-	if errors.Is(err, registry.ErrNoRow) {
-		return false, nil
-	}
-	if err != nil || p.Text != c.Text {
-		return false, err
-	}
 	img := asSeen(now)
 	moving := d.verdict.Action.Type == Transition
 	byPull := moving || d.verdict.Ground.Count == SincePulled
@@ -200,9 +248,12 @@ func still(ctx context.Context, q registry.Queries, c Claim, d doing, now regist
 		byPull && !img.PulledAt.Equal(d.image.PulledAt) {
 		return false, nil
 	}
-	of := img.Subject
-	if d.verdict.Reason == Follows {
+	of := oci.Digest("")
+	switch {
+	case d.verdict.Reason == Follows:
 		of = d.verdict.Of
+	case img.refers():
+		of = img.Subject
 	}
 	if of == "" {
 		return true, nil

@@ -3,7 +3,9 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,14 +28,23 @@ func TestApplyExpires(t *testing.T) {
 		b.image("untagged", 7)
 		b.events()
 		b.put(document(rule(1, "tagged", `"tagPatternList":["v*"],`+count1, expire), rule(2, "untagged", days1, expire)))
-		if n := b.apply(b.Service); n != 1 {
+		var log strings.Builder
+		if n := b.apply(b.with(func(c *lifecycle.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })); n != 1 {
 			t.Errorf("the job ran %d times, want once", n)
 		}
+		if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "repository="+repo+" action=expire images=3 left=0") {
+			t.Errorf("the log says %s", log.String())
+		}
 		b.wantThere("after the policy", []string{"oldest", "untagged", "middle", "newest"}, "newest")
+		whys := map[oci.Digest]string{
+			digestOf("oldest"):   "Rule 1 keeps the youngest 1, and this is number 3.",
+			digestOf("middle"):   "Rule 1 keeps the youngest 1, and this is number 2.",
+			digestOf("untagged"): "Rule 2 is for what was pushed more than 1 day ago, and this was 7 days ago.",
+		}
 		var gone []oci.Digest
 		for _, e := range b.events() {
-			if e.Kind != event.ImageDeleted || e.Actor != "berth:lifecycle" {
-				t.Errorf("event %+v, want the deletion of an image by berth:lifecycle", e)
+			if e.Kind != event.ImageDeleted || e.Actor != "berth:lifecycle" || e.Reason != whys[e.Digest] {
+				t.Errorf("event %+v, want the deletion of an image by berth:lifecycle, and %s", e, whys[e.Digest])
 			}
 			gone = append(gone, e.Digest)
 		}
@@ -156,12 +167,12 @@ type meddler struct {
 	meddle func()
 }
 
-func (m *meddler) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still registry.Still) ([]registry.Deleted, error) {
+func (m *meddler) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error) {
 	if m.meddle != nil {
 		m.meddle()
 		m.meddle = nil
 	}
-	return m.Registry.DeleteImagesIf(ctx, caller, repository, ds, still)
+	return m.Registry.DeleteImagesIf(ctx, caller, repository, ds, ask)
 }
 
 // TestApplyLooksAgain: what changes between the decision and the deed stays.
@@ -280,10 +291,14 @@ type cellar struct {
 	all    []string
 }
 
-func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, still registry.Still) ([]registry.Deleted, error) {
+func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ string, ds []oci.Digest, ask registry.Ask) ([]registry.Deleted, error) {
 	c.caller = caller
 	if c.meddle != nil {
 		c.meddle()
+	}
+	still, err := ask(c.db.Read())
+	if err != nil {
+		return nil, err
 	}
 	var results []registry.Deleted
 	for _, d := range ds {
@@ -292,7 +307,7 @@ func (c *cellar) ArchiveImagesIf(ctx context.Context, caller identity.Caller, _ 
 		if err != nil {
 			return nil, err
 		}
-		goes, _, err := still(c.db.Read(), img)
+		goes, _, err := still(img)
 		if err != nil {
 			return nil, err
 		}

@@ -41,8 +41,8 @@ const (
 	Unselected Reason = "unselected"
 	// Held: an index of the repository refers to the image. It is not counted, and stays as long as that does.
 	Held Reason = "held"
-	// Follows: the image refers to a subject in the repository, and what happens to that happens to it. It is
-	// not counted either. To a rule that counts images only, an image whose tags are made of another's digest does so, too.
+	// Follows: the image refers to a subject in the repository and has no name of its own (registry.Named), and what happens to
+	// that happens to it. It is not counted either. To a rule that counts images only, an image whose tags are made of another's digest does so, too.
 	Follows Reason = "follows"
 	// Pinned: the image is deployed, or belongs to one that is. Rules count it as any other, and none acts on it.
 	Pinned Reason = "pinned"
@@ -83,7 +83,7 @@ func Evaluate(images []Image, p Policy, at time.Time) []Verdict {
 		}
 	}
 	for i, img := range images {
-		if _, ok := places[img.Subject]; ok && img.Subject != img.Digest && verdicts[i].Reason != Held {
+		if _, ok := places[img.Subject]; ok && img.refers() && verdicts[i].Reason != Held {
 			verdicts[i] = Verdict{Reason: Follows, Of: img.Subject}
 		}
 	}
@@ -224,8 +224,8 @@ type group struct {
 // beyond the number in all of them is so at its best place; no application has the place 0.
 func (g *groups) rank(img *Image) (best int32, name string) {
 	for _, tag := range img.Tags {
-		app, ok := g.per.application(tag)
-		if !ok || !slices.ContainsFunc(g.terms, func(t term) bool { return t.matches(tag) }) {
+		app, ok := g.application(tag)
+		if !ok {
 			continue
 		}
 		in := g.seen[app]
@@ -243,6 +243,12 @@ func (g *groups) rank(img *Image) (best int32, name string) {
 		}
 	}
 	return best, name
+}
+
+// application gives the application that a tag names, if it is a tag that the rule is about.
+func (g *groups) application(tag string) (string, bool) {
+	app, ok := g.per.application(tag)
+	return app, ok && slices.ContainsFunc(g.terms, func(t term) bool { return t.matches(tag) })
 }
 
 // since is from when an image's age counts: its push, or its return from the archive.
@@ -315,7 +321,7 @@ func (s Selection) matcher() func(*Image) bool {
 			return len(img.Tags) == 0
 		}
 		for i := range terms {
-			if !slices.ContainsFunc(img.Tags, terms[i].matches) {
+			if !terms[i].matchesAny(img.Tags) {
 				return false
 			}
 		}
@@ -345,6 +351,17 @@ func (s Selection) terms() []term {
 		terms = append(terms, t)
 	}
 	return terms
+}
+
+// matchesAny tells whether one of the tags fits. Most do not, and nearly all of these show it at once.
+func (t *term) matchesAny(tags []string) bool {
+	n := len(t.first)
+	for _, tag := range tags {
+		if len(tag) >= n && tag[:n] == t.first && t.matches(tag) {
+			return true
+		}
+	}
+	return false
 }
 
 // matches tells whether the whole tag fits.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
 // Kind is what a manifest is, so far as its media types tell.
@@ -42,6 +43,12 @@ func KindOf(mediaType, artifactType, configMediaType string) Kind {
 		}
 	}
 	return KindImage
+}
+
+// refers tells whether an image belongs to its subject, if that is there. What somebody gave a name of its own is an image for
+// itself: deleting the subject leaves it, too.
+func (i *Image) refers() bool {
+	return i.Subject != "" && i.Subject != i.Digest && !registry.Named(i.Subject, i.Tags)
 }
 
 // byProduct is what comes with images and is none for itself.

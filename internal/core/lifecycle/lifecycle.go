@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -40,20 +41,20 @@ type Registry interface {
 	RepositoryNotFound(name, registryID string) error
 	// Pinned tells what the repository's deployments keep.
 	Pinned(ctx context.Context, caller identity.Caller, repository string) (registry.Pins, error)
-	// DeleteImagesIf deletes those of the images about which still says so in the deleting transaction.
+	// DeleteImagesIf deletes those of the images about which what ask gives says so in the deleting transaction.
 	DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-		still registry.Still) ([]registry.Deleted, error)
+		ask registry.Ask) ([]registry.Deleted, error)
 }
 
 // Archiver moves images to the archive storage class.
 type Archiver interface {
-	// ArchiveImagesIf archives those of the images about which still says so in the transaction that does it, as
+	// ArchiveImagesIf archives those of the images about which what ask gives says so in the transaction that does it, as
 	// DeleteImagesIf deletes; Gone of what it archived is not empty.
 	ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest,
-		still registry.Still) ([]registry.Deleted, error)
+		ask registry.Ask) ([]registry.Deleted, error)
 }
 
-// Config is what a Service needs; Archiver and NotifyPreview may be nil.
+// Config is what a Service needs; Archiver, NotifyPreview and Logger may be nil.
 type Config struct {
 	Registry Registry
 	Store    registry.Store
@@ -64,6 +65,8 @@ type Config struct {
 	Archiver Archiver
 	// NotifyPreview is called when there is a preview to work out. It returns at once.
 	NotifyPreview func()
+	// Logger hears of each transaction that expires or archives images.
+	Logger *slog.Logger
 }
 
 // Service keeps policies and previews, and carries policies out. Its methods may be called from many
@@ -77,6 +80,9 @@ type Service struct {
 func New(c Config) *Service {
 	now := c.Now
 	c.Now = func() time.Time { return now().UTC().Truncate(time.Microsecond) }
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 	return &Service{Config: c, self: identity.Service(c.Registry.ID(), "lifecycle")}
 }
 

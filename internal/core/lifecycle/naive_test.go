@@ -31,6 +31,9 @@ func naive(images []lifecycle.Image, p lifecycle.Policy, at time.Time) map[oci.D
 	}
 	follows := func(i lifecycle.Image) bool {
 		_, there := in[i.Subject]
+		for _, t := range i.Tags {
+			there = there && strings.HasPrefix(t, "sha256-"+string(i.Subject[len("sha256:"):])) // a name of its own
+		}
 		return there && !held[i.Digest]
 	}
 	identified := make([]map[oci.Digest]bool, len(p.Rules))

@@ -54,7 +54,7 @@ type PreviewStore interface {
 	EndPreview(ctx context.Context, c Claim, status PreviewStatus, s Summary, at time.Time) error
 	// Preview finds a repository's.
 	Preview(ctx context.Context, repositoryID int64) (Preview, error)
-	// Results lists in order of Seq, those after afterSeq, at most limit.
+	// Results lists in order of Seq, those after afterSeq, at most limit, which is more than 0.
 	Results(ctx context.Context, previewID int64, tags registry.TagStatus, afterSeq int64, limit int) ([]Result, error)
 	// ExpirePreviews takes the results from previews that ended before a time, at most limit of them, and marks them expired.
 	ExpirePreviews(ctx context.Context, before time.Time, limit int) error
@@ -86,13 +86,15 @@ type Summary struct {
 	Transitioning int // to the archive
 }
 
-// Result is an image to which a policy would do something.
+// Result is what a policy says about an image. Images to which it would do something come first.
 type Result struct {
 	Seq      int64 // 1 is the first
 	Digest   oci.Digest
 	Tags     []string
 	PushedAt time.Time
 	Class    StorageClass // where the image is now
-	Action   ActionType
-	Rule     int32
+	Action   ActionType   // empty when the image stays as it is
+	Rule     int32        // 0: no rule decides
+	Reason   Reason
+	Why      string // the verdict in a sentence, of the time of the evaluation
 }

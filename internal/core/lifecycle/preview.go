@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ const (
 	// previewLife is how long a preview's results are kept.
 	previewLife = 24 * time.Hour
 	// resultsAtOnce is how many results go into one transaction, or come from one query.
-	resultsAtOnce = 1000
+	resultsAtOnce = 5000
 	// MaxPreviewPage is the largest, and the usual, page of results.
 	MaxPreviewPage = 100
 )
@@ -120,11 +121,18 @@ func (s *Service) Preview(ctx context.Context, caller identity.Caller, repositor
 	if err != nil {
 		return PreviewPage{}, fmt.Errorf("reading the lifecycle policy preview of %s: %w", repository, err)
 	}
+	page.Results = p.acting(page.Results)
 	if len(page.Results) > limit {
 		page.Results = page.Results[:limit]
 		page.Next = token(p.ID, page.Results[limit-1].Seq)
 	}
 	return page, nil
+}
+
+// acting leaves out what stays as it is.
+func (p Preview) acting(results []Result) []Result {
+	last := int64(p.Summary.Expiring + p.Summary.Transitioning)
+	return results[:sort.Search(len(results), func(i int) bool { return results[i].Seq > last })]
 }
 
 // resultsByID gives the results about some images. Those to which nothing happens have none.
@@ -145,6 +153,7 @@ func (s *Service) resultsByID(ctx context.Context, p Preview, pq PreviewQuery) (
 		if err != nil {
 			return nil, fmt.Errorf("reading a lifecycle policy preview: %w", err)
 		}
+		some = p.acting(some)
 		for _, r := range some {
 			after = r.Seq
 			if asked(r) {
@@ -209,29 +218,62 @@ func (s *Service) PreviewOnce(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
-// workOut evaluates a preview's policy and stores what comes of it.
+// workOut evaluates a preview's policy and stores what comes of it: first what is done, in its order, then what stays,
+// oldest first.
 func (s *Service) workOut(ctx context.Context, c Claim) (Summary, error) {
-	doings, err := s.evaluate(ctx, c)
+	e, err := s.evaluate(ctx, c)
 	if err != nil {
 		return Summary{}, err
 	}
 	var sum Summary
-	results := make([]Result, len(doings))
-	for i, d := range doings {
-		results[i] = Result{
-			Seq: int64(i) + 1, Digest: d.image.Digest, Tags: d.image.Tags, PushedAt: d.image.PushedAt,
-			Class: d.image.class(), Action: d.verdict.Action.Type, Rule: d.verdict.Rule,
-		}
+	out := results{rows: s.Rows, claim: c, at: e.at}
+	for _, d := range e.doings() {
 		if d.verdict.Action.Type == Expire {
 			sum.Expiring++
 		} else {
 			sum.Transitioning++
 		}
-	}
-	for some := range slices.Chunk(results, resultsAtOnce) {
-		if err := s.Rows.AddResults(ctx, c, some); err != nil {
+		if err := out.add(ctx, d); err != nil {
 			return Summary{}, err
 		}
 	}
-	return sum, nil
+	for _, i := range slices.Backward(youngestFirst(e.images)) {
+		if e.verdicts[i].Acts() {
+			continue
+		}
+		if err := out.add(ctx, doing{&e.images[i], &e.verdicts[i]}); err != nil {
+			return Summary{}, err
+		}
+	}
+	return sum, out.flush(ctx)
+}
+
+// results stores a preview's results some at a time.
+type results struct {
+	rows  PreviewStore
+	claim Claim
+	at    time.Time
+	seq   int64
+	some  []Result
+}
+
+func (r *results) add(ctx context.Context, d doing) error {
+	r.seq++
+	r.some = append(r.some, Result{
+		Seq: r.seq, Digest: d.image.Digest, Tags: d.image.Tags, PushedAt: d.image.PushedAt, Class: d.image.class(),
+		Action: d.verdict.Action.Type, Rule: d.verdict.Rule, Reason: d.verdict.Reason, Why: d.verdict.Sentence(r.at),
+	})
+	if len(r.some) < resultsAtOnce {
+		return nil
+	}
+	return r.flush(ctx)
+}
+
+func (r *results) flush(ctx context.Context) error {
+	if len(r.some) == 0 {
+		return nil
+	}
+	err := r.rows.AddResults(ctx, r.claim, r.some)
+	r.some = r.some[:0]
+	return err
 }

@@ -78,6 +78,7 @@ func TestPreviewLife(t *testing.T) {
 			return lifecycle.Result{
 				Seq: seq, Digest: digestOf(name), Tags: tags, PushedAt: noon.AddDate(0, 0, -days),
 				Class: lifecycle.Standard, Action: lifecycle.Expire, Rule: 7,
+				Reason: lifecycle.Selected, Why: fmt.Sprintf("Rule 7 keeps the youngest 1, and this is number %d.", 4-seq),
 			}
 		}
 		wantSame(t, "the results", p.Results, []lifecycle.Result{result(1, "old", 3, "a", "b"), result(2, "untagged", 2)})

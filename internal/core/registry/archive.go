@@ -170,13 +170,15 @@ func (m move) archive(ctx context.Context, img Image) (Image, error) {
 	return moved, cmp.Or(err, problem)
 }
 
-// named tells whether somebody gave an image a name of its own. Tags that are made from the digest of its subject
+// Named tells whether somebody gave an image with such a subject and tags a name of its own. Tags that are made from the digest of its subject
 // (sha256-<hex>, and with something behind it) are none: that is how cosign and the OCI spec's fallback file what they
 // attach to an image.
-func named(i Image) bool {
-	filed := strings.Replace(i.Subject.String(), ":", "-", 1)
-	return slices.ContainsFunc(i.Tags, func(t string) bool { return i.Subject == "" || !strings.HasPrefix(t, filed) })
+func Named(subject oci.Digest, tags []string) bool {
+	filed := strings.Replace(subject.String(), ":", "-", 1)
+	return slices.ContainsFunc(tags, func(t string) bool { return subject == "" || !strings.HasPrefix(t, filed) })
 }
+
+func named(i Image) bool { return Named(i.Subject, i.Tags) }
 
 func (m move) restore(ctx context.Context, img Image) (Image, error) {
 	return m.to(ctx, img, false, func(i Image) bool { return i.Archived })

@@ -22,6 +22,9 @@ type LifecyclePolicy struct {
 type LifecycleQueries interface {
 	// LifecyclePolicy gives a repository's policy, or ErrNoRow.
 	LifecyclePolicy(ctx context.Context, repositoryID int64) (LifecyclePolicy, error)
+	// StandingImages finds those of the ids, with tags, that stand for themselves: no index of the repository refers to
+	// them, and what they refer to is not there, or they have a name of their own (Named).
+	StandingImages(ctx context.Context, repositoryID int64, ids []int64) ([]Image, error)
 }
 
 // LifecycleWrites changes lifecycle policies.
@@ -34,10 +37,10 @@ type LifecycleWrites interface {
 }
 
 // DeleteImagesIf deletes images by digest with all their tags (ecr:BatchDeleteImage), but only those about which
-// still says, inside the deleting transaction, that they are to go. Each succeeds or fails by itself; what
-// still keeps has neither Gone nor Err.
-func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still Still) ([]Deleted, error) {
-	return r.onImagesIf(ctx, caller, repository, policy.BatchDeleteImage, ds, still, func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error) {
+// the Still that ask gives says, inside the deleting transaction, that they are to go. Each succeeds or fails by itself; what
+// it keeps has neither Gone nor Err.
+func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask Ask) ([]Deleted, error) {
+	return r.onImagesIf(ctx, caller, repository, policy.BatchDeleteImage, ds, ask, func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error) {
 		d := r.deletion(tx, caller, repo)
 		d.reason = reason
 		return d.image(ctx, img)
@@ -45,13 +48,17 @@ func (r *Registry) DeleteImagesIf(ctx context.Context, caller identity.Caller, r
 }
 
 // Still tells, inside the transaction that acts, whether what was decided about an image is to be done still, and why, in a
-// sentence for people. It sees the image with its tags, touches nothing but its arguments, and may be asked more than once.
-type Still func(q Queries, img Image) (goes bool, reason string, err error)
+// sentence for people. It sees the image with its tags.
+type Still func(img Image) (goes bool, reason string, err error)
+
+// Ask looks at what concerns all images of such a transaction, once the repository is held, and gives what tells about each. It may be
+// called more than once, each time for an attempt of its own, and what it gives reads by the same q.
+type Ask func(q Queries) (Still, error)
 
 // ArchiveImagesIf moves images by digest into the archive (ecr:UpdateImageStorageClass), as DeleteImagesIf deletes
 // them: Gone names those that were moved.
-func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, still Still) ([]Deleted, error) {
-	return r.onImagesIf(ctx, caller, repository, policy.UpdateImageStorageClass, ds, still, func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error) {
+func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, repository string, ds []oci.Digest, ask Ask) ([]Deleted, error) {
+	return r.onImagesIf(ctx, caller, repository, policy.UpdateImageStorageClass, ds, ask, func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error) {
 		m := move{registry: r, tx: tx, caller: caller, repo: repo, at: r.now(), reason: reason}
 		if _, err := m.archive(ctx, img); err != nil {
 			return nil, err
@@ -62,7 +69,7 @@ func (r *Registry) ArchiveImagesIf(ctx context.Context, caller identity.Caller, 
 
 // onImagesIf does something to each of the images that is there and about which still says so, in one transaction.
 func (r *Registry) onImagesIf(ctx context.Context, caller identity.Caller, repository string, action policy.Action, ds []oci.Digest,
-	still Still, do func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error),
+	ask Ask, do func(tx Tx, repo Repository, img Image, reason string) ([]ImageID, error),
 ) ([]Deleted, error) {
 	ids := make([]ImageID, len(ds))
 	for i, d := range ds {
@@ -77,13 +84,17 @@ func (r *Registry) onImagesIf(ctx context.Context, caller identity.Caller, repos
 		if err != nil {
 			return err
 		}
+		still, err := ask(tx)
+		if err != nil {
+			return err
+		}
 		results = make([]Deleted, 0, len(ds))
 		for _, digest := range ds {
 			res := Deleted{ID: ImageID{Digest: digest.String()}}
 			img, err := image(ctx, tx, repo, oci.Reference{Digest: digest}, withTags)
 			goes, reason := false, ""
 			if err == nil {
-				goes, reason, err = still(tx, img)
+				goes, reason, err = still(img)
 			}
 			if goes && err == nil {
 				res.Gone, err = do(tx, repo, img, reason)

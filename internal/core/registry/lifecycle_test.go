@@ -11,6 +11,11 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
+// about asks about each image alone.
+func about(still registry.Still) registry.Ask {
+	return func(registry.Queries) (registry.Still, error) { return still, nil }
+}
+
 func TestDeleteImagesIf(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, b *bench) {
@@ -21,20 +26,20 @@ func TestDeleteImagesIf(t *testing.T) {
 		ds := []oci.Digest{keep.Digest, oci.FromBytes([]byte("nothing")), child.Digest, drop.Digest}
 
 		broken := errors.New("broken")
-		_, err := b.DeleteImagesIf(t.Context(), service, repo, ds, func(_ registry.Queries, img registry.Image) (bool, string, error) {
+		_, err := b.DeleteImagesIf(t.Context(), service, repo, ds, about(func(img registry.Image) (bool, string, error) {
 			if img.ID == drop.ID {
 				return false, "", broken
 			}
 			return true, "", nil
-		})
+		}))
 		if !errors.Is(err, broken) {
 			t.Errorf("a look that fails: %v, want its error", err)
 		}
 		b.tagTarget("v1") // nothing was deleted
 
-		results, err := b.DeleteImagesIf(t.Context(), service, repo, ds, func(_ registry.Queries, img registry.Image) (bool, string, error) {
+		results, err := b.DeleteImagesIf(t.Context(), service, repo, ds, about(func(img registry.Image) (bool, string, error) {
 			return !slices.Contains(img.Tags, "v1"), "", nil
-		})
+		}))
 		if err != nil || len(results) != len(ds) {
 			t.Fatalf("DeleteImagesIf: %+v, %v", results, err)
 		}

@@ -144,7 +144,7 @@ func TestPinnedImagesStay(t *testing.T) {
 			ref, id := oci.Reference{Digest: c.img.Digest}, registry.ImageID{Digest: c.img.Digest.String()}
 			wantWords(t, what+" by ECR's API", b.deleting(id)[0].Err, fault.ImagePinned, c.deleting)
 			wantWords(t, what+" by docker's API", b.DeleteImage(t.Context(), root, repo, ref), fault.ImagePinned, c.deleting)
-			yes := func(registry.Queries, registry.Image) (bool, string, error) { return true, "", nil }
+			yes := about(func(registry.Image) (bool, string, error) { return true, "", nil })
 			for name, do := range map[string]func() ([]registry.Deleted, error){
 				"deleted": func() ([]registry.Deleted, error) {
 					return b.DeleteImagesIf(t.Context(), root, repo, []oci.Digest{c.img.Digest}, yes)

@@ -129,7 +129,7 @@ func imageOperations() []operation {
 	drop := func(_ any, err error) error { return err }
 	tag := oci.Reference{Tag: "v1"}
 	id := []registry.ImageID{{Tag: "v1"}}
-	keep := func(registry.Queries, registry.Image) (bool, string, error) { return false, "", nil }
+	keep := about(func(registry.Image) (bool, string, error) { return false, "", nil })
 	nothing := []oci.Digest{oci.FromBytes([]byte("nothing"))}
 	put := func(to string) func(b *bench, who identity.Caller) error {
 		return func(b *bench, who identity.Caller) error {

@@ -81,9 +81,9 @@ func TestTrashSaysWhatAndWhy(t *testing.T) {
 		b.delete(byDigest(b.pushNew("another").Digest))
 		service := identity.Service(account, "lifecycle")
 		old := b.pushNew("old").Digest
-		_, err := b.DeleteImagesIf(t.Context(), service, repo, []oci.Digest{old}, func(registry.Queries, registry.Image) (bool, string, error) {
+		_, err := b.DeleteImagesIf(t.Context(), service, repo, []oci.Digest{old}, about(func(registry.Image) (bool, string, error) {
 			return true, "It is old.", nil
-		})
+		}))
 		if newest := b.trash(repo)[0]; err != nil || newest.Digest != old || newest.Reason != "It is old." || newest.Actor != "berth:lifecycle" {
 			t.Errorf("by the lifecycle policy: %+v, %v", newest, err)
 		}

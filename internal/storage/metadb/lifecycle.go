@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
-	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -19,6 +17,31 @@ func (q queries) LifecyclePolicy(ctx context.Context, repositoryID int64) (regis
 		return rows.Scan(&p.Text, timeColumn{&p.EvaluatedAt})
 	}
 	return one(ctx, q.s, scan, `SELECT body, last_evaluated_at FROM lifecycle_policies WHERE repository_id = $1`, repositoryID)
+}
+
+// StandingImages implements registry.LifecycleQueries.
+func (q queries) StandingImages(ctx context.Context, repositoryID int64, ids []int64) ([]registry.Image, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	all, err := jsonText(ids)
+	if err != nil {
+		return nil, err
+	}
+	belongs := map[int64]bool{}
+	scan := func(rows *sql.Rows, i *registry.Image) error {
+		var subject bool
+		err := scanImageAnd(rows, i, &subject)
+		belongs[i.ID] = subject && !registry.Named(i.Subject, i.Tags)
+		return err
+	}
+	images, err := list(ctx, q.s, scan, `
+		SELECT `+imageColumns+`,
+			EXISTS (SELECT 1 FROM images s WHERE s.repository_id = i.repository_id AND s.digest = i.subject AND s.id <> i.id)
+		FROM images i
+		WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($2)) AND i.repository_id = $1
+		AND NOT EXISTS (SELECT 1 FROM image_children c WHERE c.repository_id = i.repository_id AND c.digest = i.digest)`, repositoryID, all)
+	return slices.DeleteFunc(images, func(i registry.Image) bool { return belongs[i.ID] }), err
 }
 
 // PutLifecyclePolicy implements registry.LifecycleWrites.
@@ -41,59 +64,6 @@ func (t tx) DeleteLifecyclePolicy(ctx context.Context, repositoryID int64) error
 func (db *DB) Lifecycle() lifecycle.Store { return lifecycleStore{db} }
 
 type lifecycleStore struct{ db *DB }
-
-// lifecycleImage is an image as a policy sees it.
-const lifecycleImage = `i.id, i.digest, COALESCE(i.subject, ''), i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at,
-	i.media_type, i.artifact_type, i.config_media_type,
-	COALESCE((SELECT string_agg(own.name, ' ') FROM tags own WHERE own.repository_id = i.repository_id AND own.image_id = i.id), '')`
-
-func scanLifecycleImage(rows *sql.Rows, i *lifecycle.Image) error {
-	var tags, mediaType, artifactType, configType string
-	var archived bool
-	err := rows.Scan(&i.ID, &i.Digest, &i.Subject, timeColumn{&i.PushedAt}, timeColumn{&i.PulledAt},
-		&archived, timeColumn{&i.ArchivedAt}, timeColumn{&i.ActivatedAt}, &mediaType, &artifactType, &configType, &tags)
-	i.Kind = lifecycle.KindOf(mediaType, artifactType, configType)
-	i.Class, i.Tags = lifecycle.ClassOf(archived), splitTags(tags)
-	return err
-}
-
-func splitTags(s string) []string {
-	if s == "" {
-		return nil
-	}
-	tags := strings.Split(s, " ")
-	slices.Sort(tags)
-	return tags
-}
-
-// Images implements lifecycle.Store. An index that comes in between the two statements only protects images
-// more than it would have.
-func (l lifecycleStore) Images(ctx context.Context, repositoryID int64) ([]lifecycle.Image, error) {
-	s := l.db.read.s
-	images, err := list(ctx, s, scanLifecycleImage, `SELECT `+lifecycleImage+` FROM images i WHERE i.repository_id = $1 ORDER BY i.id`, repositoryID)
-	if err != nil {
-		return nil, err
-	}
-	places := make(map[int64]int, len(images))
-	for at, i := range images {
-		places[i.ID] = at
-	}
-	var strange lifecycle.Image // an index that came in between
-	err = s.query(ctx, `SELECT image_id, digest FROM image_children WHERE repository_id = $1 ORDER BY image_id, digest`, func(rows *sql.Rows) error {
-		var id int64
-		var child oci.Digest
-		if err := rows.Scan(&id, &child); err != nil {
-			return err
-		}
-		index := &strange
-		if at, ok := places[id]; ok {
-			index = &images[at]
-		}
-		index.Children = append(index.Children, child)
-		return nil
-	}, repositoryID)
-	return images, err
-}
 
 // Touch implements lifecycle.PolicyStore. It looks before it writes: most repositories have no policy, and
 // most changes come when it is due soon already.
@@ -213,37 +183,6 @@ func (t tx) holdingPreview(ctx context.Context, c lifecycle.Claim, do func() err
 	return do()
 }
 
-// AddResults implements lifecycle.PreviewStore.
-func (l lifecycleStore) AddResults(ctx context.Context, c lifecycle.Claim, results []lifecycle.Result) error {
-	type row struct {
-		Seq      int64  `json:"seq"`
-		Digest   string `json:"digest"`
-		Tags     string `json:"tags"`
-		PushedAt int64  `json:"pushed"`
-		Class    string `json:"class"`
-		Action   string `json:"action"`
-		Rule     int32  `json:"rule"`
-	}
-	rows := make([]row, len(results))
-	for i, r := range results {
-		rows[i] = row{r.Seq, r.Digest.String(), strings.Join(r.Tags, " "), micros(r.PushedAt), string(r.Class), string(r.Action), r.Rule}
-	}
-	all, err := jsonText(rows)
-	if err != nil {
-		return err
-	}
-	return l.db.engine.update(ctx, func(t tx) error {
-		return t.holdingPreview(ctx, c, func() error {
-			_, err := t.s.exec(ctx, `
-				INSERT INTO lifecycle_preview_results (preview_id, seq, digest, tags, pushed_at, storage_class, action, rule)
-				SELECT CAST($1 AS BIGINT), CAST(value ->> 'seq' AS BIGINT), value ->> 'digest', value ->> 'tags',
-					CAST(value ->> 'pushed' AS BIGINT), value ->> 'class', value ->> 'action', CAST(value ->> 'rule' AS BIGINT)
-				FROM objects($2)`, c.ID, all)
-			return err
-		})
-	})
-}
-
 // EndPreview implements lifecycle.PreviewStore.
 func (l lifecycleStore) EndPreview(ctx context.Context, c lifecycle.Claim, status lifecycle.PreviewStatus, s lifecycle.Summary, at time.Time) error {
 	err := l.db.engine.update(ctx, func(t tx) error {
@@ -266,20 +205,6 @@ func (l lifecycleStore) Preview(ctx context.Context, repositoryID int64) (lifecy
 	}
 	return one(ctx, l.db.read.s, scan, `
 		SELECT id, body, status, ended_at, expiring, transitioning FROM lifecycle_previews WHERE repository_id = $1`, repositoryID)
-}
-
-// Results implements lifecycle.PreviewStore.
-func (l lifecycleStore) Results(ctx context.Context, previewID int64, tags registry.TagStatus, afterSeq int64, limit int) ([]lifecycle.Result, error) {
-	which := map[registry.TagStatus]string{registry.AnyTagStatus: "", registry.OnlyTagged: ` AND tags <> ''`, registry.OnlyUntagged: ` AND tags = ''`}[tags]
-	scan := func(rows *sql.Rows, r *lifecycle.Result) error {
-		var tags string
-		err := rows.Scan(&r.Seq, &r.Digest, &tags, timeColumn{&r.PushedAt}, &r.Class, &r.Action, &r.Rule)
-		r.Tags = splitTags(tags)
-		return err
-	}
-	return list(ctx, l.db.read.s, scan, `
-		SELECT seq, digest, tags, pushed_at, storage_class, action, rule FROM lifecycle_preview_results
-		WHERE preview_id = $1 AND seq > $2`+which+` ORDER BY seq LIMIT $3`, previewID, afterSeq, limit)
 }
 
 // ExpirePreviews implements lifecycle.PreviewStore.

@@ -37,8 +37,14 @@ func storedWindow(w *time.Duration) int64 {
 	return w.Microseconds()
 }
 
-// whichImages selects an image of a repository, $3, or all of them where that is 0.
-const whichImages = `i.repository_id = $2 AND (i.id = $3 OR $3 = 0)`
+// whichImages selects an image of a repository, $3, or all of them where that is 0. It is one condition or the other: with an OR of
+// both SQLite looks at all images of the repository for one.
+func whichImages(imageID int64) string {
+	if imageID == 0 {
+		return `i.repository_id = $2 AND CAST($3 AS BIGINT) = 0`
+	}
+	return `i.repository_id = $2 AND i.id = $3`
+}
 
 // goesAlong selects what goes along with its subject where all of a repository's images go: what nobody gave a name of its own
 // (registry's rule: tags that are made from the subject's digest are none).
@@ -49,9 +55,10 @@ const goesAlong = `$3 = 0 AND i.subject IS NOT NULL
 
 // TrashImages implements registry.TrashWrites. What is in the trash under the same digest is the same image, deleted before.
 func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID int64, d registry.Trashing) error {
+	which := whichImages(imageID)
 	// The one before may have had layers that the image has not had since, in a copy of an upstream registry's repository.
 	err := t.dropTrash(ctx, d.At, `
-		SELECT t.id, t.digest FROM trash t WHERE t.repository = $1 AND t.digest IN (SELECT i.digest FROM images i WHERE `+whichImages+`)
+		SELECT t.id, t.digest FROM images i JOIN trash t ON t.repository = $1 AND t.digest = i.digest WHERE `+which+`
 		ORDER BY t.id FOR UPDATE`, nil, repo.Name, repo.ID, imageID)
 	if err != nil {
 		return fmt.Errorf("emptying its place in the trash: %w", err)
@@ -64,7 +71,7 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 			i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at,
 			COALESCE((SELECT string_agg(own.name, ' ') FROM tags own WHERE own.repository_id = i.repository_id AND own.image_id = i.id), ''),
 			m.annotations, m.body, $4, $5, $6, $7, CASE WHEN `+goesAlong+` THEN i.subject ELSE $8 END
-		FROM images i JOIN manifests m ON m.image_id = i.id WHERE `+whichImages+` ORDER BY i.id`,
+		FROM images i JOIN manifests m ON m.image_id = i.id WHERE `+which+` ORDER BY i.id`,
 		repo.Name, repo.ID, imageID, micros(d.At), micros(d.PurgeAt), d.Actor, d.Reason, string(d.WentWith))
 	if err != nil {
 		return fmt.Errorf("moving it to the trash: %w", err)
@@ -76,7 +83,7 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 		JOIN trash t ON t.repository = $1 AND t.digest = i.digest
 		JOIN image_blobs b ON b.repository_id = i.repository_id AND b.image_id = i.id
 		JOIN layers l ON l.repository_id = b.repository_id AND l.digest = b.digest
-		WHERE `+whichImages, repo.Name, repo.ID, imageID)
+		WHERE `+which, repo.Name, repo.ID, imageID)
 	if err != nil {
 		return fmt.Errorf("keeping its layers for the trash: %w", err)
 	}
