@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -162,16 +161,15 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 		return nil, fmt.Errorf("looking for indexes of %s: %w", img.Digest, err)
 	}
 	if len(holders) > 0 {
-		names := make([]string, len(holders))
-		for i, h := range holders {
-			names[i] = h.String()
-		}
-		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", strings.Join(names, ", "))
+		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", someOf(holders))
 	}
 	if !d.pinned {
 		if err := d.keeper.check(ctx, img, "deleted"); err != nil {
 			return nil, err
 		}
+	}
+	if img.ArtifactType == deployment.ArtifactType && (d.pinned || len(img.Tags) > 0) { // others pin nothing, or were refused
+		d.keeper.changed(img.Tags...)
 	}
 	if err := d.remove(ctx, img, ""); err != nil {
 		return nil, err
@@ -216,9 +214,6 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error {
 	if err := d.record(ctx, img, img.Tags); err != nil {
 		return err
-	}
-	if img.ArtifactType == deployment.ArtifactType {
-		d.keeper.changed(img.Tags...)
 	}
 	at := d.registry.now()
 	if window := d.registry.trashWindow(d.repo); window > 0 {

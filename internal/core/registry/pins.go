@@ -16,7 +16,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// maxChain is how many records of one application in one environment are looked at.
+// maxChain is how many records of one application in one environment are looked at, and more where none of these tells what runs: no
+// number of deployments that failed unpins that.
 const maxChain = 1000
 
 // Pin is a deployment that keeps an image where it is.
@@ -190,7 +191,7 @@ func (c *chain) step(pins Pins, record deployment.Record, depth int) bool {
 	case deployment.Failed:
 	}
 	c.next = record.Previous
-	return c.next != "" && len(c.deployed) < depth && c.seen < maxChain
+	return c.next != "" && len(c.deployed) < depth && (c.seen < maxChain || len(c.deployed) == 0)
 }
 
 // keeper tells, within one transaction, what deployments keep.
@@ -198,9 +199,10 @@ type keeper struct {
 	registry *Registry
 	tx       Tx
 	repo     Repository
-	pins     Pins            // of the deploy tags that were read
-	read     map[string]bool // deploy tags
-	without  map[string]bool // deploy tags that are going
+	pins     Pins                // of the deploy tags that were read
+	read     map[string]bool     // deploy tags
+	asked    map[oci.Digest]bool // images whose deploy tags were read
+	without  map[string]bool     // deploy tags that are going
 }
 
 func (r *Registry) keeper(tx Tx, repo Repository) *keeper {
@@ -209,19 +211,26 @@ func (r *Registry) keeper(tx Tx, repo Repository) *keeper {
 	return k
 }
 
-// changed says that deploy tags are going, or a record. Then the chains are to be read again.
+// changed says that deploy tags are going, or a record that pins. Then the chains are to be read again.
 func (k *keeper) changed(tags ...string) {
 	for _, t := range tags {
 		k.without[t] = true
 	}
-	k.pins, k.read = Pins{}, map[string]bool{}
+	k.pins, k.read, k.asked = Pins{}, map[string]bool{}, map[oci.Digest]bool{}
 }
 
 // of gives the pins of whatever deployments ever had one of the images as their subject; none of the others can be of these images. Where
 // nothing of the kind was deployed, that is one look-up.
 func (k *keeper) of(ctx context.Context, images []oci.Digest) (Pins, error) {
-	if k.registry.pinDepth <= 0 || len(images) == 0 {
+	if k.registry.pinDepth <= 0 {
 		return nil, nil
+	}
+	images = slices.DeleteFunc(slices.Clone(images), func(d oci.Digest) bool { return k.asked[d] })
+	if len(images) == 0 {
+		return k.pins, nil
+	}
+	for _, d := range images {
+		k.asked[d] = true
 	}
 	records, err := k.tx.Referring(ctx, k.repo.ID, images, deployment.ArtifactType)
 	if err != nil {
@@ -311,11 +320,12 @@ func WhyPinned(pins []Pin) string {
 // family gives an image and everything for whose sake it stays, nearest first: the indexes that refer to it, its subject, what
 // its tags say that it is filed under, and all of these of those.
 func (k *keeper) family(ctx context.Context, img Image) ([]oci.Digest, error) {
-	family := []oci.Digest{img.Digest}
+	family, known := []oci.Digest{img.Digest}, map[oci.Digest]bool{"": true, img.Digest: true}
 	for level := []Image{img}; len(level) > 0; {
 		var next []oci.Digest
 		add := func(d oci.Digest) {
-			if d != "" && !slices.Contains(family, d) {
+			if !known[d] {
+				known[d] = true
 				family = append(family, d)
 				next = append(next, d)
 			}
