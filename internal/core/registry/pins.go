@@ -105,9 +105,19 @@ type chain struct {
 	deployed              []oci.Digest
 }
 
-// follow goes along chains, all at once, and notes what they pin: a statement for each step, not for each record. What a chain
+// follow goes along chains, many at once, and notes what they pin: a statement for each step, not for each record. What a chain
 // lost is its end.
-func (r *Registry) follow(ctx context.Context, q Queries, repo Repository, chains []*chain, pins Pins) error {
+func (r *Registry) follow(ctx context.Context, q Queries, repo Repository, all []*chain, pins Pins) error {
+	const atOnce = 500 // what their records say is in memory
+	for chains := range slices.Chunk(all, atOnce) {
+		if err := r.followSome(ctx, q, repo, chains, pins); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registry) followSome(ctx context.Context, q Queries, repo Repository, chains []*chain, pins Pins) error {
 	for len(chains) > 0 {
 		next := make([]oci.Digest, len(chains))
 		for i, c := range chains {

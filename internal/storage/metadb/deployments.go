@@ -3,6 +3,7 @@ package metadb
 import (
 	"context"
 	"database/sql"
+	"fmt"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -10,6 +11,9 @@ import (
 
 // Annotated implements registry.DeploymentQueries.
 func (q queries) Annotated(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]registry.Image, error) {
+	if len(ds) == 0 {
+		return nil, nil
+	}
 	digests, err := jsonText(ds)
 	if err != nil {
 		return nil, err
@@ -19,6 +23,9 @@ func (q queries) Annotated(ctx context.Context, repositoryID int64, ds []oci.Dig
 
 // Referring implements registry.DeploymentQueries.
 func (q queries) Referring(ctx context.Context, repositoryID int64, subjects []oci.Digest, artifactType string) ([]registry.Image, error) {
+	if len(subjects) == 0 {
+		return nil, nil
+	}
 	digests, err := jsonText(subjects)
 	if err != nil {
 		return nil, err
@@ -27,7 +34,8 @@ func (q queries) Referring(ctx context.Context, repositoryID int64, subjects []o
 }
 
 // Neither is put in order: SQLite would go through all images of the repository, which it has in that order.
-const annotated = `SELECT ` + imageRow + `, m.annotations FROM images i JOIN manifests m ON m.image_id = i.id WHERE i.repository_id = $1`
+var annotated = fmt.Sprintf(`SELECT `+imageRow+`, m.annotations FROM images i JOIN manifests m ON m.image_id = i.id
+	WHERE octet_length(m.annotations) <= %d AND i.repository_id = $1`, registry.MaxRecordAnnotations)
 
 func scanAnnotated(rows *sql.Rows, i *registry.Image) error {
 	return rows.Scan(append(imageFields(i), jsonColumn{&i.Annotations})...)
