@@ -355,9 +355,14 @@ func (k *keeper) family(ctx context.Context, img Image) ([]oci.Digest, error) {
 				}
 			}
 		}
-		var err error
-		if level, err = k.tx.ImagesByDigest(ctx, k.repo.ID, next); err != nil {
-			return nil, fmt.Errorf("looking for images: %w", err)
+		level = nil
+		for _, d := range next { // each with its tags
+			l, err := k.tx.ImageByDigest(ctx, k.repo.ID, d)
+			if err == nil {
+				level = append(level, l)
+			} else if !errors.Is(err, ErrNoRow) {
+				return nil, fmt.Errorf("looking for image %s: %w", d, err)
+			}
 		}
 	}
 	return family, nil
