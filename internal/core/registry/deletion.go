@@ -171,7 +171,7 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 	if img.ArtifactType == deployment.ArtifactType && (d.pinned || len(img.Tags) > 0) { // others pin nothing, or were refused
 		d.keeper.changed(img.Tags...)
 	}
-	if err := d.remove(ctx, img, ""); err != nil {
+	if err := d.remove(ctx, img, "", d.reason); err != nil {
 		return nil, err
 	}
 	return goneIDs(img), d.referrers(ctx, img)
@@ -199,7 +199,7 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 			if named(f) || len(holders) > 0 || spared {
 				continue
 			}
-			if err := d.remove(ctx, f, f.Subject); err != nil {
+			if err := d.remove(ctx, f, f.Subject, along(img, d.reason)); err != nil {
 				return err
 			}
 			d.taken[f.Digest] = f
@@ -211,13 +211,13 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 
 // remove deletes an image with its tags, because it was asked for or because another one went, and says so in their history
 // and in an event. The image goes into the trash, if the repository has one.
-func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error {
+func (d deletion) remove(ctx context.Context, img Image, with oci.Digest, reason string) error {
 	if err := d.record(ctx, img, img.Tags); err != nil {
 		return err
 	}
 	at := d.registry.now()
 	if window := d.registry.trashWindow(d.repo); window > 0 {
-		t := Trashing{At: at, PurgeAt: at.Add(window), Actor: d.caller.ARN, Reason: d.reason, WentWith: with}
+		t := Trashing{At: at, PurgeAt: at.Add(window), Actor: d.caller.ARN, Reason: reason, WentWith: with}
 		if err := d.tx.TrashImages(ctx, d.repo, img.ID, t); err != nil {
 			return fmt.Errorf("moving image %s to the trash: %w", img.Digest, err)
 		}
@@ -229,8 +229,16 @@ func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error 
 		return fmt.Errorf("deleting image %s: %w", img.Digest, err)
 	}
 	e := about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags)
-	e.Reason = d.reason
+	e.Reason = reason
 	return d.registry.tell(ctx, d.tx, e)
+}
+
+// along is the reason of what goes along with an image, which goes for a reason, if there is one.
+func along(img Image, reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return fmt.Sprintf("It goes with %s. About that: %s", img.Digest, reason)
 }
 
 // goneIDs are one per tag, or the digest alone of an image that had none.
