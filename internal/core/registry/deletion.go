@@ -187,16 +187,22 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 			return fmt.Errorf("looking for referrers: %w", err)
 		}
 		gone = nil
+		if err := d.keeper.ask(ctx, followers); err != nil {
+			return err
+		}
 		for _, f := range followers {
-			holders, err := d.tx.IndexesOf(ctx, d.repo.ID, f.Digest)
-			if err != nil {
-				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
-			}
 			spared, err := d.keeper.spares(ctx, f)
 			if err != nil {
 				return err
 			}
-			if named(f) || len(holders) > 0 || spared {
+			if spared || named(f) {
+				continue
+			}
+			holders, err := d.tx.IndexesOf(ctx, d.repo.ID, f.Digest)
+			if err != nil {
+				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
+			}
+			if len(holders) > 0 {
 				continue
 			}
 			if err := d.remove(ctx, f, f.Subject, along(img, d.reason)); err != nil {

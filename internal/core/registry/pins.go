@@ -265,6 +265,19 @@ func (k *keeper) of(ctx context.Context, images []oci.Digest) (Pins, error) {
 	return k.pins, k.registry.follow(ctx, k.tx, k.repo, chains, k.pins)
 }
 
+// ask reads for many images at once what spares would read for each.
+func (k *keeper) ask(ctx context.Context, images []Image) error {
+	var about []oci.Digest
+	for _, img := range images {
+		about = append(about, img.Digest)
+		if img.ArtifactType == deployment.ArtifactType {
+			about = append(about, img.Subject)
+		}
+	}
+	_, err := k.of(ctx, about)
+	return err
+}
+
 // spares tells whether an image that belongs to another one, which goes, is itself deployed, or a record by which deployments pin
 // anything.
 func (k *keeper) spares(ctx context.Context, img Image) (bool, error) {
