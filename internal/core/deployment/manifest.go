@@ -14,6 +14,10 @@ import (
 // the repository before the record.
 const Empty = "{}"
 
+// MaxManifest bounds the manifest of a record, in bytes, whatever other annotations it has. All records that lead to what is pinned
+// are read at once.
+const MaxManifest = 16 << 10
+
 // EmptyDescriptor describes that blob (image-spec, manifest.md, "Guidance for an Empty Descriptor").
 func EmptyDescriptor() oci.Descriptor {
 	return oci.Descriptor{MediaType: "application/vnd.oci.empty.v1+json", Digest: oci.FromBytes([]byte(Empty)), Size: int64(len(Empty))}

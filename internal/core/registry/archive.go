@@ -209,6 +209,9 @@ func (m move) to(ctx context.Context, img Image, archived bool, comes func(Image
 		ids[i] = mv.ID
 		events[i] = about(kind, m.repo, mv, m.caller.ARN, mv.Tags)
 		events[i].Reason = m.reason
+		if mv.Digest != img.Digest {
+			events[i].Reason = along(img, m.reason)
+		}
 	}
 	if err := m.tx.SetArchived(ctx, m.repo.ID, ids, archived, m.at); err != nil {
 		return Image{}, fmt.Errorf("changing the storage class of %s: %w", img.Digest, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -162,18 +161,17 @@ func (d deletion) image(ctx context.Context, img Image) ([]ImageID, error) {
 		return nil, fmt.Errorf("looking for indexes of %s: %w", img.Digest, err)
 	}
 	if len(holders) > 0 {
-		names := make([]string, len(holders))
-		for i, h := range holders {
-			names[i] = h.String()
-		}
-		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", strings.Join(names, ", "))
+		return nil, fault.New(fault.ImageReferenced, "Requested image referenced by manifest list: [%s]", someOf(holders))
 	}
 	if !d.pinned {
 		if err := d.keeper.check(ctx, img, "deleted"); err != nil {
 			return nil, err
 		}
 	}
-	if err := d.remove(ctx, img, ""); err != nil {
+	if img.ArtifactType == deployment.ArtifactType && (d.pinned || len(img.Tags) > 0) { // others pin nothing, or were refused
+		d.keeper.changed(img.Tags...)
+	}
+	if err := d.remove(ctx, img, "", d.reason); err != nil {
 		return nil, err
 	}
 	return goneIDs(img), d.referrers(ctx, img)
@@ -189,19 +187,25 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 			return fmt.Errorf("looking for referrers: %w", err)
 		}
 		gone = nil
+		if err := d.keeper.ask(ctx, followers); err != nil {
+			return err
+		}
 		for _, f := range followers {
-			holders, err := d.tx.IndexesOf(ctx, d.repo.ID, f.Digest)
-			if err != nil {
-				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
-			}
 			spared, err := d.keeper.spares(ctx, f)
 			if err != nil {
 				return err
 			}
-			if named(f) || len(holders) > 0 || spared {
+			if spared || named(f) {
 				continue
 			}
-			if err := d.remove(ctx, f, f.Subject); err != nil {
+			holders, err := d.tx.IndexesOf(ctx, d.repo.ID, f.Digest)
+			if err != nil {
+				return fmt.Errorf("looking for indexes of %s: %w", f.Digest, err)
+			}
+			if len(holders) > 0 {
+				continue
+			}
+			if err := d.remove(ctx, f, f.Subject, along(img, d.reason)); err != nil {
 				return err
 			}
 			d.taken[f.Digest] = f
@@ -213,16 +217,13 @@ func (d deletion) referrers(ctx context.Context, img Image) error {
 
 // remove deletes an image with its tags, because it was asked for or because another one went, and says so in their history
 // and in an event. The image goes into the trash, if the repository has one.
-func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error {
+func (d deletion) remove(ctx context.Context, img Image, with oci.Digest, reason string) error {
 	if err := d.record(ctx, img, img.Tags); err != nil {
 		return err
 	}
-	if img.ArtifactType == deployment.ArtifactType {
-		d.keeper.changed(img.Tags...)
-	}
 	at := d.registry.now()
 	if window := d.registry.trashWindow(d.repo); window > 0 {
-		t := Trashing{At: at, PurgeAt: at.Add(window), Actor: d.caller.ARN, Reason: d.reason, WentWith: with}
+		t := Trashing{At: at, PurgeAt: at.Add(window), Actor: d.caller.ARN, Reason: reason, WentWith: with}
 		if err := d.tx.TrashImages(ctx, d.repo, img.ID, t); err != nil {
 			return fmt.Errorf("moving image %s to the trash: %w", img.Digest, err)
 		}
@@ -234,8 +235,16 @@ func (d deletion) remove(ctx context.Context, img Image, with oci.Digest) error 
 		return fmt.Errorf("deleting image %s: %w", img.Digest, err)
 	}
 	e := about(event.ImageDeleted, d.repo, img, d.caller.ARN, img.Tags)
-	e.Reason = d.reason
+	e.Reason = reason
 	return d.registry.tell(ctx, d.tx, e)
+}
+
+// along is the reason of what goes along with an image, which goes for a reason, if there is one.
+func along(img Image, reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return fmt.Sprintf("It goes with %s. About that: %s", img.Digest, reason)
 }
 
 // goneIDs are one per tag, or the digest alone of an image that had none.

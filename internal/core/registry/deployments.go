@@ -12,19 +12,26 @@ import (
 
 // DeploymentQueries reads what deployment records need.
 type DeploymentQueries interface {
-	// Annotated finds those of the digests that the repository has, each image with its annotations and without tags and
-	// manifest, in any order.
+	// Annotated finds those of the digests that the repository has and whose annotations have MaxRecordAnnotations at most, each image
+	// with its annotations and without tags and manifest, in any order.
 	Annotated(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]Image, error)
 	// Referring finds the images of the artifact type that have one of the digests as their subject, each like Annotated does, in any
 	// order.
 	Referring(ctx context.Context, repositoryID int64, subjects []oci.Digest, artifactType string) ([]Image, error)
 }
 
+// MaxRecordAnnotations is how large the annotations of a record may be, as the database keeps them: there a character of the manifest may
+// take six. What has more came from another registry, and is not taken for a record.
+const MaxRecordAnnotations = 6 * deployment.MaxManifest
+
 // checkDeployment holds a push to the rules of deployment records: a record is valid, about an image that is there, and follows
 // the one that its tag points to. So of two who deploy at once one wins, and nobody rewrites what was.
 func (r *Registry) checkDeployment(ctx context.Context, tx Tx, repo Repository, m oci.Manifest, d oci.Digest, p Push) error {
 	if !deployment.Is(m) {
 		return nil
+	}
+	if len(p.Manifest) > deployment.MaxManifest {
+		return fault.New(fault.ManifestInvalid, "not a deployment record: its manifest has %d bytes, more than %d", len(p.Manifest), deployment.MaxManifest)
 	}
 	record, err := deployment.Parse(m)
 	if err != nil {

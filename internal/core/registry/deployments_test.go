@@ -283,6 +283,33 @@ func TestReplicasOfRecordsComeInAnyOrder(t *testing.T) {
 	})
 }
 
+// TestRecordsAreSmall: so many are read at once that megabytes of other annotations in each would be too much.
+func TestRecordsAreSmall(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		img := b.pushNew("img", "img")
+		web := b.deployer("prod", "web")
+		record := web.next(img, deployment.Succeeded)
+		record.Outcome, record.Reason, record.Actor = deployment.Failed, strings.Repeat("<", 1024), strings.Repeat("&", 1024)
+		web.put(record) // the largest without other annotations
+		more := func(n int) []byte {
+			return []byte(strings.Replace(string(web.bytes(web.next(img, deployment.Succeeded))), `"annotations":{`, `"annotations":{"x":"`+strings.Repeat("x", n)+`",`, 1))
+		}
+		for _, tags := range [][]string{nil, {web.tag}} {
+			_, err := b.PutImage(t.Context(), root, registry.Push{Repository: repo, Manifest: more(1 << 20), Tags: tags})
+			wantWords(t, "a record of a megabyte", err, fault.ManifestInvalid, "more than 16384")
+		}
+		for size, pins := range map[int]bool{1 << 20: false, 1 << 10: true} {
+			if _, err := b.PutReplica(t.Context(), root, registry.Push{Repository: repo, Manifest: more(size), Tags: []string{web.tag}}); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := b.Pinned(t.Context(), root, repo); err != nil || len(got[img.Digest]) > 0 != pins {
+				t.Errorf("a replica with another annotation of %d bytes pins: %v (%v)", size, got, err)
+			}
+		}
+	})
+}
+
 // TestTwoDeployersCannotBothWin: of many who deploy at once, one does.
 func TestTwoDeployersCannotBothWin(t *testing.T) {
 	t.Parallel()

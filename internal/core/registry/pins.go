@@ -16,7 +16,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// maxChain is how many records of one application in one environment are looked at.
+// maxChain is how many records of one application in one environment are looked at, and more where none of these tells what runs: no
+// number of deployments that failed unpins that.
 const maxChain = 1000
 
 // Pin is a deployment that keeps an image where it is.
@@ -104,9 +105,19 @@ type chain struct {
 	deployed              []oci.Digest
 }
 
-// follow goes along chains, all at once, and notes what they pin: a statement for each step, not for each record. What a chain
+// follow goes along chains, many at once, and notes what they pin: a statement for each step, not for each record. What a chain
 // lost is its end.
-func (r *Registry) follow(ctx context.Context, q Queries, repo Repository, chains []*chain, pins Pins) error {
+func (r *Registry) follow(ctx context.Context, q Queries, repo Repository, all []*chain, pins Pins) error {
+	const atOnce = 500 // what their records say is in memory
+	for chains := range slices.Chunk(all, atOnce) {
+		if err := r.followSome(ctx, q, repo, chains, pins); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registry) followSome(ctx context.Context, q Queries, repo Repository, chains []*chain, pins Pins) error {
 	for len(chains) > 0 {
 		next := make([]oci.Digest, len(chains))
 		for i, c := range chains {
@@ -190,7 +201,7 @@ func (c *chain) step(pins Pins, record deployment.Record, depth int) bool {
 	case deployment.Failed:
 	}
 	c.next = record.Previous
-	return c.next != "" && len(c.deployed) < depth && c.seen < maxChain
+	return c.next != "" && len(c.deployed) < depth && (c.seen < maxChain || len(c.deployed) == 0)
 }
 
 // keeper tells, within one transaction, what deployments keep.
@@ -198,9 +209,10 @@ type keeper struct {
 	registry *Registry
 	tx       Tx
 	repo     Repository
-	pins     Pins            // of the deploy tags that were read
-	read     map[string]bool // deploy tags
-	without  map[string]bool // deploy tags that are going
+	pins     Pins                // of the deploy tags that were read
+	read     map[string]bool     // deploy tags
+	asked    map[oci.Digest]bool // images whose deploy tags were read
+	without  map[string]bool     // deploy tags that are going
 }
 
 func (r *Registry) keeper(tx Tx, repo Repository) *keeper {
@@ -209,19 +221,26 @@ func (r *Registry) keeper(tx Tx, repo Repository) *keeper {
 	return k
 }
 
-// changed says that deploy tags are going, or a record. Then the chains are to be read again.
+// changed says that deploy tags are going, or a record that pins. Then the chains are to be read again.
 func (k *keeper) changed(tags ...string) {
 	for _, t := range tags {
 		k.without[t] = true
 	}
-	k.pins, k.read = Pins{}, map[string]bool{}
+	k.pins, k.read, k.asked = Pins{}, map[string]bool{}, map[oci.Digest]bool{}
 }
 
 // of gives the pins of whatever deployments ever had one of the images as their subject; none of the others can be of these images. Where
 // nothing of the kind was deployed, that is one look-up.
 func (k *keeper) of(ctx context.Context, images []oci.Digest) (Pins, error) {
-	if k.registry.pinDepth <= 0 || len(images) == 0 {
+	if k.registry.pinDepth <= 0 {
 		return nil, nil
+	}
+	images = slices.DeleteFunc(slices.Clone(images), func(d oci.Digest) bool { return k.asked[d] })
+	if len(images) == 0 {
+		return k.pins, nil
+	}
+	for _, d := range images {
+		k.asked[d] = true
 	}
 	records, err := k.tx.Referring(ctx, k.repo.ID, images, deployment.ArtifactType)
 	if err != nil {
@@ -244,6 +263,19 @@ func (k *keeper) of(ctx context.Context, images []oci.Digest) (Pins, error) {
 		}
 	}
 	return k.pins, k.registry.follow(ctx, k.tx, k.repo, chains, k.pins)
+}
+
+// ask reads for many images at once what spares would read for each.
+func (k *keeper) ask(ctx context.Context, images []Image) error {
+	var about []oci.Digest
+	for _, img := range images {
+		about = append(about, img.Digest)
+		if img.ArtifactType == deployment.ArtifactType {
+			about = append(about, img.Subject)
+		}
+	}
+	_, err := k.of(ctx, about)
+	return err
 }
 
 // spares tells whether an image that belongs to another one, which goes, is itself deployed, or a record by which deployments pin
@@ -311,11 +343,12 @@ func WhyPinned(pins []Pin) string {
 // family gives an image and everything for whose sake it stays, nearest first: the indexes that refer to it, its subject, what
 // its tags say that it is filed under, and all of these of those.
 func (k *keeper) family(ctx context.Context, img Image) ([]oci.Digest, error) {
-	family := []oci.Digest{img.Digest}
+	family, known := []oci.Digest{img.Digest}, map[oci.Digest]bool{"": true, img.Digest: true}
 	for level := []Image{img}; len(level) > 0; {
 		var next []oci.Digest
 		add := func(d oci.Digest) {
-			if d != "" && !slices.Contains(family, d) {
+			if !known[d] {
+				known[d] = true
 				family = append(family, d)
 				next = append(next, d)
 			}
@@ -335,9 +368,14 @@ func (k *keeper) family(ctx context.Context, img Image) ([]oci.Digest, error) {
 				}
 			}
 		}
-		var err error
-		if level, err = k.tx.ImagesByDigest(ctx, k.repo.ID, next); err != nil {
-			return nil, fmt.Errorf("looking for images: %w", err)
+		level = nil
+		for _, d := range next { // each with its tags
+			l, err := k.tx.ImageByDigest(ctx, k.repo.ID, d)
+			if err == nil {
+				level = append(level, l)
+			} else if !errors.Is(err, ErrNoRow) {
+				return nil, fmt.Errorf("looking for image %s: %w", d, err)
+			}
 		}
 	}
 	return family, nil

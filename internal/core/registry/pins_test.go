@@ -187,6 +187,29 @@ func TestPinnedImagesStay(t *testing.T) {
 	})
 }
 
+// TestWhatIsFiledUnderWhatIsFiled belongs to the same image: the signature of an SBOM, say. So does what is filed under a platform of an index.
+func TestWhatIsFiledUnderWhatIsFiled(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		filed := func(of registry.Image, suffix string) registry.Image {
+			return b.pushNew(suffix+of.Digest.String(), strings.Replace(of.Digest.String(), ":", "-", 1)+suffix)
+		}
+		child := b.push(repo, b.manifest(repo, `{"of":"prod"}`, "bytes for prod")).Image
+		index := b.push(repo, b.index(child.Manifest), "multi").Image
+		b.deployer("prod", "web").record(index, deployment.Succeeded)
+		sbom := filed(index, ".sbom")
+		for what, img := range map[string]registry.Image{
+			"an SBOM": sbom, "its signature": filed(sbom, ".sig"), "the signature of a platform": filed(child, ".sig"),
+			"a signature of something else": filed(registry.Image{Digest: oci.FromBytes([]byte("else"))}, ".sig"),
+		} {
+			err := b.deleting(registry.ImageID{Digest: img.Digest.String()})[0].Err
+			if pinned := what != "a signature of something else"; errors.Is(err, fault.ImagePinned) != pinned {
+				t.Errorf("deleting %s: %v, want that it is pinned: %v", what, err, pinned)
+			}
+		}
+	})
+}
+
 // TestTheDeployTagEndsItsOwnPinsOnly: its record stays as long as something else pins it, and in one call with an image the order
 // does not matter.
 func TestTheDeployTagEndsItsOwnPinsOnly(t *testing.T) {
@@ -209,7 +232,7 @@ func TestTheDeployTagEndsItsOwnPinsOnly(t *testing.T) {
 				t.Errorf("%+v: %v", r.ID, r.Err)
 			}
 		}
-		if b.there(img) || len(b.pinned(nil)) > 0 {
+		if b.there(img) || len(b.pinned(map[oci.Digest]string{img.Digest: "img"})) > 0 {
 			t.Error("the image is there after image and deploy tag were deleted in one call")
 		}
 	})

@@ -80,12 +80,18 @@ func TestTrashSaysWhatAndWhy(t *testing.T) {
 		}
 		b.delete(byDigest(b.pushNew("another").Digest))
 		service := identity.Service(account, "lifecycle")
-		old := b.pushNew("old").Digest
+		raw := b.manifest(repo, `{"name":"old"}`, "layer of old")
+		old := b.push(repo, raw).Image.Digest
+		b.push(repo, b.sbom(raw, "sbom"))
 		_, err := b.DeleteImagesIf(t.Context(), service, repo, []oci.Digest{old}, about(func(registry.Image) (bool, string, error) {
 			return true, "It is old.", nil
 		}))
-		if newest := b.trash(repo)[0]; err != nil || newest.Digest != old || newest.Reason != "It is old." || newest.Actor != "berth:lifecycle" {
-			t.Errorf("by the lifecycle policy: %+v, %v", newest, err)
+		newest := b.trash(repo)[:2]
+		if img := newest[1]; err != nil || img.Digest != old || img.Reason != "It is old." || img.Actor != "berth:lifecycle" {
+			t.Errorf("by the lifecycle policy: %+v, %v", img, err)
+		}
+		if sbom := newest[0]; sbom.WentWith != old || sbom.Reason != "It goes with "+old.String()+". About that: It is old." {
+			t.Errorf("with what goes by the lifecycle policy: %+v", sbom)
 		}
 		_, err = b.Trash(t.Context(), root, repo, 0, "nonsense")
 		wantFault(t, "a token that is none", err, fault.PageTokenInvalid)

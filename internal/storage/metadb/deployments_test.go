@@ -27,6 +27,13 @@ func TestAnnotated(t *testing.T) {
 		if diff := gocmp.Diff([]registry.Image{plain, record}, got); diff != "" || err != nil {
 			t.Errorf("Annotated: %v (-want +got):\n%s", err, diff)
 		}
+		got, err = db.Read().Annotated(t.Context(), r.ID, []oci.Digest{record.Digest})
+		if diff := gocmp.Diff([]registry.Image{record}, got); diff != "" || err != nil {
+			t.Errorf("Annotated of one: %v (-want +got):\n%s", err, diff)
+		}
+		if got, err = db.Read().Annotated(t.Context(), r.ID, nil); err != nil || len(got) > 0 {
+			t.Errorf("Annotated of none: %v, %v", got, err)
+		}
 	})
 }
 
@@ -44,9 +51,11 @@ func TestReferring(t *testing.T) {
 			kind       string
 			want       bool
 		}{
+			"the one alone":      {r.ID, []string{"subject"}, record.ArtifactType, true},
 			"the one":            {r.ID, []string{"another", "subject"}, record.ArtifactType, true},
 			"another kind":       {r.ID, []string{"subject"}, "application/x.signature", false},
 			"another subject":    {r.ID, []string{"another"}, record.ArtifactType, false},
+			"another one alone":  {r.ID, []string{"another"}, record.ArtifactType, false},
 			"no subject":         {r.ID, nil, record.ArtifactType, false},
 			"another repository": {elsewhere.ID, []string{"subject"}, record.ArtifactType, false},
 		} {
