@@ -49,7 +49,7 @@ type GarbageWalk struct {
 	StrayBytes    *int64
 	StrangeThings *int64 // that are nothing of Berth's
 	ForgottenRows *int64
-	FoundThings   *int64  // strays of any age
+	FoundThings   *int64  // strays, but for those of the last hour
 	FoundBytes    *int64  // theirs
 	Held          *bool   // they are so many that none is taken
 	AllowedBy     *string // an ARN: who let this walk take them all the same; absent where nobody did

@@ -19,6 +19,9 @@ const (
 	manyStrays = 1000 // of any share
 	someStrays = 20   // where they are more than one in strayShare of all things, or bytes, that the walk has seen
 	strayShare = 10
+
+	// arriving is how young bytes without a row are not counted: layers that come in one request at this moment.
+	arriving = time.Hour
 )
 
 // settingStrays holds an Allowance.
@@ -86,9 +89,12 @@ func (s *Service) begin(ctx context.Context, last Walk) (w Walk, now bool, err e
 	return w, w.AllowedBy != "" || since >= walkEvery || since < -walkEvery, nil
 }
 
-// held counts strays of any age, and tells whether there are too many to take any.
-func (w *Walk) held(strays []blob.Found) bool {
+// held counts strays, those that are too young to be taken among them, and tells whether there are too many to take any.
+func (w *Walk) held(strays []blob.Found, now time.Time) bool {
 	for _, f := range strays {
+		if now.Sub(f.At) < arriving {
+			continue
+		}
 		w.Found.Things++
 		w.Found.Bytes += f.Size
 	}

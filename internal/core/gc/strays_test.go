@@ -64,6 +64,10 @@ func TestYoungStraysCount(t *testing.T) {
 		for i := range 30 {
 			b.stray(blob.Key(fmt.Sprintf("%032x", i)), "pushed since")
 		}
+		if warned := b.heldWalk(); len(warned) != 0 {
+			t.Errorf("layers that are arriving are warned of: %q", warned)
+		}
+		b.pass(day)
 		if len(b.heldWalk()) == 0 {
 			t.Error("no warning of young strays")
 		}

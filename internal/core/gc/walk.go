@@ -53,7 +53,7 @@ type Walk struct {
 	Ended time.Time // the last one that did
 
 	Seen    Amount // in the blob store
-	Found   Amount // bytes that no row names, of any age
+	Found   Amount // bytes that no row names, but for those that may be arriving
 	Strays  Amount // those that were put on the list of garbage or removed
 	Held    bool   // they are so many that none is taken any more
 	Strange int    // things in the blob store that are nothing of Berth's
@@ -213,7 +213,7 @@ func (s *Service) takeStrays(ctx context.Context, found []blob.Found, w *Walk) e
 		row, is := known[f.Key]
 		return f.Part && needsPart(row, f) || !f.Part && is
 	})
-	if w.held(strays) {
+	if w.held(strays, now) {
 		return nil
 	}
 	var garbage []blob.Upload
