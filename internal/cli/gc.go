@@ -179,6 +179,10 @@ func writeGarbage(w io.Writer, st platform.Garbage) error {
 		say("paused since %s by %s", moment(st.PausedAt), st.PausedBy)
 	}
 	walk := st.Walk
+	if walk.Held {
+		say("too many things in the blob store have no row (%d of %d, %s): none is removed. Is the database older than the store, or another's?\n"+
+			"If they may go: gc resume --strays", walk.FoundThings, walk.SeenThings, humanBytes(walk.FoundBytes))
+	}
 	switch {
 	case walk.BeganAt == nil:
 		say("the blob store has not been searched for bytes without a row yet")
@@ -264,23 +268,50 @@ func (p *program) gcPauseCommand() *cobra.Command {
 }
 
 func (p *program) gcResumeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "resume",
-		Short:   "Let the garbage collector go on",
-		Long:    "Resume ends the pause of the garbage collector, and tells who had paused it and when.",
-		Example: "berth gc resume",
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Let the garbage collector go on",
+		Long: "Resume ends the pause of the garbage collector, and tells who had paused it and when. With --strays it instead lets the\n" +
+			"next search of the blob store remove bytes that no row of the database names, be they as many as they are.",
+		Example: "berth gc resume\nberth gc resume --strays",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.gcPause(cmd, "resuming", (*platform.Client).ResumeGarbage, func(w io.Writer, pause platform.GarbagePause) error {
-				if pause.PausedBy == "" {
-					p.say("the garbage collector was not paused")
-					return nil
-				}
-				_, err := fmt.Fprintf(w, "resumed; %s had paused it at %s\n", pause.PausedBy, moment(pause.PausedAt))
-				return err
-			})
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.gcResume(cmd) },
 	}
+	cmd.Flags().Bool("strays", false, "let the next search remove bytes without a row that it held back since they are many")
+	return cmd
+}
+
+func (p *program) gcResume(cmd *cobra.Command) error {
+	strays, err := cmd.Flags().GetBool("strays")
+	if err != nil {
+		return err
+	}
+	if strays {
+		return p.gcAllowStrays(cmd)
+	}
+	return p.gcPause(cmd, "resuming", (*platform.Client).ResumeGarbage, func(w io.Writer, pause platform.GarbagePause) error {
+		if pause.PausedBy == "" {
+			p.say("the garbage collector was not paused")
+			return nil
+		}
+		_, err := fmt.Fprintf(w, "resumed; %s had paused it at %s\n", pause.PausedBy, moment(pause.PausedAt))
+		return err
+	})
+}
+
+func (p *program) gcAllowStrays(cmd *cobra.Command) error {
+	client, err := p.platform(cmd)
+	if err != nil {
+		return err
+	}
+	a, err := client.AllowStrays(cmd.Context())
+	if err != nil {
+		return fmt.Errorf("letting strays be removed: %w", err)
+	}
+	return p.print(cmd, a, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "the next search removes all bytes without a row; %s said so at %s\n", a.By, moment(a.At))
+		return err
+	})
 }
 
 func (p *program) gcPause(cmd *cobra.Command, doing string, do func(*platform.Client, context.Context) (platform.GarbagePause, error),

@@ -49,12 +49,23 @@ type GarbageWalk struct {
 	StrayBytes    *int64
 	StrangeThings *int64 // that are nothing of Berth's
 	ForgottenRows *int64
+	FoundThings   *int64  // strays, but for those of the last hour
+	FoundBytes    *int64  // theirs
+	Held          *bool   // they are so many that none is taken
+	AllowedBy     *string // an ARN: who let this walk take them all the same; absent where nobody did
+}
+
+// ResumeInput asks for the end of a pause, or for something else instead.
+type ResumeInput struct {
+	Strays bool // let the next search remove bytes without a row, be they as many as they are
 }
 
 // PauseOutput is a pause.
 type PauseOutput struct {
-	PausedBy *string // absent where there was none to resume from
-	PausedAt *time.Time
+	PausedBy        *string // absent where there was none to resume from
+	PausedAt        *time.Time
+	StraysAllowedBy *string // absent where that was not asked for
+	StraysAllowedAt *time.Time
 }
 
 // ListGarbageInput asks what a sweep would take.
@@ -113,6 +124,7 @@ func garbageStatus(st gc.Status, err error) (*GarbageCollectionOutput, error) {
 			SeenThings: &st.Walk.Seen.Things, SeenBytes: &st.Walk.Seen.Bytes,
 			StrayThings: &st.Walk.Strays.Things, StrayBytes: &st.Walk.Strays.Bytes,
 			StrangeThings: aws.Int64(int64(st.Walk.Strange)), ForgottenRows: aws.Int64(int64(st.Walk.Rows)),
+			FoundThings: &st.Walk.Found.Things, FoundBytes: &st.Walk.Found.Bytes, Held: &st.Walk.Held, AllowedBy: optional(st.Walk.AllowedBy),
 		},
 	}
 	if st.Speed > 0 {
@@ -147,7 +159,14 @@ func (f face) pauseGarbageCollection(ctx context.Context, call awswire.Call, _ *
 	return &PauseOutput{PausedBy: &p.By, PausedAt: &p.At}, nil
 }
 
-func (f face) resumeGarbageCollection(ctx context.Context, call awswire.Call, _ *GarbageCollectionInput) (*PauseOutput, error) {
+func (f face) resumeGarbageCollection(ctx context.Context, call awswire.Call, in *ResumeInput) (*PauseOutput, error) {
+	if in.Strays {
+		a, err := f.garbage.AllowStrays(ctx, call.Caller)
+		if err != nil {
+			return nil, err
+		}
+		return &PauseOutput{StraysAllowedBy: &a.By, StraysAllowedAt: &a.At}, nil
+	}
 	p, err := f.garbage.Resume(ctx, call.Caller)
 	if err != nil || p == nil {
 		return &PauseOutput{}, err

@@ -19,6 +19,10 @@ const (
 	youngPart = 7 * 24 * time.Hour
 	// strayGrace is what DiscardStray gives whoever looks on.
 	strayGrace = time.Hour
+	// Where a page has more than someStrays, and they are more than one in strayShare, none of it is removed: the database may be
+	// older than the store (package gc, which asks before it takes so many). Keys are random, so that each page has the share of all.
+	someStrays = 20
+	strayShare = 10
 )
 
 // things looks at some of what is in the blob store.
@@ -36,8 +40,9 @@ func (w *worker) things(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	many := len(strays) > someStrays && int64(len(strays)) > read/strayShare
 	for _, f := range strays {
-		if err := w.stray(ctx, walker, f); err != nil {
+		if err := w.stray(ctx, walker, f, many); err != nil {
 			return err
 		}
 	}
@@ -87,7 +92,7 @@ func (w *worker) strays(ctx context.Context, walker blob.Walker, some []blob.Fou
 // storeList is what could not be read when a walk fails.
 const storeList = "the list of what is in the blob store"
 
-func (w *worker) stray(ctx context.Context, walker blob.Walker, f blob.Found) error {
+func (w *worker) stray(ctx context.Context, walker blob.Walker, f blob.Found, many bool) error {
 	age := w.Now().Sub(f.At)
 	found := Finding{Kind: Stray, Name: printable(f.Name), Key: f.Key, Size: f.Size, Detail: fmt.Sprintf("no row knows it, and it is %d days old", int(age.Hours())/24)}
 	switch {
@@ -96,7 +101,10 @@ func (w *worker) stray(ctx context.Context, walker blob.Walker, f blob.Found) er
 	case f.Part:
 		found.Kind = StrayPart
 	}
-	if !w.check.Repair || f.Key == "" {
+	if w.check.Repair && many && f.Key != "" {
+		found.Detail += "; it stays, since there are many: is the database older than the blob store?"
+	}
+	if !w.check.Repair || f.Key == "" || many {
 		w.find(ctx, found)
 		return nil
 	}

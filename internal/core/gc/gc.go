@@ -73,7 +73,6 @@ const longestLink = time.Hour
 // bytesStay is how long bytes stay after the last row that named them.
 func (s *Service) bytesStay() time.Duration { return min(s.Grace, longestLink) }
 
-// again is how long a claim on garbage lasts, and when what could not be removed is tried again. It must be well below half of
-// bytesStay: the registry takes garbage back only where more than that half is left (GarbageWrites.TakeBack), so never what
-// somebody has claimed, be their clocks minutes apart.
+// again is how long a claim on garbage lasts, and when what could not be removed is tried again. A claim moves the time at which
+// garbage is due, by which the registry knows not to take it back (GarbageWrites.TakeBack).
 func (s *Service) again() time.Duration { return s.bytesStay() / 4 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,9 +53,13 @@ type Walk struct {
 	Ended time.Time // the last one that did
 
 	Seen    Amount // in the blob store
-	Strays  Amount // bytes that no row names, put on the list of garbage or removed
+	Found   Amount // bytes that no row names, but for those that may be arriving
+	Strays  Amount // those that were put on the list of garbage or removed
+	Held    bool   // they are so many that none is taken any more
 	Strange int    // things in the blob store that are nothing of Berth's
 	Rows    int    // layers and blobs without anything that needs them, which nothing would have looked at
+
+	AllowedBy string // who let this walk take strays, be they as many as they are; an ARN
 
 	By    string    // the replica that walks
 	Until time.Time // until when it is alone
@@ -72,11 +77,15 @@ func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	now := s.Now()
-	if w.By != s.id && now.Before(w.Until) || w.Part == "" && now.Sub(w.Began) < walkEvery {
+	// A claim is never longer than walkClaim: one that is was made by a clock that was wrong.
+	if w.By != s.id && now.Before(w.Until) && w.Until.Sub(now) <= walkClaim {
 		return false, nil
 	}
 	if w.Part == "" {
-		w = Walk{Part: walkBytes, Began: now, Ended: w.Ended}
+		var due bool
+		if w, due, err = s.begin(ctx, w); err != nil || !due {
+			return false, err
+		}
 	}
 	if w.By != s.id || w.Until.Sub(now) < walkClaim/2 {
 		w.By, w.Until = s.id, now.Add(walkClaim)
@@ -85,6 +94,7 @@ func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
+	before := w
 	looked, err := s.walkOn(ctx, &w)
 	if err != nil {
 		return false, fmt.Errorf("looking for strays: %w", err)
@@ -94,6 +104,9 @@ func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 	}
 	if _, mine, err := s.saveWalk(ctx, body, w); err != nil || !mine {
 		return false, err // another one has taken over, and looks at this page again
+	}
+	if err := w.warning(before); err != nil {
+		return w.Part != "", err
 	}
 	took := s.Now().Sub(now)
 	return w.Part != "", sleep(ctx, time.Duration(looked)*time.Second/walkRate-took)
@@ -150,8 +163,7 @@ func (s *Service) walkBytes(ctx context.Context, w *Walk) (looked int, err error
 		w.Place = ""
 		return 0, nil
 	}
-	var old []blob.Found
-	now := s.Now()
+	var ours []blob.Found
 	for looked < walkPage {
 		found, next, err := s.Walker.Walk(ctx, w.Place, walkPage-looked)
 		if err != nil {
@@ -161,18 +173,17 @@ func (s *Service) walkBytes(ctx context.Context, w *Walk) (looked int, err error
 		for _, f := range found {
 			w.Seen.Things++
 			w.Seen.Bytes += f.Size
-			switch {
-			case f.Key == "":
+			if f.Key == "" {
 				w.Strange++
-			case now.Sub(f.At) >= strayAgeOf(f):
-				old = append(old, f)
+			} else {
+				ours = append(ours, f)
 			}
 		}
 		if w.Place = next; next == "" {
 			break
 		}
 	}
-	return looked, s.takeStrays(ctx, old, w)
+	return looked, s.takeStrays(ctx, ours, w)
 }
 
 // strayAgeOf is how old a thing must be that no row names. Of a multipart upload the store gives no size, and its beginning.
@@ -183,25 +194,34 @@ func strayAgeOf(f blob.Found) time.Duration {
 	return strayAge
 }
 
-// takeStrays makes garbage of those that no row names. Nobody can come to name them afterwards: a key without a row is given one
-// only within registry's longestUnseen of its first byte.
-func (s *Service) takeStrays(ctx context.Context, old []blob.Found, w *Walk) error {
-	if len(old) == 0 {
+// takeStrays makes garbage of those that no row names and that are old. Nobody can come to name them afterwards: a key without a row is
+// given one only within registry's longestUnseen of its first byte.
+func (s *Service) takeStrays(ctx context.Context, found []blob.Found, w *Walk) error {
+	if len(found) == 0 {
 		return nil
 	}
-	keys := make([]blob.Key, len(old))
-	for i, f := range old {
+	now := s.Now()
+	keys := make([]blob.Key, len(found))
+	for i, f := range found {
 		keys[i] = f.Key
 	}
 	known, err := s.Rows.Known(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("looking for what names them: %w", err)
 	}
-	var garbage []blob.Upload
-	for _, f := range old {
+	strays := slices.DeleteFunc(found, func(f blob.Found) bool {
 		row, is := known[f.Key]
-		switch {
-		case f.Part && !needsPart(row, f):
+		return f.Part && needsPart(row, f) || !f.Part && is
+	})
+	if w.held(strays, now) {
+		return nil
+	}
+	var garbage []blob.Upload
+	for _, f := range strays {
+		if now.Sub(f.At) < strayAgeOf(f) {
+			continue
+		}
+		if f.Part {
 			err := s.Walker.Discard(ctx, f)
 			if errors.Is(err, blob.ErrBusy) {
 				continue
@@ -209,10 +229,8 @@ func (s *Service) takeStrays(ctx context.Context, old []blob.Found, w *Walk) err
 			if err != nil {
 				return err
 			}
-		case !f.Part && !is:
+		} else {
 			garbage = append(garbage, blob.Upload{Key: f.Key, Size: f.Size})
-		default:
-			continue
 		}
 		w.Strays.Things++
 		w.Strays.Bytes += f.Size

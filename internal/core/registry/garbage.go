@@ -17,9 +17,9 @@ type GarbageWrites interface {
 	// Discard records the bytes of an upload, or of a blob under its key, as garbage, to be removed when due. Nothing may refer
 	// to them, and nothing ever will.
 	Discard(ctx context.Context, u blob.Upload, due time.Time) error
-	// TakeBack makes bytes that are garbage, and due only after a time, something to refer to again, and tells whether they were.
-	// Once they are due somebody may be removing them at this moment.
-	TakeBack(ctx context.Context, key blob.Key, after time.Time) (bool, error)
+	// TakeBack makes bytes that are garbage, and due at exactly the time given, something to refer to again, and tells whether they
+	// were. Whoever removes them moves that time first.
+	TakeBack(ctx context.Context, key blob.Key, due time.Time) (bool, error)
 	// IsGarbage tells whether a key's bytes are garbage.
 	IsGarbage(ctx context.Context, key blob.Key) (bool, error)
 }

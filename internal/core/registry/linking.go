@@ -16,6 +16,7 @@ import (
 // whether the repository had the layer before.
 func (r *Registry) link(ctx context.Context, caller identity.Caller, repository string, u Upload, d oci.Digest, hasRow bool) (Layer, bool, error) {
 	layer, had := Layer{}, false
+	var due time.Time // when the bytes go, where they are a second copy
 	ctx = context.WithoutCancel(ctx)
 	err := r.pushTo(ctx, caller, repository, func(tx Tx, repo Repository) (err error) {
 		if hasRow {
@@ -39,13 +40,14 @@ func (r *Registry) link(ctx context.Context, caller identity.Caller, repository 
 		if layer.Key == u.Blob.Key {
 			return r.notGarbage(ctx, tx, u)
 		}
-		return tx.Discard(ctx, blob.Upload{Key: u.Blob.Key, Size: u.Blob.Size}, r.bytesDue())
+		due = r.bytesDue()
+		return tx.Discard(ctx, blob.Upload{Key: u.Blob.Key, Size: u.Blob.Size}, due)
 	})
 	if err != nil {
 		return Layer{}, false, err
 	}
 	if layer.Key != u.Blob.Key {
-		layer, err = r.keepOne(ctx, layer, u.Blob.Key)
+		layer, err = r.keepOne(ctx, layer, u.Blob.Key, due)
 	}
 	return layer, had, err
 }
@@ -65,7 +67,10 @@ func (r *Registry) notGarbage(ctx context.Context, tx Tx, u Upload) error {
 // keepOne drops the second copy of bytes that the registry had already, which is garbage by now, after making sure that it
 // still has them: should the first copy be gone or damaged (a bad disk, an older backup), the second takes its place,
 // and so a push heals what was lost.
-func (r *Registry) keepOne(ctx context.Context, known Layer, second blob.Key) (Layer, error) {
+//
+// It takes the second back only as it put it on the list itself, due at the same time, and not when half of that time is over: a replica
+// that removes it has moved the time, be its grace another one.
+func (r *Registry) keepOne(ctx context.Context, known Layer, second blob.Key, due time.Time) (Layer, error) {
 	size, err := r.blobs.Size(ctx, known.Key)
 	switch {
 	case err == nil && size == known.Size && known.DamagedAt.IsZero():
@@ -77,10 +82,17 @@ func (r *Registry) keepOne(ctx context.Context, known Layer, second blob.Key) (L
 	healed := false
 	err = r.store.Update(ctx, func(tx Tx) error {
 		healed = false
-		there, err := tx.TakeBack(ctx, second, r.now().Add(min(r.grace, linkLife)/2))
-		if err != nil || !there { // removed already: this took longer than garbage stays
-			return err
+		there := due.Sub(r.now()) > min(r.grace, linkLife)/2
+		if there {
+			var err error
+			if there, err = tx.TakeBack(ctx, second, due); err != nil {
+				return err
+			}
 		}
+		if !there { // removed already, or soon: this took longer than garbage stays
+			return fault.New(fault.Unavailable, "the bytes of the layer with digest '%s' took too long to be looked for: send it again", known.Digest)
+		}
+		var err error
 		if healed, err = tx.MoveBlob(ctx, known.Digest, known.Key, second); err != nil {
 			return err
 		}
@@ -90,6 +102,9 @@ func (r *Registry) keepOne(ctx context.Context, known Layer, second blob.Key) (L
 		}
 		return tx.Discard(ctx, blob.Upload{Key: loser, Size: known.Size}, r.bytesDue())
 	})
+	if _, isFault := fault.Of(err); isFault {
+		return Layer{}, err
+	}
 	if err != nil {
 		return Layer{}, fmt.Errorf("healing layer %s: %w", known.Digest, err)
 	}

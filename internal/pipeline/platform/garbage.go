@@ -53,6 +53,10 @@ type GarbageWalk struct {
 	StrayBytes    int64   `json:"strayBytes"`
 	StrangeThings int64   `json:"strangeThings"`
 	ForgottenRows int64   `json:"forgottenRows"`
+	FoundThings   int64   `json:"foundThings"`
+	FoundBytes    int64   `json:"foundBytes"`
+	Held          bool    `json:"held"`
+	AllowedBy     string  `json:"allowedBy,omitempty"`
 }
 
 // Due sums up what is due in all stages.
@@ -87,6 +91,20 @@ func (c *Client) PauseGarbage(ctx context.Context) (p GarbagePause, err error) {
 // ResumeGarbage ends a pause and gives it.
 func (c *Client) ResumeGarbage(ctx context.Context) (p GarbagePause, err error) {
 	return p, c.call(ctx, "ResumeGarbageCollection", struct{}{}, &p)
+}
+
+// StraysAllowed is who let the next search remove all strays.
+type StraysAllowed struct {
+	By string  `json:"straysAllowedBy"`
+	At *Moment `json:"straysAllowedAt"`
+}
+
+// AllowStrays lets the next search remove bytes without a row, be they as many as they are.
+func (c *Client) AllowStrays(ctx context.Context) (a StraysAllowed, err error) {
+	in := struct {
+		Strays bool `json:"strays"`
+	}{true}
+	return a, c.call(ctx, "ResumeGarbageCollection", in, &a)
 }
 
 // GarbageList is what a sweep would take now.

@@ -16,8 +16,8 @@ func (t tx) Discard(ctx context.Context, u blob.Upload, due time.Time) error {
 }
 
 // TakeBack implements registry.GarbageWrites.
-func (t tx) TakeBack(ctx context.Context, key blob.Key, after time.Time) (bool, error) {
-	n, err := t.s.exec(ctx, `DELETE FROM garbage WHERE blob_key = $1 AND due_at > $2`, string(key), micros(after))
+func (t tx) TakeBack(ctx context.Context, key blob.Key, due time.Time) (bool, error) {
+	n, err := t.s.exec(ctx, `DELETE FROM garbage WHERE blob_key = $1 AND due_at = $2`, string(key), micros(due))
 	return n > 0, err
 }
 

@@ -215,12 +215,35 @@ func (t sweepTx) Discard(ctx context.Context, garbage []blob.Upload, due time.Ti
 	return nil
 }
 
-// ClaimGarbage implements gc.GarbageTx. PostgreSQL may take more than limit, as in Outbox.Claim.
+// ClaimGarbage implements gc.GarbageTx. PostgreSQL may take more than limit, as in Outbox.Claim. What a row names is no garbage, whoever
+// put it on the list: it is taken off.
 func (t sweepTx) ClaimGarbage(ctx context.Context, now, again time.Time, limit int) ([]blob.Upload, error) {
-	return list(ctx, t.s, scanGarbage, `
+	type claim struct {
+		blob.Upload
+		named bool
+	}
+	claims, err := list(ctx, t.s, func(rows *sql.Rows, c *claim) error { return rows.Scan(&c.Key, &c.Size, &c.State, &c.named) }, `
 		UPDATE garbage SET due_at = $2 WHERE blob_key IN (
 			SELECT blob_key FROM garbage WHERE due_at <= $1 ORDER BY due_at, blob_key LIMIT $3 FOR UPDATE SKIP LOCKED)
-		AND due_at <= $1 RETURNING blob_key, size, blob_state`, micros(now), micros(again), limit)
+		AND due_at <= $1 RETURNING blob_key, size, blob_state,
+			EXISTS (SELECT 1 FROM blobs b WHERE b.blob_key = garbage.blob_key) OR EXISTS (SELECT 1 FROM uploads u WHERE u.blob_key = garbage.blob_key)`,
+		micros(now), micros(again), limit)
+	if err != nil {
+		return nil, err
+	}
+	var claimed []blob.Upload
+	var named []blob.Key
+	for _, c := range claims {
+		if c.named {
+			named = append(named, c.Key)
+		} else {
+			claimed = append(claimed, c.Upload)
+		}
+	}
+	if len(named) > 0 {
+		err = t.ForgetGarbage(ctx, named)
+	}
+	return claimed, err
 }
 
 // ForgetGarbage implements gc.GarbageTx.
