@@ -49,6 +49,7 @@ func (p *program) lifecyclePreviewCommand() *cobra.Command {
 	flags.Float64("archive-price", 0.10, "dollars a month for a GB in the archive; Amazon's is lower above 150 TB")
 	flags.String("manifests", string(lifecycle.Auto), "read manifests: auto, always, also where the policy goes by pulls, or never")
 	flags.Duration("timeout", 5*time.Minute, "how long to wait for the preview")
+	flags.Bool("kept", false, "list also the images that stay, and why; a Berth tells, ECR does not")
 	return cmd
 }
 
@@ -111,6 +112,9 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 	if err != nil {
 		return err
 	}
+	if request.Kept, err = cmd.Flags().GetBool("kept"); err != nil {
+		return err
+	}
 	client, err := p.lifecycleClient(cmd)
 	if err != nil {
 		return err
@@ -123,6 +127,14 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 		p.say("%s", note)
 	}
 	data := newPreview(repository, found, prices)
+	switch {
+	case found.KeptKnown:
+		data.keep(found.Kept)
+	case request.Kept && client.AmazonsRegion() != "":
+		p.say("what stays is not listed: ECR does not tell why an image stays")
+	case request.Kept:
+		p.say("what stays is not listed: the server does not tell; a newer Berth does")
+	}
 	return p.print(cmd, data, func(w io.Writer) error { return writePreview(w, data) })
 }
 
@@ -153,6 +165,7 @@ func plural(n int, one, many string) string {
 type preview struct {
 	Repository string          `json:"repositoryName"`
 	Images     []previewImage  `json:"images"`
+	Kept       []keptImage     `json:"kept,omitzero"` // with --kept
 	Summary    previewsSummary `json:"summary"`
 }
 
@@ -210,6 +223,9 @@ func writePreview(w io.Writer, data preview) error {
 		if _, err := fmt.Fprintln(w); err != nil {
 			return err
 		}
+	}
+	if err := writeKept(w, data.Kept); err != nil {
+		return err
 	}
 	for _, line := range data.Summary.lines() {
 		if _, err := fmt.Fprintln(w, line); err != nil {

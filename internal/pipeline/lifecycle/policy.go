@@ -31,8 +31,17 @@ func (c *Client) AmazonsRegion() string {
 	return o.Region
 }
 
-// Preview has a policy previewed and counts what comes of it.
-func (c *Client) Preview(ctx context.Context, r Request) (Preview, error) { return Run(ctx, c.ecr, r) }
+// Preview has a policy previewed and counts what comes of it. A Berth gives the reasons itself.
+func (c *Client) Preview(ctx context.Context, r Request) (Preview, error) {
+	p, err := Run(ctx, c.ecr, r)
+	if err != nil {
+		return Preview{}, err
+	}
+	if err := c.explain(ctx, r, &p); err != nil {
+		return Preview{}, err
+	}
+	return p, nil
+}
 
 // Policy is a repository's policy.
 type Policy struct {
