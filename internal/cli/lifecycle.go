@@ -35,7 +35,8 @@ func (p *program) lifecyclePreviewCommand() *cobra.Command {
 		Short: "Show which images would go, why, and how many bytes and dollars that saves",
 		Long: "Preview has a repository's lifecycle policy, or the one in a file, evaluated without doing what it says. It\n" +
 			"lists the images that would go or move to the archive, and why, and counts the bytes that no image would\n" +
-			"need any more, shared layers once. It asks a Berth, or Amazon's ECR with --url aws. Text shortens digests.\n\n" +
+			"need any more, shared layers once. It asks a Berth, or Amazon's ECR with --url aws. Text shortens digests.\n" +
+			"With --kept a Berth says also which images stay, and why; ECR does not tell that.\n\n" +
 			"To count shared layers once it reads the manifests of all images, which a registry counts as pulls. It does not\n" +
 			"where the policy goes by pulls (sinceImagePulled), since that would change what the policy does.",
 		Example: "berth lifecycle preview hoopstat-haus/prod\n" +
