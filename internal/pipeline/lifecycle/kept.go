@@ -25,7 +25,7 @@ func (c *Client) explain(ctx context.Context, r Request, p *Preview) error {
 	if o.BaseEndpoint == nil {
 		return nil
 	}
-	berth, err := platform.New(ctx, platform.Config{URL: *o.BaseEndpoint, Now: time.Now})
+	berth, err := platform.New(ctx, platform.Config{URL: *o.BaseEndpoint, Now: c.now})
 	if err != nil {
 		return err
 	}

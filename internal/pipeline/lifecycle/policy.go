@@ -11,15 +11,18 @@ import (
 )
 
 // Client is a customer of one ECR.
-type Client struct{ ecr *ecr.Client }
+type Client struct {
+	ecr *ecr.Client
+	now func() time.Time
+}
 
 // New makes a client from the AWS configuration; url is as for platform.ECR.
-func New(ctx context.Context, url string) (*Client, error) {
+func New(ctx context.Context, url string, now func() time.Time) (*Client, error) {
 	client, err := platform.ECR(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{client}, nil
+	return &Client{client, now}, nil
 }
 
 // AmazonsRegion is the region that is asked, or empty if it is not Amazon that is asked.
