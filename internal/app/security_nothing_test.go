@@ -157,6 +157,8 @@ func berthInputs() map[string]string {
 		"RotateMasterKey":        `{}`,
 		"RotateTokenKey":         `{"revokeNow":true}`,
 		"SetPullThroughCacheTtl": `{"ecrRepositoryPrefix":"hub","ttlSeconds":60}`,
+
+		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
 	}
 }
 

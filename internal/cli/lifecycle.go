@@ -35,7 +35,8 @@ func (p *program) lifecyclePreviewCommand() *cobra.Command {
 		Short: "Show which images would go, why, and how many bytes and dollars that saves",
 		Long: "Preview has a repository's lifecycle policy, or the one in a file, evaluated without doing what it says. It\n" +
 			"lists the images that would go or move to the archive, and why, and counts the bytes that no image would\n" +
-			"need any more, shared layers once. It asks a Berth, or Amazon's ECR with --url aws. Text shortens digests.\n\n" +
+			"need any more, shared layers once. It asks a Berth, or Amazon's ECR with --url aws. Text shortens digests.\n" +
+			"With --kept a Berth says also which images stay, and why; ECR does not tell that.\n\n" +
 			"To count shared layers once it reads the manifests of all images, which a registry counts as pulls. It does not\n" +
 			"where the policy goes by pulls (sinceImagePulled), since that would change what the policy does.",
 		Example: "berth lifecycle preview hoopstat-haus/prod\n" +
@@ -49,6 +50,7 @@ func (p *program) lifecyclePreviewCommand() *cobra.Command {
 	flags.Float64("archive-price", 0.10, "dollars a month for a GB in the archive; Amazon's is lower above 150 TB")
 	flags.String("manifests", string(lifecycle.Auto), "read manifests: auto, always, also where the policy goes by pulls, or never")
 	flags.Duration("timeout", 5*time.Minute, "how long to wait for the preview")
+	flags.Bool("kept", false, "list also the images that stay, and why; a Berth tells, ECR does not")
 	return cmd
 }
 
@@ -111,6 +113,9 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 	if err != nil {
 		return err
 	}
+	if request.Kept, err = cmd.Flags().GetBool("kept"); err != nil {
+		return err
+	}
 	client, err := p.lifecycleClient(cmd)
 	if err != nil {
 		return err
@@ -123,6 +128,14 @@ func (p *program) lifecyclePreview(cmd *cobra.Command, repository string) error 
 		p.say("%s", note)
 	}
 	data := newPreview(repository, found, prices)
+	switch {
+	case found.KeptKnown:
+		data.keep(found.Kept)
+	case request.Kept && client.AmazonsRegion() != "":
+		p.say("what stays is not listed: ECR does not tell why an image stays")
+	case request.Kept:
+		p.say("what stays is not listed: the server does not tell; a newer Berth does")
+	}
 	return p.print(cmd, data, func(w io.Writer) error { return writePreview(w, data) })
 }
 
@@ -153,6 +166,7 @@ func plural(n int, one, many string) string {
 type preview struct {
 	Repository string          `json:"repositoryName"`
 	Images     []previewImage  `json:"images"`
+	Kept       []keptImage     `json:"kept,omitzero"` // with --kept
 	Summary    previewsSummary `json:"summary"`
 }
 
@@ -210,6 +224,9 @@ func writePreview(w io.Writer, data preview) error {
 		if _, err := fmt.Fprintln(w); err != nil {
 			return err
 		}
+	}
+	if err := writeKept(w, data.Kept); err != nil {
+		return err
 	}
 	for _, line := range data.Summary.lines() {
 		if _, err := fmt.Fprintln(w, line); err != nil {

@@ -106,7 +106,7 @@ func (p *program) lifecycleClient(cmd *cobra.Command) (*lifecycle.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	client, err := lifecycle.New(cmd.Context(), at)
+	client, err := lifecycle.New(cmd.Context(), at, p.now)
 	if errors.Is(err, platform.ErrNoEndpoint) {
 		return nil, usageError{err, `type: eval "$(` + p.name + ` env)", or give --url`}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -34,6 +35,7 @@ type face struct {
 	keys     *identity.Directory
 	garbage  *gc.Service
 	checks   *fsck.Service
+	policies *lifecycle.Service
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -44,11 +46,12 @@ type Config struct {
 	Keys     *identity.Directory
 	Garbage  *gc.Service
 	Checks   *fsck.Service
+	Policies *lifecycle.Service // the lifecycle policies
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks}
+	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
@@ -78,6 +81,8 @@ func New(c Config) awswire.Service {
 			"StartCheck":              awswire.Op(f.startCheck),
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
+
+			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -191,6 +196,8 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "ReferencedImagesNotFoundException"
 	case fault.PullThroughRuleNotFound:
 		code = "PullThroughCacheRuleNotFoundException"
+	case fault.PreviewNotFound:
+		code = "LifecyclePolicyPreviewNotFoundException"
 	case fault.CheckInProgress:
 		code = "CheckInProgressException"
 	case fault.CheckNotFound:

@@ -22,6 +22,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -58,6 +59,7 @@ type server struct {
 	keys     *identity.Directory
 	garbage  *gc.Service
 	checks   *fsck.Service
+	policies *lifecycle.Service
 	blobs    *diskblob.Store
 	root     identity.Caller
 	db       *metadb.DB
@@ -66,7 +68,7 @@ type server struct {
 
 // service is what is tested.
 func (s *server) service() awswire.Service {
-	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks})
+	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies})
 }
 
 func newServer(t *testing.T) *server {
@@ -100,6 +102,7 @@ func newServer(t *testing.T) *server {
 	s.checks = fsck.New(fsck.Config{
 		Registry: s.registry, Checks: rows, Contents: rows, Repairs: rows, Blobs: blobs, Now: tick, Logger: slog.New(slog.DiscardHandler),
 	})
+	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Store: db, Rows: db.Lifecycle(), Now: tick})
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
 	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{s.service()}})
 	if err != nil {

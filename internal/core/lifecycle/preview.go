@@ -27,8 +27,10 @@ const (
 	previewLife = 24 * time.Hour
 	// resultsAtOnce is how many results go into one transaction, or come from one query.
 	resultsAtOnce = 5000
-	// MaxPreviewPage is the largest, and the usual, page of results.
+	// MaxPreviewPage is the largest page of results that ECR gives, and the usual one.
 	MaxPreviewPage = 100
+	// maxResultsPage is the largest page of results that there is.
+	maxResultsPage = 1000
 )
 
 // StartPreview has a policy, or the repository's own where text is nil, evaluated without doing what it says
@@ -71,15 +73,26 @@ func (s *Service) StartPreview(ctx context.Context, caller identity.Caller, repo
 	return *text, nil
 }
 
+// Extent says results about which images are wanted.
+type Extent string
+
+// The extents.
+const (
+	Acted      Extent = "acted" // those to which the policy would do something
+	Kept       Extent = "kept"  // those that stay as they are
+	Everything Extent = "all"   // the one, then the other
+)
+
 // PreviewQuery says which results of a preview are wanted.
 type PreviewQuery struct {
-	Tags  registry.TagStatus
-	IDs   []registry.ImageID // where not nil, these images only, on one page
-	Limit int                // 0 means MaxPreviewPage
-	Token string             // of the page before
+	Extent Extent // empty means Acted; of no meaning with IDs, which are of Acted
+	Tags   registry.TagStatus
+	IDs    []registry.ImageID // where not nil, these images only, on one page
+	Limit  int                // 0 means MaxPreviewPage; 1000 is the most
+	Token  string             // of the page before
 }
 
-// PreviewPage is a preview with some of its results, oldest image first. Next is empty on the last page.
+// PreviewPage is a preview with some of its results, those of one extent oldest image first. Next is empty on the last page.
 type PreviewPage struct {
 	Preview
 	Results []Result
@@ -116,12 +129,17 @@ func (s *Service) Preview(ctx context.Context, caller identity.Caller, repositor
 		page.Results, err = s.resultsByID(ctx, p, pq)
 		return page, err
 	}
-	limit := min(cmp.Or(max(pq.Limit, 0), MaxPreviewPage), MaxPreviewPage)
+	if pq.Extent == Kept {
+		after = max(after, p.lastActed())
+	}
+	limit := min(cmp.Or(max(pq.Limit, 0), MaxPreviewPage), maxResultsPage)
 	page.Results, err = s.Rows.Results(ctx, p.ID, pq.Tags, after, limit+1)
 	if err != nil {
 		return PreviewPage{}, fmt.Errorf("reading the lifecycle policy preview of %s: %w", repository, err)
 	}
-	page.Results = p.acting(page.Results)
+	if pq.Extent == Acted || pq.Extent == "" {
+		page.Results = p.acting(page.Results)
+	}
 	if len(page.Results) > limit {
 		page.Results = page.Results[:limit]
 		page.Next = token(p.ID, page.Results[limit-1].Seq)
@@ -131,9 +149,11 @@ func (s *Service) Preview(ctx context.Context, caller identity.Caller, repositor
 
 // acting leaves out what stays as it is.
 func (p Preview) acting(results []Result) []Result {
-	last := int64(p.Summary.Expiring + p.Summary.Transitioning)
-	return results[:sort.Search(len(results), func(i int) bool { return results[i].Seq > last })]
+	return results[:sort.Search(len(results), func(i int) bool { return results[i].Seq > p.lastActed() })]
 }
+
+// lastActed is the place of the last result about an image to which something would be done.
+func (p Preview) lastActed() int64 { return int64(p.Summary.Expiring + p.Summary.Transitioning) }
 
 // resultsByID gives the results about some images. Those to which nothing happens have none.
 func (s *Service) resultsByID(ctx context.Context, p Preview, pq PreviewQuery) ([]Result, error) {

@@ -52,6 +52,7 @@ type Request struct {
 	Repository string
 	Policy     *string       // nil: the repository's own
 	Timeout    time.Duration // for the preview to be done
+	Kept       bool          // tell also what stays, and why
 	Reading    Reading
 }
 
@@ -61,6 +62,9 @@ type Preview struct {
 	Totals
 	Unreadable int    // images whose manifest was asked for and makes no sense, or was not given
 	WhyUnread  string // why no manifest was asked for; empty where they were
+	Kept       []Kept // what stays, oldest first
+	KeptKnown  bool   // the server tells what stays
+	text       string // the policy
 }
 
 // Run has a policy previewed and counts what comes of it.
@@ -77,7 +81,7 @@ func Run(ctx context.Context, api API, r Request) (Preview, error) {
 	if err != nil {
 		return Preview{}, fmt.Errorf("listing the images: %w", err)
 	}
-	var p Preview
+	p := Preview{text: text}
 	if len(results) > 0 {
 		if p.WhyUnread = whyNot(ctx, api, r, rules); p.WhyUnread == "" {
 			if images, p.Unreadable, err = read(ctx, api, r.Repository, images); err != nil {

@@ -11,15 +11,18 @@ import (
 )
 
 // Client is a customer of one ECR.
-type Client struct{ ecr *ecr.Client }
+type Client struct {
+	ecr *ecr.Client
+	now func() time.Time
+}
 
 // New makes a client from the AWS configuration; url is as for platform.ECR.
-func New(ctx context.Context, url string) (*Client, error) {
+func New(ctx context.Context, url string, now func() time.Time) (*Client, error) {
 	client, err := platform.ECR(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{client}, nil
+	return &Client{client, now}, nil
 }
 
 // AmazonsRegion is the region that is asked, or empty if it is not Amazon that is asked.
@@ -31,8 +34,17 @@ func (c *Client) AmazonsRegion() string {
 	return o.Region
 }
 
-// Preview has a policy previewed and counts what comes of it.
-func (c *Client) Preview(ctx context.Context, r Request) (Preview, error) { return Run(ctx, c.ecr, r) }
+// Preview has a policy previewed and counts what comes of it. A Berth gives the reasons itself.
+func (c *Client) Preview(ctx context.Context, r Request) (Preview, error) {
+	p, err := Run(ctx, c.ecr, r)
+	if err != nil {
+		return Preview{}, err
+	}
+	if err := c.explain(ctx, r, &p); err != nil {
+		return Preview{}, err
+	}
+	return p, nil
+}
 
 // Policy is a repository's policy.
 type Policy struct {
