@@ -197,12 +197,20 @@ func (c *client) body(ctx context.Context, b []byte) *body {
 	return &body{ctx: ctx, left: b, piece: max(1, len(b)/(1+c.rng.IntN(2)))}
 }
 
+// tooLate holds it against whoever was quick to be told that its bytes, the second copy of what was lost, were looked for too long.
+func (c *client) tooLate(res result) {
+	if res.is(fault.Unavailable) && !res.unknown && c.clock().Sub(res.began) < min(c.grace, time.Hour)/2 {
+		c.fail("%s: %v", c.actor.name, res.err)
+	}
+}
+
 func (c *client) putLayer(repo string, d oci.Digest) result {
 	b := c.u.blobs[d]
 	res := c.request(c.name("send", repo, d), func(ctx context.Context, r *registry.Registry) error {
 		_, err := r.PutLayer(ctx, simRoot, repo, d, registry.Part{Start: registry.Anywhere, Size: int64(len(b)), Body: c.body(ctx, b)})
 		return err
-	}, fault.RepositoryNotFound, fault.UploadInterrupted, fault.UploadNotFound)
+	}, fault.RepositoryNotFound, fault.UploadInterrupted, fault.UploadNotFound, fault.Unavailable)
+	c.tooLate(res)
 	if res.is(fault.UploadInterrupted, fault.UploadNotFound) && !res.unknown && c.clock().Sub(res.began) < 24*time.Hour {
 		c.fail("%s: sending a layer in one request, quickly: %v", c.actor.name, res.err)
 	}
@@ -269,7 +277,8 @@ func (c *client) upload(repo string, d oci.Digest) result {
 			}
 			_, err := r.CompleteUpload(ctx, simRoot, repo, id, completion)
 			return err
-		}, fault.RepositoryNotFound, fault.UploadNotFound, fault.LayerDigestMismatch)
+		}, fault.RepositoryNotFound, fault.UploadNotFound, fault.LayerDigestMismatch, fault.Unavailable)
+		c.tooLate(res)
 		if res.is(fault.UploadNotFound) && !lost() && !res.unknown {
 			c.fail("%s: an upload is gone: %v", c.actor.name, res.err)
 		}
