@@ -206,7 +206,7 @@ func (b *built) reach(target string) (taken, error) {
 		}
 		last = i
 	}
-	w := &walk{built: b, done: map[int]map[string]string{}, outside: map[int]bool{}, triggers: map[int]bool{}}
+	w := newWalk(b)
 	w.stage(last)
 	return w.taken, nil
 }
@@ -217,6 +217,10 @@ type walk struct {
 	done     map[int]map[string]string // stages, with their environment at the end
 	outside  map[int]bool              // stages on an image, whose environment is not known
 	triggers map[int]bool              // stages with ONBUILD
+}
+
+func newWalk(b *built) *walk {
+	return &walk{built: b, done: map[int]map[string]string{}, outside: map[int]bool{}, triggers: map[int]bool{}}
 }
 
 // stage walks a stage and what it needs, and gives its environment.

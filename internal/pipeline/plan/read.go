@@ -47,7 +47,7 @@ func (d *Recipe) Base(stage int) (image string, from int) {
 
 // Needed tells which stages a builder runs for the last one.
 func (d *Recipe) Needed() map[int]bool {
-	w := &walk{built: d.built, done: map[int]map[string]string{}}
+	w := newWalk(d.built)
 	w.stage(len(d.Stages) - 1)
 	needed := map[int]bool{}
 	for i := range w.done {
