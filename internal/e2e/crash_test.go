@@ -284,6 +284,9 @@ func (c *crash) resume(ctx context.Context, u *openUpload) error {
 		return err
 	}
 	d := oci.FromBytes(u.content)
+	if u.finishing && r.Status == http.StatusNotFound && c.ledger.mayBeHidden(u.repo, d) {
+		return nil
+	}
 	if u.finishing && r.Status == http.StatusNotFound {
 		return c.client.verifyBlob(ctx, u.repo, d) // it was complete before the crash
 	}

@@ -19,6 +19,7 @@ type ledger struct {
 	epoch   time.Time
 	images  map[place]*imageRecord
 	blobs   map[place]bool // acknowledged blobs that nothing has tried to delete
+	hidden  map[place]bool // blobs of images that somebody has tried to delete: they may be gone for whoever asks
 	tags    map[tagPlace][]tagOp
 	uploads []*openUpload
 
@@ -60,7 +61,7 @@ type openUpload struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		epoch: time.Now(), images: map[place]*imageRecord{}, blobs: map[place]bool{}, tags: map[tagPlace][]tagOp{},
+		epoch: time.Now(), images: map[place]*imageRecord{}, blobs: map[place]bool{}, hidden: map[place]bool{}, tags: map[tagPlace][]tagOp{},
 	}
 }
 
@@ -101,7 +102,28 @@ func (l *ledger) tagged(t tagPlace, target oci.Digest, start time.Duration, acke
 func (l *ledger) blob(repo string, d oci.Digest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.blobs[place{repo, d}] = true
+	if p := (place{repo, d}); !l.hidden[p] {
+		l.blobs[p] = true
+	}
+}
+
+// hide notes that an image is about to be deleted, and its layers with it unless others have them.
+func (l *ledger) hide(p place) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m, err := oci.ParseManifest("", l.images[p].manifest)
+	for _, b := range m.Blobs() {
+		l.hidden[place{p.repo, b.Digest}] = true
+		delete(l.blobs, place{p.repo, b.Digest})
+	}
+	return err
+}
+
+// mayBeHidden tells whether a blob need not be there for whoever asks.
+func (l *ledger) mayBeHidden(repo string, d oci.Digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hidden[place{repo, d}]
 }
 
 // mark changes an image's record.

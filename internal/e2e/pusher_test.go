@@ -151,11 +151,21 @@ func (p *pusher) layer(ctx context.Context, repo string) (oci.Descriptor, error)
 		return p.pushBlob(ctx, repo, p.content())
 	}
 	d := old[p.rnd.IntN(len(old))]
+	if p.ledger.mayBeHidden(from, d.Digest) {
+		return p.pushBlob(ctx, repo, p.content())
+	}
 	if from == repo {
-		return d, p.expect(ctx, http.StatusOK, http.MethodHead, "/v2/"+repo+"/blobs/"+string(d.Digest), nil)
+		err := p.expect(ctx, http.StatusOK, http.MethodHead, "/v2/"+repo+"/blobs/"+string(d.Digest), nil)
+		if err != nil && p.ledger.mayBeHidden(from, d.Digest) {
+			return p.pushBlob(ctx, repo, p.content())
+		}
+		return d, err
 	}
 	err := p.expect(ctx, http.StatusCreated, http.MethodPost,
 		"/v2/"+repo+"/blobs/uploads/?mount="+string(d.Digest)+"&from="+from, nil)
+	if err != nil && p.ledger.mayBeHidden(from, d.Digest) {
+		return p.pushBlob(ctx, repo, p.content())
+	}
 	if err == nil {
 		p.keepBlob(repo, d)
 	}
@@ -254,6 +264,9 @@ func (p *pusher) deleteImage(ctx context.Context) error {
 		return nil
 	}
 	p.ledger.mark(pl, func(r *imageRecord) { r.doomed = true })
+	if err := p.ledger.hide(pl); err != nil {
+		return err
+	}
 	var on []tagPlace
 	for n := range 10 {
 		t := tagPlace{pl.repo, p.ownTag(n)}
