@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -212,11 +211,7 @@ func writePreview(w io.Writer, data preview) error {
 	if len(data.Images) > 0 {
 		rows := [][]string{{"TAGS", "DIGEST", "PUSHED", "ACTION", "RULE", "REASON"}}
 		for _, i := range data.Images {
-			tags := strings.Join(i.Tags, ",")
-			if tags == "" {
-				tags = "(none)"
-			}
-			rows = append(rows, []string{tags, short(i.Digest), i.PushedAt.Format(time.RFC3339), i.Action, fmt.Sprint(i.Rule), i.Reason})
+			rows = append(rows, []string{tagList(i.Tags), short(i.Digest), i.PushedAt.Format(time.RFC3339), i.Action, fmt.Sprint(i.Rule), i.Reason})
 		}
 		if err := writeTable(w, rows); err != nil {
 			return err

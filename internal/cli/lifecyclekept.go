@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/lifecycle"
@@ -32,14 +31,11 @@ func writeKept(w io.Writer, kept []keptImage) error {
 	}
 	rows := [][]string{{"KEPT", "DIGEST", "PUSHED", "RULE", "REASON"}}
 	for _, k := range kept {
-		tags, rule := strings.Join(k.Tags, ","), "-"
-		if tags == "" {
-			tags = "(none)"
-		}
+		rule := "-"
 		if k.Rule != 0 {
 			rule = fmt.Sprint(k.Rule)
 		}
-		rows = append(rows, []string{tags, short(k.Digest), k.PushedAt.Format(time.RFC3339), rule, k.Reason})
+		rows = append(rows, []string{tagList(k.Tags), short(k.Digest), k.PushedAt.Format(time.RFC3339), rule, k.Reason})
 	}
 	if err := writeTable(w, rows); err != nil {
 		return err

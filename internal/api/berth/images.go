@@ -70,15 +70,11 @@ func (f face) deleteImages(ctx context.Context, call awswire.Call, in *DeleteIma
 	if err := upTo(maxImages, "imageIds", len(in.ImageIds)); err != nil {
 		return nil, err
 	}
-	ids := make([]registry.ImageID, 0, len(in.ImageIds))
-	for _, id := range in.ImageIds {
-		ids = append(ids, registry.ImageID{Digest: aws.ToString(id.ImageDigest), Tag: aws.ToString(id.ImageTag)})
-	}
 	do := f.registry.DeleteImages
 	if aws.ToBool(in.Force) {
 		do = f.registry.DeletePinnedImages
 	}
-	results, err := do(ctx, call.Caller, repository, ids)
+	results, err := do(ctx, call.Caller, repository, imageIDs(in.ImageIds))
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +104,14 @@ var failureCodes = map[fault.Code]string{
 	fault.ImageIDMissing:        string(types.ImageFailureCodeMissingDigestAndTag),
 	fault.ImageReferenced:       string(types.ImageFailureCodeImageReferencedByManifestList),
 	fault.ImagePinned:           "ImagePinned",
+}
+
+func imageIDs(wire []ImageID) []registry.ImageID {
+	ids := make([]registry.ImageID, len(wire))
+	for i, id := range wire {
+		ids[i] = registry.ImageID{Digest: aws.ToString(id.ImageDigest), Tag: aws.ToString(id.ImageTag)}
+	}
+	return ids
 }
 
 func wireID(id registry.ImageID) *ImageID {

@@ -108,11 +108,7 @@ func (f face) restoreImages(ctx context.Context, call awswire.Call, in *RestoreI
 	if err := upTo(maxImages, "imageIds", len(in.ImageIds)); err != nil {
 		return nil, err
 	}
-	ids := make([]registry.ImageID, len(in.ImageIds))
-	for i, id := range in.ImageIds {
-		ids[i] = registry.ImageID{Digest: aws.ToString(id.ImageDigest), Tag: aws.ToString(id.ImageTag)}
-	}
-	results, err := f.caches.RestoreImages(ctx, call.Caller, repository, ids)
+	results, err := f.caches.RestoreImages(ctx, call.Caller, repository, imageIDs(in.ImageIds))
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +246,7 @@ func wireUsage(u registry.TrashUsage, err error) (*TrashUsageOutput, error) {
 
 func repositoryOf(name *string) (string, error) {
 	if name == nil {
-		return "", fault.BadParameter("repositoryName", "Member must not be null")
+		return "", missing("repositoryName")
 	}
 	return oci.ParseRepositoryName(*name)
 }

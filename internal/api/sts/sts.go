@@ -3,7 +3,6 @@
 package sts
 
 import (
-	"maps"
 	"net/http"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
@@ -35,11 +34,7 @@ func New(a *access.Service) awswire.Service {
 
 // operations gathers the families. Each family's file names its own.
 func (f face) operations() map[string]awswire.Operation {
-	all := map[string]awswire.Operation{}
-	for _, family := range []map[string]awswire.Operation{f.assumeOperations(), f.sessionOperations(), f.decodeOperations()} {
-		maps.Copy(all, family)
-	}
-	return all
+	return awswire.Operations(f.assumeOperations(), f.sessionOperations(), f.decodeOperations())
 }
 
 // exceptions is the table from faults to STS's errors; the protocol's own are STS's too. A new fault is decided on in one or

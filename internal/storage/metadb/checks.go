@@ -245,21 +245,8 @@ func (s Checks) ImagesAfter(ctx context.Context, after int64, limit int) ([]fsck
 
 // KnownKeys implements fsck.Contents.
 func (s Checks) KnownKeys(ctx context.Context, keys []blob.Key) (map[blob.Key]fsck.Owner, error) {
-	text, err := jsonText(keys)
-	if err != nil {
-		return nil, err
-	}
 	owners := make(map[blob.Key]fsck.Owner, len(keys))
-	err = s.db.read.s.query(ctx, `
-		SELECT blob_key, 'blob' FROM blobs WHERE blob_key IN (SELECT value FROM texts($1))
-		UNION ALL SELECT blob_key, 'upload' FROM uploads WHERE blob_key IN (SELECT value FROM texts($1))
-		UNION ALL SELECT blob_key, 'garbage' FROM garbage WHERE blob_key IN (SELECT value FROM texts($1))`, func(rows *sql.Rows) error {
-		var key blob.Key
-		var owner fsck.Owner
-		err := rows.Scan(&key, &owner)
-		owners[key] = owner
-		return err
-	}, text)
+	err := keyOwners(ctx, s.db.read.s, keys, func(key blob.Key, by keyOwner) { owners[key] = fsck.Owner(by.table) })
 	return owners, err
 }
 

@@ -27,10 +27,7 @@ func scanReferrer(rows *sql.Rows, i *registry.Image) error {
 func scanImageAnd(rows *sql.Rows, i *registry.Image, more ...any) error {
 	var tags string
 	err := rows.Scan(append(append(imageFields(i), &tags), more...)...)
-	if tags != "" {
-		i.Tags = strings.Split(tags, " ")
-		slices.Sort(i.Tags)
-	}
+	i.Tags = splitTags(tags)
 	return err
 }
 

@@ -100,12 +100,8 @@ func (t tx) DeleteRepository(ctx context.Context, id int64, due time.Time) ([]re
 	if err != nil {
 		return nil, err
 	}
-	_, err = t.s.exec(ctx, `
-		WITH held AS (SELECT b.digest FROM blobs b JOIN layers l ON l.digest = b.digest
-			WHERE l.repository_id = $1 ORDER BY b.digest FOR NO KEY UPDATE)
-		UPDATE blobs SET due_at = $2 WHERE digest IN (SELECT digest FROM held)`, id, micros(due))
-	if err != nil {
-		return nil, fmt.Errorf("marking blobs: %w", err)
+	if err := markBlobs(ctx, t.s, due, `SELECT l.digest FROM layers l WHERE l.repository_id = $2`, id); err != nil {
+		return nil, err
 	}
 	for _, text := range []string{
 		`DELETE FROM tags WHERE repository_id = $1`,

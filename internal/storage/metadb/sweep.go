@@ -3,7 +3,6 @@ package metadb
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/blob"
@@ -78,38 +77,19 @@ func (t sweepTx) TrashDue(ctx context.Context, now time.Time, limit int) ([]int6
 
 // PurgeTrash implements gc.TrashTx.
 func (t sweepTx) PurgeTrash(ctx context.Context, ids []int64, due time.Time) error {
-	which, err := jsonText(ids)
-	if err != nil {
-		return err
-	}
-	blobs, err := list(ctx, t.s, scanOne[oci.Digest], `
-		DELETE FROM trash_blobs WHERE trash_id IN (SELECT CAST(value AS BIGINT) FROM texts($1)) RETURNING digest`, which)
-	if err != nil {
-		return err
-	}
-	if err := t.DueBlobs(ctx, blobs, due); err != nil {
-		return err
-	}
-	_, err = t.s.exec(ctx, `DELETE FROM trash WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, which)
-	return err
+	return removeTrash(ctx, t.s, ids, due)
 }
 
-// DueBlobs implements gc.BlobTx. The rows are locked in the order of digests, as by all who lock several.
+// DueBlobs implements gc.BlobTx.
 func (t sweepTx) DueBlobs(ctx context.Context, ds []oci.Digest, due time.Time) error {
-	if len(ds) == 0 { // an index has none
+	if len(ds) == 0 { // a null list is none to PostgreSQL
 		return nil
 	}
 	which, err := jsonText(ds)
 	if err != nil {
 		return err
 	}
-	_, err = t.s.exec(ctx, `
-		WITH held AS (SELECT b.digest FROM blobs b WHERE b.digest IN (SELECT value FROM texts($1)) ORDER BY b.digest FOR NO KEY UPDATE)
-		UPDATE blobs SET due_at = $2 WHERE digest IN (SELECT digest FROM held)`, which, micros(due))
-	if err != nil {
-		return fmt.Errorf("marking blobs: %w", err)
-	}
-	return nil
+	return markBlobs(ctx, t.s, due, `SELECT value FROM texts($2)`, which)
 }
 
 // ExpireUploads implements gc.TrashTx. An upload that got bytes since it was found is not ended: the row is looked at again

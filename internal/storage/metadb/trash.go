@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -104,10 +102,7 @@ func scanTrashedAnd(rows *sql.Rows, t *registry.Trashed, more ...any) error {
 	var tags string
 	fields := append(imageFields(&t.Image), &tags, timeColumn{&t.At}, timeColumn{&t.PurgeAt}, &t.Actor, &t.Reason, &t.WentWith)
 	err := rows.Scan(append(fields, more...)...)
-	if tags != "" {
-		t.Tags = strings.Split(tags, " ")
-		slices.Sort(t.Tags)
-	}
+	t.Tags = splitTags(tags)
 	return err
 }
 
@@ -186,8 +181,7 @@ func (t tx) PurgeTrash(ctx context.Context, repository string, ds []oci.Digest, 
 }
 
 // dropTrash removes what a query finds in the trash, with id and digest, and has its blobs looked at when due. The rows are held
-// before anything else, so that what is restored at this moment stays, and blobs in order of digest, as everybody does who
-// holds several.
+// before anything else, so that what is restored at this moment stays.
 func (t tx) dropTrash(ctx context.Context, due time.Time, found string, dropped *[]oci.Digest, args ...any) error {
 	type row struct {
 		id     int64
@@ -204,18 +198,19 @@ func (t tx) dropTrash(ctx context.Context, due time.Time, found string, dropped 
 			*dropped = append(*dropped, r.digest)
 		}
 	}
+	return removeTrash(ctx, t.s, ids, due)
+}
+
+// removeTrash removes rows that are held from the trash, and has their blobs looked at when due.
+func removeTrash(ctx context.Context, s session, ids []int64, due time.Time) error {
 	held, err := jsonText(ids)
 	if err != nil {
 		return err
 	}
-	_, err = t.s.exec(ctx, `
-		WITH held AS (SELECT b.digest FROM blobs b WHERE b.digest IN (
-				SELECT k.digest FROM trash_blobs k WHERE k.trash_id IN (SELECT CAST(value AS BIGINT) FROM texts($1)))
-			ORDER BY b.digest FOR NO KEY UPDATE)
-		UPDATE blobs SET due_at = $2 WHERE digest IN (SELECT digest FROM held)`, held, micros(due))
+	err = markBlobs(ctx, s, due, `SELECT k.digest FROM trash_blobs k WHERE k.trash_id IN (SELECT CAST(value AS BIGINT) FROM texts($2))`, held)
 	if err != nil {
-		return fmt.Errorf("marking blobs: %w", err)
+		return err
 	}
-	_, err = t.s.exec(ctx, `DELETE FROM trash WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, held)
+	_, err = s.exec(ctx, `DELETE FROM trash WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, held)
 	return err
 }

@@ -10,27 +10,12 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
-// Known implements gc.Walking, in one statement: a key that moves from one table to another, in one transaction, is in one of
-// them at each moment. Blobs have no index by key, which nothing else would use, so this reads through them.
+// Known implements gc.Walking.
 func (g garbageStore) Known(ctx context.Context, keys []blob.Key) (map[blob.Key]gc.Known, error) {
-	which, err := jsonText(keys)
-	if err != nil {
-		return nil, err
-	}
 	known := make(map[blob.Key]gc.Known, len(keys))
-	err = g.db.read.s.query(ctx, `
-		SELECT blob_key, FALSE, NULL FROM blobs WHERE blob_key IN (SELECT value FROM texts($1))
-		UNION ALL SELECT blob_key, TRUE, blob_state FROM uploads WHERE blob_key IN (SELECT value FROM texts($1))
-		UNION ALL SELECT blob_key, FALSE, NULL FROM garbage WHERE blob_key IN (SELECT value FROM texts($1))`,
-		func(rows *sql.Rows) error {
-			var key blob.Key
-			var k gc.Known
-			if err := rows.Scan(&key, &k.Upload, &k.State); err != nil {
-				return err
-			}
-			known[key] = k
-			return nil
-		}, which)
+	err := keyOwners(ctx, g.db.read.s, keys, func(key blob.Key, by keyOwner) {
+		known[key] = gc.Known{Upload: by.table == "upload", State: by.state}
+	})
 	return known, err
 }
 
