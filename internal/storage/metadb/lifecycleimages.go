@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -50,14 +49,6 @@ func scanLifecycleImage(rows *sql.Rows, i *lifecycle.Image) error {
 	i.ArchivedAt, i.ActivatedAt = fromMicros(more[0]), fromMicros(more[1])
 	i.Kind = lifecycle.KindOf(r[4], r[5], r[6])
 	return nil
-}
-
-// fromMicros is the opposite of micros.
-func fromMicros(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(n).UTC()
 }
 
 // Images implements lifecycle.Store. Images, their tags and their children are read at the same time, each in order of id, and put

@@ -91,6 +91,14 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
+// fromMicros is the opposite of micros.
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
 // timeColumn scans what micros made.
 type timeColumn struct{ t *time.Time }
 
@@ -100,10 +108,7 @@ func (c timeColumn) Scan(v any) error {
 	if !ok {
 		return fmt.Errorf("a time is stored as %T, not as a number", v)
 	}
-	*c.t = time.Time{}
-	if n != 0 {
-		*c.t = time.UnixMicro(n).UTC()
-	}
+	*c.t = fromMicros(n)
 	return nil
 }
 
