@@ -39,15 +39,22 @@ type Question struct {
 func (g *Graph) Affected(q Question) []Affected {
 	s := search{graph: g, direct: map[string]*direct{}, built: map[string]bool{}}
 	s.find(q)
-	order, _ := g.Order()
-	var all []Affected
-	for _, p := range order {
-		if a := s.affected(p); len(a.Reasons) > 0 {
-			s.built[p.Name] = a.Build
-			all = append(all, a)
+	order, cycles := g.Order()
+	for {
+		var all []Affected
+		built := len(s.built)
+		for _, p := range order {
+			if a := s.affected(p); len(a.Reasons) > 0 {
+				if a.Build {
+					s.built[p.Name] = true
+				}
+				all = append(all, a)
+			}
+		}
+		if len(cycles) == 0 || built == len(s.built) {
+			return all
 		}
 	}
-	return all
 }
 
 // direct is what changed of a project itself.
@@ -55,7 +62,9 @@ type direct struct {
 	reasons []Reason
 	paths   []string // the changed files that are its own or that it depends on
 	whole   bool     // more than files changed
+	tested  bool     // how it is tested changed
 	known   map[string]bool
+	images  map[string]bool // those of the paths that are in its image
 }
 
 // has tells whether a changed file is among the paths.
@@ -94,6 +103,7 @@ func (s *search) find(q Question) {
 			s.whole(p, Reason{Cause: Unreadable, Path: p.unreadable, Image: true})
 		}
 		if image, ok := q.Settings[p.Name]; ok {
+			s.direct[p.Name].tested = true
 			s.whole(p, Reason{Cause: Settings, Path: workspace.Name, Image: image})
 		}
 	}
@@ -125,7 +135,7 @@ func (s *search) changed(p, owner *Project, in input, name string) {
 		image = p.Kind == workspace.App && p.copies(name)
 	case Copied:
 		// A file of its own is said to be that, and one of a dependency as well.
-		if within(name, p.Dir) || owner != nil && p.dependsOn(owner.Name) || p.ignore.out(name) {
+		if within(name, p.Dir) || !p.takesItself(owner, name) {
 			return
 		}
 	default: // others are in the image
@@ -133,6 +143,12 @@ func (s *search) changed(p, owner *Project, in input, name string) {
 	d := s.direct[p.Name]
 	if len(d.paths) == 0 || d.paths[len(d.paths)-1] != name {
 		d.paths = append(d.paths, name)
+	}
+	if image {
+		if d.images == nil {
+			d.images = map[string]bool{}
+		}
+		d.images[name] = true
 	}
 	for i := range d.reasons {
 		if r := &d.reasons[i]; r.Cause == in.cause && r.Why == in.why && r.Image == image {
@@ -156,6 +172,26 @@ func (p *Project) dependsOn(name string) bool {
 	return slices.ContainsFunc(p.Dependencies, func(d Dependency) bool { return d.Name == name })
 }
 
+// dependencies gives the names of what it depends on.
+func (p *Project) dependencies() []string {
+	names := make([]string, len(p.Dependencies))
+	for i, d := range p.Dependencies {
+		names[i] = d.Name
+	}
+	return names
+}
+
+// takesItself tells whether a file outside its directory that the Dockerfile copies gets to the builder, and is not one
+// of a project that it depends on.
+func (p *Project) takesItself(owner *Project, name string) bool {
+	return (owner == nil || !p.dependsOn(owner.Name)) && !p.ignore.out(name)
+}
+
+// copiesFrom tells whether the Dockerfile copies something of another project.
+func (p *Project) copiesFrom(on *Project) bool {
+	return slices.ContainsFunc(p.copied, func(in input) bool { return within(in.at, on.Dir) || within(on.Dir, in.at) })
+}
+
 // copies tells whether a file gets into the image as one that the Dockerfile copies, or may go into what it copies.
 func (p *Project) copies(name string) bool {
 	return p.made || slices.ContainsFunc(p.copied, func(in input) bool { return in.covers(name) }) && !p.ignore.out(name)
@@ -164,6 +200,9 @@ func (p *Project) copies(name string) bool {
 // affected gives the reasons of a project, its own and those of all that it depends on.
 func (s *search) affected(p *Project) Affected {
 	a := Affected{Project: p, Reasons: slices.Clone(s.direct[p.Name].reasons)}
+	for i := range a.Reasons { // its test may make what the Dockerfile copies
+		a.Reasons[i].Image = a.Reasons[i].Image || p.made && a.Reasons[i].Cause == Settings
+	}
 	if len(a.Reasons) > 0 && a.Reasons[0].Cause == Everything {
 		a.Build = p.Kind == workspace.App
 		return a
@@ -224,7 +263,7 @@ func (s *search) rebased(a *Affected) {
 // depends is the reason that a project has in another that changed, if it did.
 func (s *search) depends(p, on *Project) (Reason, bool) {
 	d := s.direct[on.Name]
-	if len(d.paths) == 0 && !d.whole { // nothing, or how it is tested
+	if len(d.paths) == 0 && !d.whole && (!d.tested || !p.made) { // nothing, or how it is tested, which makes nothing
 		return Reason{}, false
 	}
 	r := Reason{Cause: Depends, Of: on.Name, Path: d.reasons[0].Path, More: max(0, len(d.paths)-1), Image: d.whole}
@@ -234,9 +273,9 @@ func (s *search) depends(p, on *Project) (Reason, bool) {
 	}
 	// Files that the Dockerfile could have copied and did not are not in the image. Where it copies nothing of that
 	// project, it has it in another way, and nobody knows which files.
-	some := slices.ContainsFunc(p.copied, func(in input) bool { return within(in.at, on.Dir) || within(on.Dir, in.at) })
+	some := p.copiesFrom(on)
 	own := s.direct[p.Name]
-	if !slices.ContainsFunc(d.paths, func(name string) bool { return !own.has(name) }) {
+	if !slices.ContainsFunc(d.paths, func(name string) bool { return !own.images[name] && (p.Kind == workspace.App || !own.has(name)) }) {
 		return Reason{}, false // it has that reason itself, such as a file that a whole workspace shares
 	}
 	r.Image = slices.ContainsFunc(d.paths, func(name string) bool {
@@ -254,14 +293,7 @@ func (s *search) depends(p, on *Project) (Reason, bool) {
 // Order gives all projects, each after those that it depends on, and the cycles in which that cannot be. Where it is
 // all the same, names decide.
 func (g *Graph) Order() (order []*Project, cycles [][]string) {
-	t := tarjan{graph: g, number: map[string]int{}, low: map[string]int{}, open: map[string]bool{}}
-	for _, p := range g.projects {
-		if t.number[p.Name] == 0 {
-			t.visit(p)
-		}
-	}
-	for _, group := range t.groups {
-		slices.Sort(group)
+	for _, group := range g.groups((*Project).dependencies) {
 		for _, name := range group {
 			order = append(order, g.byName[name])
 		}
@@ -272,9 +304,25 @@ func (g *Graph) Order() (order []*Project, cycles [][]string) {
 	return order, cycles
 }
 
-// tarjan finds the groups of projects that depend on each other, those first that others depend on.
+// groups gives the projects in groups, by name, of those that get to each other by way of some others that each has. A
+// group comes after all that it gets to.
+func (g *Graph) groups(others func(*Project) []string) [][]string {
+	t := tarjan{graph: g, others: others, number: map[string]int{}, low: map[string]int{}, open: map[string]bool{}}
+	for _, p := range g.projects {
+		if t.number[p.Name] == 0 {
+			t.visit(p)
+		}
+	}
+	for _, group := range t.groups {
+		slices.Sort(group)
+	}
+	return t.groups
+}
+
+// tarjan finds such groups.
 type tarjan struct {
 	graph  *Graph
+	others func(*Project) []string
 	number map[string]int
 	low    map[string]int
 	open   map[string]bool
@@ -286,8 +334,8 @@ func (t *tarjan) visit(p *Project) {
 	n := len(t.number) + 1
 	t.number[p.Name], t.low[p.Name], t.open[p.Name] = n, n, true
 	t.stack = append(t.stack, p.Name)
-	for _, d := range p.Dependencies {
-		on := t.graph.byName[d.Name]
+	for _, name := range t.others(p) {
+		on := t.graph.byName[name]
 		switch {
 		case on == nil:
 		case t.number[on.Name] == 0:

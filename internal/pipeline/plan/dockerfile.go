@@ -28,7 +28,9 @@ func (r *reading) dockerfile(p *Project) error {
 		ignoreFile = own
 	}
 	p.add(input{at: name + ".dockerignore", cause: Dockerignore})
-	p.add(input{at: path.Join(context, ".dockerignore"), cause: Dockerignore})
+	if ignoreFile != name+".dockerignore" {
+		p.add(input{at: ignoreFile, cause: Dockerignore})
+	}
 	var err error
 	if p.ignore, err = r.ignore(context, ignoreFile); err != nil {
 		return err
@@ -45,8 +47,9 @@ func (r *reading) dockerfile(p *Project) error {
 	if err != nil {
 		return err
 	}
+	p.images = from.images
 	for _, image := range from.images {
-		if app := r.appOf(image); app != "" {
+		if app := r.appOf(image); app != "" && app != p.Name {
 			p.depend(app, name+": FROM "+image)
 			p.bases = append(p.bases, app)
 		}
@@ -348,6 +351,11 @@ func (r *reading) ignore(context, name string) (*ignore, error) {
 	}
 	r.ignores[key] = ig
 	return ig, nil
+}
+
+// concerns tells whether it may keep out something of a path.
+func (ig *ignore) concerns(at string) bool {
+	return ig != nil && ig.matcher != nil && (ig.context == "." || at == "." || within(at, ig.context) || within(ig.context, at))
 }
 
 // inContext gives a path as the builder knows it.

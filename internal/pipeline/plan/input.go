@@ -25,10 +25,11 @@ const (
 
 // input is a path that a project depends on: a file, or all files of a directory, or those that a pattern stands for.
 type input struct {
-	at    string                 // the path, or the directory in which the pattern goes by the rest
-	match func(name string) bool // nil if there is no pattern
-	cause Cause
-	why   string
+	at      string                 // the path, or the directory in which the pattern goes by the rest
+	match   func(name string) bool // nil if there is no pattern
+	pattern string                 // as it is written, "" if there is none
+	cause   Cause
+	why     string
 }
 
 func (in input) covers(name string) bool {
@@ -45,7 +46,7 @@ func globInput(g workspace.Glob) input {
 	if !g.IsPattern() {
 		return input{at: at, cause: Input, why: why}
 	}
-	return input{at: fixed(at), cause: Input, why: why, match: func(name string) bool {
+	return input{at: fixed(at), cause: Input, why: why, pattern: string(g), match: func(name string) bool {
 		for ; name != "."; name = path.Dir(name) {
 			if g.Match(name) {
 				return true
@@ -73,7 +74,7 @@ func copyInput(pattern, why string) input {
 	if !strings.ContainsAny(pattern, `*?[\`) {
 		return in
 	}
-	in.at = fixed(pattern)
+	in.at, in.pattern = fixed(pattern), pattern
 	parts := strings.Split(pattern, "/")
 	in.match = func(name string) bool {
 		rest, more := name, true

@@ -36,6 +36,7 @@ type Project struct {
 	inputs     []input
 	copied     []input  // those of the inputs that are what the Dockerfile copies
 	ignore     *ignore  // what of the context does not get to the builder
+	images     []string // of which the Dockerfile takes something, as it names them
 	bases      []string // apps whose images it is made from
 	unreadable string   // the file that could not be read, if one could not
 	made       bool     // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
@@ -49,6 +50,7 @@ type Dependency struct {
 
 // Graph is the projects of a monorepo.
 type Graph struct {
+	files    []string   // of the tree
 	projects []*Project // by name
 	byName   map[string]*Project
 	byDir    map[string]*Project
@@ -57,7 +59,7 @@ type Graph struct {
 
 // Read makes the graph. The file is the workspace's, whose projects the members are.
 func Read(file *workspace.File, members []workspace.Member, tree Tree) *Graph {
-	g := &Graph{byName: make(map[string]*Project, len(members)), byDir: make(map[string]*Project, len(members))}
+	g := &Graph{files: tree.Files(), byName: make(map[string]*Project, len(members)), byDir: make(map[string]*Project, len(members))}
 	r := newReading(g, file, tree)
 	for _, m := range members {
 		p := &Project{Member: m}
@@ -113,10 +115,23 @@ func newReading(g *Graph, file *workspace.File, tree Tree) *reading {
 }
 
 // below gives the files in a directory and deeper.
-func (r *reading) below(dir string) []string {
-	from, _ := slices.BinarySearch(r.files, dir+"/")
-	until, _ := slices.BinarySearch(r.files, dir+"0") // 0 comes after the slash
-	return r.files[from:until]
+func (r *reading) below(dir string) []string { return below(r.files, dir) }
+
+func below(files []string, dir string) []string {
+	from, _ := slices.BinarySearch(files, dir+"/")
+	until, _ := slices.BinarySearch(files, dir+"0") // 0 comes after the slash
+	return files[from:until]
+}
+
+// under gives the file that a path is, or those in the directory and deeper.
+func under(files []string, at string) []string {
+	if at == "." {
+		return files
+	}
+	if i, ok := slices.BinarySearch(files, at); ok {
+		return files[i : i+1]
+	}
+	return below(files, at)
 }
 
 // owner is the project that a path is in, nil if it is in none.
