@@ -227,7 +227,7 @@ func (d *detection) question(ctx context.Context, tree *git.Tree, members []work
 }
 
 func withoutTest(m workspace.Member) workspace.Member {
-	m.Test = workspace.Command{}
+	m.Test, m.TestEnv, m.TestTimeout = workspace.Command{}, nil, 0
 	return m
 }
 

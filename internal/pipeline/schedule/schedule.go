@@ -181,7 +181,7 @@ func (r *run) settle(i int, o Outcome) {
 
 // blocked tells what comes of a node that is not to begin, since not all is done that it comes after.
 func (r *run) blocked(n *node) (Outcome, bool) {
-	var failed []*node
+	var failed []*node // or skipped
 	var stopped *node
 	for _, i := range n.after {
 		switch before := r.nodes[i]; before.outcome.State {
@@ -189,6 +189,7 @@ func (r *run) blocked(n *node) (Outcome, bool) {
 			failed = append(failed, before)
 		case Stopped:
 			stopped = before
+		case Done:
 		}
 	}
 	if len(failed) > 0 {

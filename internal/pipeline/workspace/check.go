@@ -48,6 +48,7 @@ func (f *File) check() {
 		}
 		s.doubled(path+".depends_on", p.DependsOn)
 		s.doubled(path+".platforms", p.Platforms)
+		s.doubled(path+".test_env", p.TestEnv)
 		for i, g := range p.Inputs {
 			if g[0] == '!' {
 				s.wrong(fmt.Sprintf("%s.inputs[%d]", path, i), "an input is not taken out by a !")
@@ -77,6 +78,8 @@ func texts(list any) []string {
 	case []Template:
 		return strs(l)
 	case []Platform:
+		return strs(l)
+	case []EnvName:
 		return strs(l)
 	case []string:
 		return l

@@ -21,15 +21,17 @@ const (
 
 // Member is a project of the workspace with all that holds for it. Paths are clean and from the root.
 type Member struct {
-	Name      string
-	Kind      Kind
-	Dir       string
-	Languages []string // those that it has files of, in order
-	Test      Command  // zero where none is given
-	Platforms []Platform
-	Image     Build // of an app: context and Dockerfile are always set
-	DependsOn []string
-	Inputs    []Glob
+	Name        string
+	Kind        Kind
+	Dir         string
+	Languages   []string // those that it has files of, in order
+	Test        Command  // zero where none is given
+	TestEnv     []EnvName
+	TestTimeout Timeout // 0: any
+	Platforms   []Platform
+	Image       Build // of an app: context and Dockerfile are always set
+	DependsOn   []string
+	Inputs      []Glob
 }
 
 // manifests tell a project's language.
@@ -155,7 +157,8 @@ func (l *layout) apply(name string, p Project) {
 		l.source.wrong(at+"#", "%s is a library, which is not built: platforms and build are for apps", name)
 		return
 	}
-	m.Test, m.Platforms, m.Image, m.DependsOn, m.Inputs = p.Test, p.Platforms, p.Build, p.DependsOn, p.Inputs
+	m.Test, m.TestEnv, m.TestTimeout = p.Test, p.TestEnv, p.TestTimeout
+	m.Platforms, m.Image, m.DependsOn, m.Inputs = p.Platforms, p.Build, p.DependsOn, p.Inputs
 	for i, d := range p.DependsOn {
 		switch {
 		case d == name:

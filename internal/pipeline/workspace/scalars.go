@@ -181,6 +181,38 @@ func (ArgValue) schema() map[string]any {
 	return map[string]any{"type": []string{"string", "number", "boolean"}}
 }
 
+// EnvName is the name of an environment variable.
+type EnvName string
+
+const envNamePattern = `^[A-Za-z_][A-Za-z0-9_]*$`
+
+func (v *EnvName) read(s *source, path string, node ast.Node) {
+	readPattern(s, path, node, v, envNamePattern, "the name of an environment variable such as AWS_ACCESS_KEY_ID")
+}
+func (EnvName) schema() map[string]any { return pattern(envNamePattern) }
+
+// Timeout is how long something may take; 0 is any time.
+type Timeout time.Duration
+
+const timeoutPattern = `^([1-9][0-9]{0,5}h)?([1-9][0-9]{0,5}m)?([1-9][0-9]{0,5}s)?$`
+
+func (v *Timeout) read(s *source, path string, node ast.Node) {
+	var text string
+	if !readPattern(s, path, node, &text, timeoutPattern, "a time such as 90s, 10m or 1h30m") {
+		return
+	}
+	d, err := time.ParseDuration(text) // refuses the empty one, too
+	if err != nil {
+		s.problem(node.GetToken(), "%s: %q is not a time such as 90s, 10m or 1h30m", path, text)
+		return
+	}
+	*v = Timeout(d)
+}
+
+func (Timeout) schema() map[string]any {
+	return map[string]any{"type": "string", "pattern": timeoutPattern, "minLength": 1}
+}
+
 // Command is a line for the shell, or a program with its arguments. The zero value is no command.
 type Command struct {
 	Shell string

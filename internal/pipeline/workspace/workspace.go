@@ -33,11 +33,13 @@ type File struct {
 
 // Project is what is particular to an app or a library.
 type Project struct {
-	Test      Command    `berth:"test" doc:"how it is tested, in its directory: a line for sh, or a program with its arguments"`
-	Platforms []Platform `berth:"platforms" doc:"what its image is built for"`
-	Build     Build      `berth:"build" doc:"how its image is built"`
-	DependsOn []string   `berth:"depends_on" doc:"apps and libraries that it depends on, beyond what its files say"`
-	Inputs    []Glob     `berth:"inputs" doc:"files and directories outside its own that it depends on, from the root"`
+	Test        Command    `berth:"test" doc:"how it is tested, in its directory: a line for sh, or a program with its arguments"`
+	TestEnv     []EnvName  `berth:"test_env" doc:"variables that its test gets from the environment though they are secret as a rule, such as AWS_ACCESS_KEY_ID"`
+	TestTimeout Timeout    `berth:"test_timeout" doc:"how long its test may take, such as 10m; as long as it likes if not given"`
+	Platforms   []Platform `berth:"platforms" doc:"what its image is built for"`
+	Build       Build      `berth:"build" doc:"how its image is built"`
+	DependsOn   []string   `berth:"depends_on" doc:"apps and libraries that it depends on, beyond what its files say"`
+	Inputs      []Glob     `berth:"inputs" doc:"files and directories outside its own that it depends on, from the root"`
 }
 
 // Build is how an image is built. Paths are from the root of the workspace.

@@ -38,6 +38,8 @@ projects:
     test: |
       go vet ./...
       go test ./...
+    test_env: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]
+    test_timeout: 1h30m
     platforms: [linux/amd64, linux/arm64/v8]
     build:
       context: .
@@ -94,7 +96,7 @@ func TestParse(t *testing.T) {
 		Project string `berth:"project,required"`
 	}
 	err = staging.Target.Options.Decode(&options)
-	if options.Project != "staging-{app}" || err == nil || !strings.HasPrefix(err.Error(), `berth.yaml:40:55: no key of the name "replicas" in environments[0].target; there are project`) {
+	if options.Project != "staging-{app}" || err == nil || !strings.HasPrefix(err.Error(), `berth.yaml:42:55: no key of the name "replicas" in environments[0].target; there are project`) {
 		t.Errorf("Decode gives %+v, %v", options, err)
 	}
 }
@@ -129,7 +131,8 @@ func TestResolve(t *testing.T) {
 		{Name: "auth", Kind: workspace.Lib, Dir: "libs/auth", Languages: []string{"go"}, Test: workspace.Command{Shell: "go test ./..."}},
 		{
 			Name: "calculator", Kind: workspace.App, Dir: "apps/calculator", Languages: []string{"go"},
-			Test: workspace.Command{Shell: "go vet ./...\ngo test ./...\n"}, Platforms: []workspace.Platform{"linux/amd64", "linux/arm64/v8"},
+			Test: workspace.Command{Shell: "go vet ./...\ngo test ./...\n"}, TestEnv: []workspace.EnvName{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+			TestTimeout: workspace.Timeout(90 * time.Minute), Platforms: []workspace.Platform{"linux/amd64", "linux/arm64/v8"},
 			Image: workspace.Build{
 				Context: ".", Dockerfile: "apps/calculator/Dockerfile", Target: "final",
 				Args: map[string]workspace.ArgValue{"VERSION": "1.10", "DEBUG": "false", "NAME": "x"},
@@ -160,6 +163,11 @@ var refusals = []struct {
 	{"syntax", "repository: [", []string{"1:13: sequence end token ']' not found"}},
 	{"missing", "apps: [apps/*]", []string{"1:1: repository is missing: the repository of all images, such as hoopstat-haus/prod, without the registry's address"}},
 	{"empty", "repository:\napps: [apps/*]", []string{"1:1: repository is missing: the repository of all images, such as hoopstat-haus/prod, without the registry's address"}},
+	{"variable", min + "projects: {a: {test_env: [A=b]}}", []string{`3:27: projects.a.test_env[0]: "A=b" is not the name of an environment variable such as AWS_ACCESS_KEY_ID`}},
+	{"variable twice", min + "projects: {a: {test_env: [A, A]}}", []string{`3:30: projects.a.test_env has "A" twice`}},
+	{"timeout", min + "projects: {a: {test_timeout: 10}}", []string{`3:30: projects.a.test_timeout is a string, not a number: put it in quotes, "10"`}},
+	{"timeout of nothing", min + "projects: {a: {test_timeout: 0s}}", []string{`3:30: projects.a.test_timeout: "0s" is not a time such as 90s, 10m or 1h30m`}},
+	{"timeout empty", min + `projects: {a: {test_timeout: ""}}`, []string{`3:30: projects.a.test_timeout: "" is not a time such as 90s, 10m or 1h30m`}},
 	{"unknown key", min + "lib: [libs/*]", []string{`3:1: no key of the name "lib" (did you mean "libs"?)`}},
 	{"unknown key below", min + "gate: {serverity: low}", []string{`3:8: no key of the name "serverity" in gate (did you mean "severity"?)`}},
 	{"a dash", min + "projects: {auth: {depends-on: []}}", []string{`3:19: no key of the name "depends-on" in projects.auth (did you mean "depends_on"?)`}},

@@ -1,0 +1,18 @@
+//go:build !unix
+
+package tests
+
+import (
+	"os"
+	"os/exec"
+)
+
+// Where there are no process groups, a program is ended by itself.
+
+func separate(*exec.Cmd) {}
+
+func terminateAll(leader *os.Process) { _ = leader.Kill() }
+
+func killAll(leader *os.Process) { _ = leader.Kill() }
+
+func signalOf(*os.ProcessState) string { return "" }
