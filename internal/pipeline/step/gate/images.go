@@ -39,7 +39,8 @@ func (g *Gate) images(ctx context.Context, in Input) ([]ScannedImage, error) {
 		return []ScannedImage{{Digest: in.Digest}}, nil
 	}
 	x := expansion{gate: g, repository: in.Repository, seen: map[oci.Digest]bool{in.Digest: true}}
-	return x.images, x.expand(ctx, in.Digest, root)
+	err = x.expand(ctx, in.Digest, root)
+	return x.images, err
 }
 
 // expansion finds the images of an index.

@@ -95,6 +95,9 @@ func (w *waiting) look(ctx context.Context) (*[]Finding, error) {
 			case platform.Refused(err, "ImageArchivedException"):
 				w.image.Unscanned = archived
 				return nil, nil
+			case platform.Refused(err, "ImageNotFoundException") && w.image.Platform != "":
+				w.image.Unscanned = "the index names it, and the repository does not have it"
+				return nil, nil
 			default:
 				return nil, err
 			}
