@@ -54,6 +54,7 @@ type Build struct {
 type Gate struct {
 	Severity   Severity    `berth:"severity" doc:"the least severity that stops an image; none lets everything pass; critical if not given"`
 	Unscanned  Unscanned   `berth:"unscanned" doc:"whether an image passes whose scan could not run: fail, or pass; fail if not given"`
+	Unrated    Severity    `berth:"unrated" doc:"what findings count as that nobody has rated yet; critical if not given"`
 	Exceptions []Exception `berth:"exceptions" doc:"findings that stop nothing for a while"`
 }
 
@@ -118,6 +119,9 @@ func Parse(name string, text []byte) (*File, error) {
 	}
 	if f.Gate.Unscanned == "" {
 		f.Gate.Unscanned = Fail
+	}
+	if f.Gate.Unrated == "" {
+		f.Gate.Unrated = Critical
 	}
 	for i := range f.Environments {
 		e := &f.Environments[i]
