@@ -203,7 +203,7 @@ func (l *live) draw() {
 	rows := l.rows(wide, high, l.o.Now())
 	l.mu.Unlock()
 
-	if len(above) == 0 && wide == l.wide && slices.Equal(rows, l.drawn) {
+	if len(above) == 0 && slices.Equal(rows, l.drawn) && (wide == l.wide || len(rows) == 0) {
 		return
 	}
 	l.raw(begin)
@@ -264,7 +264,8 @@ func (l *live) rows(wide, high int, now time.Time) []row {
 }
 
 func (l *live) row(t *task, room int, now time.Time) row {
-	head := "  " + pad(cut(clean(t.project), l.room), l.room) + " " + pad(clean(string(t.step)), stepRoom) + " " + pad(elapsed(now.Sub(t.at)), tookRoom) + " "
+	names := max(leastRoom, min(l.room, room/3))
+	head := "  " + pad(cut(clean(t.project), names), names) + " " + pad(clean(string(t.step)), stepRoom) + " " + pad(elapsed(now.Sub(t.at)), tookRoom) + " "
 	tail := t.last
 	if t.meter.done > 0 || t.meter.total > 0 {
 		head += t.meter.String()

@@ -159,8 +159,8 @@ func (m *meter) rate(now time.Time) int64 {
 		return 0
 	}
 	first := m.samples[0]
-	since := now.Sub(first.at)
-	if since < sampleEvery || m.done <= first.done {
+	since := now.Sub(first.at).Truncate(time.Second) // so that a screen is not drawn for each tenth
+	if since <= 0 || m.done <= first.done {
 		return 0
 	}
 	return int64(float64(m.done-first.done) / since.Seconds())
