@@ -3,6 +3,7 @@ package ci_test
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/ci"
@@ -12,7 +13,7 @@ func TestRead(t *testing.T) {
 	t.Parallel()
 	events := map[string]string{
 		"push":  `{"before": "aaaa", "after": "bbbb", "forced": true, "commits": [{"id": "cccc"}]}`,
-		"pull":  `{"before": "dddd", "pull_request": {"base": {"sha": "eeee", "ref": "main"}, "head": {"sha": "ffff"}}}`,
+		"pull":  `{"before": "dddd", "pull_request": {"base": {"sha": "eeee", "ref": "main"}, "head": {"sha": "ffff", "ref": "topic"}}}`,
 		"queue": `{"merge_group": {"base_sha": "1111"}}`,
 		"torn":  `{`,
 	}
@@ -21,6 +22,10 @@ func TestRead(t *testing.T) {
 	}
 	actions := func(event, base string, push bool) ci.Run {
 		run := ci.Run{System: "GitHub Actions", Event: event, Base: base, Push: push, Output: "out"}
+		run.Commit = "9999"
+		if strings.HasPrefix(event, "pull_request") {
+			run.PullRequest, run.Fork, run.Branch = true, true, "topic" // of a repository that the event does not name
+		}
 		if event == "pull_request" {
 			run.Merge = "9999"
 		}
@@ -46,7 +51,7 @@ func TestRead(t *testing.T) {
 		{
 			"a merge request",
 			map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_BEFORE_SHA": "0000", "CI_MERGE_REQUEST_DIFF_BASE_SHA": "bbbb"},
-			ci.Run{System: "GitLab CI", Event: "merge_request_event", Base: "bbbb"},
+			ci.Run{System: "GitLab CI", Event: "merge_request_event", Base: "bbbb", PullRequest: true, Fork: true},
 			false,
 		},
 		{"GitLab's schedule", map[string]string{"GITLAB_CI": "true", "CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_BEFORE_SHA": "0000"}, ci.Run{System: "GitLab CI", Event: "schedule"}, false},
