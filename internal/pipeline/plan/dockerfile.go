@@ -108,10 +108,11 @@ func (r *reading) takes(p, lib *Project, in input) bool {
 
 // built is a Dockerfile.
 type built struct {
-	stages []instructions.Stage
-	args   map[string]string // before the first stage, and those that are given
-	given  map[string]string
-	escape rune
+	stages  []instructions.Stage
+	globals []instructions.ArgCommand // before the first stage
+	args    map[string]string         // what those are, and those that are given
+	given   map[string]string
+	escape  rune
 }
 
 func parseDockerfile(text []byte, args map[string]workspace.ArgValue) (b *built, err error) {
@@ -128,15 +129,14 @@ func parseDockerfile(text []byte, args map[string]workspace.ArgValue) (b *built,
 	for k, v := range args {
 		b.given[k] = string(v)
 	}
-	var global []instructions.ArgCommand
-	if b.stages, global, err = instructions.Parse(parsed.AST, nil); err != nil {
+	if b.stages, b.globals, err = instructions.Parse(parsed.AST, nil); err != nil {
 		return nil, err
 	}
 	if len(b.stages) == 0 {
 		return nil, fmt.Errorf("there is no FROM in it")
 	}
 	b.args = automatic()
-	for _, a := range global {
+	for _, a := range b.globals {
 		b.declare(b.args, nil, a)
 	}
 	return b, nil
@@ -197,21 +197,29 @@ type taken struct {
 
 // reach walks the stages that a target needs, the last one if it is "". Builders leave the others out.
 func (b *built) reach(target string) (taken, error) {
-	last := len(b.stages) - 1
-	if target != "" {
-		i, ok := instructions.HasStage(b.stages, target)
-		if !ok {
-			n, err := strconv.Atoi(target)
-			if err != nil || n < 0 || n > last {
-				return taken{}, fmt.Errorf("there is no stage %q in it", target)
-			}
-			i = n
-		}
-		last = i
+	last, err := b.target(target)
+	if err != nil {
+		return taken{}, err
 	}
 	w := newWalk(b)
 	w.stage(last)
 	return w.taken, nil
+}
+
+// target finds a stage by name or number, the last one if it is "".
+func (b *built) target(target string) (int, error) {
+	last := len(b.stages) - 1
+	if target == "" {
+		return last, nil
+	}
+	if i, ok := instructions.HasStage(b.stages, target); ok {
+		return i, nil
+	}
+	n, err := strconv.Atoi(target)
+	if err != nil || n < 0 || n > last {
+		return 0, &NoStageError{target}
+	}
+	return n, nil
 }
 
 type walk struct {

@@ -1,12 +1,9 @@
 package plan
 
 import (
-	"bytes"
-	"fmt"
 	"strconv"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
 // Recipe is a Dockerfile for whoever looks at its instructions rather than at what they take.
@@ -22,15 +19,7 @@ func ReadDockerfile(text []byte) (*Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Recipe{Stages: b.stages, built: b}
-	parsed, err := parser.Parse(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("reading the arguments before the first stage: %w", err)
-	}
-	if _, d.Global, err = instructions.Parse(parsed.AST, nil); err != nil {
-		return nil, fmt.Errorf("reading the arguments before the first stage: %w", err)
-	}
-	return d, nil
+	return &Recipe{Stages: b.stages, Global: b.globals, built: b}, nil
 }
 
 // Base is what a stage begins from: an image, with the defaults of arguments in its name, or else another stage.
