@@ -111,6 +111,9 @@ type Sources struct {
 // Environment looks a variable up in the process's environment.
 func Environment(name string) (string, bool) { return os.LookupEnv(name) }
 
+// Environ is the process's whole environment, for programs that it starts.
+func Environ() []string { return os.Environ() }
+
 // Load reads, merges and validates the settings. Its error is meant for the operator and names every
 // problem that was found.
 func Load(s Sources) (Config, error) {

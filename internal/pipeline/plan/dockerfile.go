@@ -52,6 +52,7 @@ func (r *reading) dockerfile(p *Project) error {
 		if app := r.appOf(image); app != "" && app != p.Name {
 			p.depend(app, name+": FROM "+image)
 			p.bases = append(p.bases, app)
+			p.references = append(p.references, image)
 		}
 	}
 	for _, source := range from.sources {

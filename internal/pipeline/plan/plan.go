@@ -38,8 +38,18 @@ type Project struct {
 	ignore     *ignore  // what of the context does not get to the builder
 	images     []string // of which the Dockerfile takes something, as it names them
 	bases      []string // apps whose images it is made from
+	references []string // and what its Dockerfile calls each of these images
 	unreadable string   // the file that could not be read, if one could not
 	made       bool     // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
+}
+
+// Bases gives the apps whose images a project's is made from, by what its Dockerfile calls each, with the ARGs put in.
+func (p *Project) Bases() map[string]string {
+	all := make(map[string]string, len(p.bases))
+	for i, app := range p.bases {
+		all[p.references[i]] = app
+	}
+	return all
 }
 
 // Dependency is a project that another depends on.
