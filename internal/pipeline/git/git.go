@@ -78,11 +78,15 @@ func (r *Repo) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 func (r *Repo) run(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := r.command(ctx, args...)
+	return output(ctx, r.command(ctx, args...), args[0])
+}
+
+// output runs a git command, whose name is for errors.
+func output(ctx context.Context, cmd *exec.Cmd, name string) ([]byte, error) {
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := cmd.Run(); err != nil {
-		return nil, &Error{args[0], complaints.String(), errors.Join(context.Cause(ctx), err)}
+		return nil, &Error{name, complaints.String(), errors.Join(context.Cause(ctx), err)}
 	}
 	return out.Bytes(), nil
 }

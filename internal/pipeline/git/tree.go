@@ -25,6 +25,7 @@ type Tree struct {
 	untracked []string
 	links     map[string]string // symbolic links, and what is in them
 	modules   []string          // submodules
+	commits   map[string]string // of a commit's submodules
 
 	root *os.Root // of the working tree
 
@@ -32,10 +33,7 @@ type Tree struct {
 	batch   *batch
 }
 
-type object struct {
-	hash string
-	link bool
-}
+type object struct{ mode, hash string }
 
 // Files gives the paths of all files, in order.
 func (t *Tree) Files() []string { return t.files }
@@ -45,6 +43,16 @@ func (t *Tree) Links() map[string]string { return t.links }
 
 // Submodules gives the paths of the submodules. They are among the files, and what is in them is not.
 func (t *Tree) Submodules() []string { return t.modules }
+
+// Hash gives git's mode and object name of a file of a commit, with a space between: another for each content, and for a
+// file that may be executed. A submodule has that of its commit. Of the working tree it is not known: see Dirty.
+func (t *Tree) Hash(name string) (string, bool) {
+	if o, ok := t.objects[name]; ok {
+		return o.mode + " " + o.hash, true
+	}
+	commit, ok := t.commits[name]
+	return modeSubmodule + " " + commit, ok
+}
 
 // Close ends what reads files.
 func (t *Tree) Close() error {
@@ -72,7 +80,7 @@ func (t *Tree) Read(name string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if !o.link {
+		if o.mode != modeLink {
 			return text, nil
 		}
 		name = path.Join(path.Dir(name), string(text))
@@ -134,8 +142,10 @@ func (r *Repo) Here(ctx context.Context) (*Tree, error) {
 	return t, err
 }
 
-// The modes of what is no file.
+// The modes that git has.
 const (
+	modeFile      = "100644"
+	modeProgram   = "100755"
 	modeLink      = "120000"
 	modeSubmodule = "160000"
 )
@@ -153,7 +163,7 @@ func (r *Repo) At(ctx context.Context, commit string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{objects: map[string]object{}, links: map[string]string{}}
+	t := &Tree{objects: map[string]object{}, commits: map[string]string{}, links: map[string]string{}}
 	for _, line := range split(out) {
 		about, name, _ := strings.Cut(line, "\t")
 		parts := strings.Fields(about) // mode, type, hash
@@ -162,9 +172,10 @@ func (r *Repo) At(ctx context.Context, commit string) (*Tree, error) {
 		}
 		t.files = append(t.files, name)
 		if parts[1] == "blob" {
-			t.objects[name] = object{parts[2], parts[0] == modeLink}
+			t.objects[name] = object{parts[0], parts[2]}
 		} else {
 			t.modules = append(t.modules, name)
+			t.commits[name] = parts[2]
 		}
 	}
 	slices.Sort(t.files)
@@ -172,7 +183,7 @@ func (r *Repo) At(ctx context.Context, commit string) (*Tree, error) {
 		return nil, err
 	}
 	for name, o := range t.objects {
-		if o.link {
+		if o.mode == modeLink {
 			if to, err := t.batch.read(o.hash); err == nil { // else it is too long to be one
 				t.links[name] = string(to)
 			}
