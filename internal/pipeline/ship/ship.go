@@ -3,3 +3,356 @@
 //
 // docs/design/ship.md says why it does so, and what happens to a run that fails or races another.
 package ship
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/ci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/detect"
+	"github.com/hoopstat-haus/berth/internal/pipeline/git"
+	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
+	"github.com/hoopstat-haus/berth/internal/pipeline/report"
+	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/build"
+	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
+)
+
+// Request is what to ship.
+type Request struct {
+	Dir       string   // the workspace, or a directory in it
+	Base      string   // what changed since which revision; found out if ""
+	Apps      []string // these alone, and what they depend on; all if none
+	Jobs      int      // how many projects at once; as many as there are processors if 0
+	NoPush    bool     // test and build, and ask no registry
+	DryRun    bool     // say what would be done
+	Rebuild   bool     // what is affected, though the registry has it
+	Retest    bool     // what passed before, too
+	FailOn    workspace.Severity
+	Unscanned workspace.Unscanned // both as berth.yaml says if ""
+	Run       ci.Run              // what a CI system says
+}
+
+// Config is what shipping needs.
+type Config struct {
+	Client  func(context.Context) (*registry.Client, error) // asked once, unless nothing is pushed
+	Build   build.Config
+	Sink    progress.Sink
+	Now     func() time.Time
+	Environ []string // for tests
+}
+
+// ErrDirty is that the working tree is not the commit.
+type ErrDirty struct{ Paths []string }
+
+// Error names some of what differs.
+func (e *ErrDirty) Error() string {
+	const some = 3
+	var names []string
+	for _, p := range e.Paths[:min(some, len(e.Paths))] {
+		names = append(names, plan.Printable(p))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(e.Paths) - some; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return "the working tree is not what is committed: " + text
+}
+
+// ErrNoApp is that a project that was asked for is no app of the workspace.
+var ErrNoApp = errors.New("no such app")
+
+// shipping is one run.
+type shipping struct {
+	Request
+	Config
+	detected *detect.Result
+	clean    bool // the working tree is the commit
+	place    place
+	client   *registry.Client
+	store    *shipped.Store
+	facts    facts
+	images   map[string]shipped.Image // by tag
+	notes    []string
+}
+
+// Run ships. What it found is in the summary as far as it got, unless there is none; an error is of what comes before the
+// first project.
+func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
+	collector := &report.Collector{}
+	s := &shipping{Request: req, Config: c, images: map[string]shipped.Image{}}
+	s.Sink = progress.Sinks{collector, c.Sink}
+	summary := &report.Summary{StartedAt: c.Now()}
+	if err := s.look(ctx); err != nil {
+		return nil, err
+	}
+	works, err := s.choose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.describe(summary)
+	for _, w := range works {
+		summary.Projects = append(summary.Projects, report.Project{Name: w.Name, Kind: string(w.Kind), Reason: w.why})
+	}
+	if s.DryRun {
+		s.wouldDo(works)
+	} else {
+		do := newDoing(s, works)
+		do.run(ctx, works)
+		do.fill(summary)
+	}
+	collector.Fill(summary)
+	if err := context.Cause(ctx); err != nil {
+		summary.Outcome = report.Worst(summary.Outcome, report.Stopped)
+	}
+	summary.FinishedAt = c.Now()
+	return summary, nil
+}
+
+// look finds out which commit is shipped, and what changed.
+func (s *shipping) look(ctx context.Context) error {
+	root, err := detect.Root(s.Dir)
+	if err != nil {
+		return err //nolint:wrapcheck // says what it was about
+	}
+	repo, err := git.Open(ctx, root)
+	if err != nil {
+		return err //nolint:wrapcheck // likewise
+	}
+	if s.Request.Run.PullRequest && !s.NoPush {
+		s.NoPush = true
+		s.note("this is a run of a pull request: nothing is pushed")
+	}
+	commit, err := repo.Commit(ctx, "HEAD")
+	if err != nil {
+		return fmt.Errorf("nothing is committed yet, so there is nothing to ship: %w", err)
+	}
+	dirty, err := repo.Dirty(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // likewise
+	}
+	if s.clean = len(dirty) == 0; !s.clean && !s.NoPush {
+		return &ErrDirty{dirty}
+	}
+	request := detect.Request{Dir: s.Dir, Base: s.Base, Run: s.Request.Run, Keys: s.clean}
+	if s.clean {
+		request.Head = "HEAD"
+	}
+	if s.detected, err = detect.Run(ctx, request); err != nil {
+		return err //nolint:wrapcheck // likewise
+	}
+	s.notes = append(s.notes, s.detected.Notes...)
+	return s.locate(ctx, repo, commit)
+}
+
+// locate finds out where the commit is.
+func (s *shipping) locate(ctx context.Context, repo *git.Repo, commit string) (err error) {
+	s.place = place{commit: commit, release: s.Request.Run.DefaultBranch}
+	if s.place.time, err = repo.CommitTime(ctx, commit); err != nil {
+		return err //nolint:wrapcheck // says what it was about
+	}
+	// A CI system knows, where git has no branch checked out; but not of a commit that the workflow went to by itself.
+	if s.Request.Run.Branch != "" && s.Request.Run.Commit == commit {
+		s.place.branch = s.Request.Run.Branch
+	} else if s.place.branch, err = repo.Branch(ctx); err != nil {
+		return err //nolint:wrapcheck // likewise
+	}
+	if s.place.release == "" {
+		name, err := repo.DefaultBranch(ctx)
+		if err != nil {
+			return err //nolint:wrapcheck // likewise
+		}
+		s.place.release = shortBranch(name)
+	}
+	return nil
+}
+
+// shortBranch is a branch's name without where it is from.
+func shortBranch(name string) string {
+	return strings.TrimPrefix(git.ShortBranch(name), "origin/")
+}
+
+// choose asks the registry, and decides.
+func (s *shipping) choose(ctx context.Context) ([]*work, error) {
+	file := s.detected.Workspace
+	s.facts = facts{affected: map[string]plan.Affected{}, keys: s.detected.Keys, tags: map[string]tags{}, images: map[string]known{}, rebuild: s.Rebuild, offline: s.NoPush}
+	for _, a := range s.detected.Affected {
+		s.facts.affected[a.Name] = a
+	}
+	order, _ := s.detected.Graph.Order()
+	var ask []string
+	moves := false
+	for _, p := range order {
+		if p.Kind != workspace.App {
+			continue
+		}
+		t, err := expand(file.Tags, p.Name, s.place)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		s.facts.tags[p.Name] = t
+		moves = moves || len(t.move) > 0
+		ask = append(append(ask, t.stay...), t.known...)
+	}
+	if !s.NoPush {
+		if err := s.connect(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.ask(ctx, ask); err != nil {
+			return nil, err
+		}
+		if !moves {
+			s.note("no tag is moved: the branch is %s, and the images of %s are released", cmp.Or(s.place.branch, "not known"), cmp.Or(s.place.release, "none"))
+		}
+	}
+	works := choose(order, s.facts)
+	works, err := s.only(works)
+	if err != nil || s.NoPush {
+		return works, err
+	}
+	return works, s.askHistory(ctx, works)
+}
+
+// only leaves the apps that were asked for, and what they depend on.
+func (s *shipping) only(works []*work) ([]*work, error) {
+	if len(s.Apps) == 0 {
+		return works, nil
+	}
+	wanted := map[string]bool{}
+	byName := map[string]*plan.Project{}
+	for _, p := range s.detected.Graph.Projects() {
+		byName[p.Name] = p
+	}
+	var want func(name string)
+	want = func(name string) {
+		if p := byName[name]; p != nil && !wanted[name] {
+			wanted[name] = true
+			for _, d := range p.Dependencies {
+				want(d.Name)
+			}
+		}
+	}
+	for _, name := range s.Apps {
+		if p := byName[name]; p == nil || p.Kind == workspace.Lib {
+			return nil, fmt.Errorf("%q: %w", name, ErrNoApp)
+		}
+		want(name)
+	}
+	return slices.DeleteFunc(works, func(w *work) bool { return !wanted[w.Name] }), nil
+}
+
+// connect finds the registry.
+func (s *shipping) connect(ctx context.Context) (err error) {
+	if s.client, err = s.Client(ctx); err != nil {
+		return err
+	}
+	s.store = shipped.New(s.client.ECR, s.detected.Workspace.Repository)
+	return nil
+}
+
+// ask asks the registry for the images under some tags.
+func (s *shipping) ask(ctx context.Context, tags []string) error {
+	found, err := s.store.ByTags(ctx, tags)
+	if err != nil {
+		return err //nolint:wrapcheck // explained
+	}
+	for tag, image := range found {
+		s.images[tag] = image
+		s.facts.images[tag] = known{image.Digest, image.Inputs}
+	}
+	return nil
+}
+
+// lookBack is how many commits' images may be of the same inputs: as many as one request takes.
+const lookBack = 100
+
+// askHistory looks for images of earlier commits that what is to be shipped may be the same as.
+func (s *shipping) askHistory(ctx context.Context, works []*work) error {
+	var commits, ask []string
+	for _, w := range works {
+		if !w.ships || s.Rebuild || w.keys.Image == "" || s.facts.has(append(w.tags.stay, w.tags.known...), w.keys.Image) {
+			continue
+		}
+		if commits == nil {
+			var err error
+			if commits, err = s.detected.Repo.History(ctx, s.place.commit, lookBack); err != nil {
+				return err //nolint:wrapcheck // says what it was about
+			}
+		}
+		w.tags.before = history(s.detected.Workspace.Tags, w.Name, commits)
+		ask = append(ask, w.tags.before...)
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	return s.ask(ctx, ask)
+}
+
+// found gives the image that an app's would be the same as, if there is one.
+func (s *shipping) found(w *work) oci.Digest {
+	if s.NoPush || s.Rebuild {
+		return ""
+	}
+	if w.keys.Image == "" { // nobody knows what goes in, but the commit is the same
+		for _, tag := range w.tags.stay {
+			if image, ok := s.facts.images[tag]; ok {
+				return image.digest
+			}
+		}
+		return ""
+	}
+	image, _ := s.facts.find(slices.Concat(w.tags.stay, w.tags.known, w.tags.before), w.keys.Image)
+	return image.digest
+}
+
+// describe says what is shipped.
+func (s *shipping) describe(summary *report.Summary) {
+	summary.Commit, summary.Branch, summary.Repository = s.place.commit, s.place.branch, s.detected.Workspace.Repository
+	summary.Workflow, summary.Run = s.Request.Run.Workflow, s.Request.Run.URL
+	summary.Notes = append(summary.Notes, s.notes...)
+}
+
+func (s *shipping) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+// jobs is how many projects are worked on at once.
+func (s *shipping) jobs() int { return cmp.Or(s.Jobs, runtime.NumCPU()) }
+
+// wouldDo says what a run would do.
+func (s *shipping) wouldDo(works []*work) {
+	for _, w := range works {
+		say := func(step progress.Step, text string) { s.task(w.Name, step).End(progress.Skipped, text) }
+		switch {
+		case w.test:
+			say(progress.Test, "would be run")
+		case w.passed != "":
+			say(progress.Test, w.passed)
+		}
+		found := s.found(w)
+		switch {
+		case !w.ships:
+			continue
+		case found != "":
+			say(progress.Push, "would tag "+found.String()+", which is of the same inputs")
+		default:
+			say(progress.Build, "would be built")
+		}
+		if !s.NoPush {
+			say(progress.Release, "would be released as "+strings.Join(slices.Concat(w.tags.stay, w.tags.move), ", "))
+		}
+	}
+}
+
+func (s *shipping) task(project string, step progress.Step) *progress.Task {
+	return &progress.Task{Project: project, Step: step, Sink: s.Sink, Now: s.Now}
+}

@@ -18,9 +18,10 @@ type place struct {
 
 // tags are those of one app.
 type tags struct {
-	stay  []string // of this commit
-	move  []string // that this run moves
-	known []string // that say what was released last: those, and the release branch's
+	stay   []string // of this commit
+	move   []string // that this run moves
+	known  []string // that say what was released last: those, and the release branch's
+	before []string // of earlier commits, where somebody looked
 }
 
 // expand makes an app's tags. The file was checked, and each template is good for any commit; a branch that is not

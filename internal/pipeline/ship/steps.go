@@ -1,0 +1,439 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/git"
+	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/report"
+	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/build"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/publish"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/tests"
+	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
+)
+
+// doing is the steps as they are.
+type doing struct {
+	*shipping
+	tests     tests.Config
+	journal   *tests.Journal // nil where nothing says what a test is of
+	builder   func(context.Context) (build.Builder, error)
+	publisher *publish.Publisher
+	gate      *gate.Gate
+
+	mu      sync.Mutex
+	built   map[string]*build.Built
+	began   map[string]time.Time // builds
+	images  map[string]*report.Image
+	scanned map[string]gate.Result
+}
+
+// ancestry asks the clone about commits.
+type ancestry struct{ repo *git.Repo }
+
+// IsAncestor tells whether a commit is in the history of another.
+func (a ancestry) IsAncestor(ctx context.Context, older, newer string) (bool, error) {
+	is, err := a.repo.IsAncestor(ctx, older, newer)
+	if errors.Is(err, git.ErrNoCommit) {
+		return false, fmt.Errorf("%w: %w", publish.ErrUnknown, err)
+	}
+	return is, err
+}
+
+func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
+	d := &doing{
+		shipping: s, tests: tests.Config{Root: s.detected.Root, Environ: s.Environ},
+		built: map[string]*build.Built{}, began: map[string]time.Time{}, images: map[string]*report.Image{}, scanned: map[string]gate.Result{},
+	}
+	if s.clean {
+		d.tests.Commit = s.place.commit
+		dir, err := s.detected.Repo.PrivateDir(ctx)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // says what it was about
+		}
+		var note string
+		if d.journal, note = tests.OpenJournal(dir); note != "" {
+			s.note("%s", note)
+		}
+	}
+	d.builder = once(func(ctx context.Context) (build.Builder, error) { return build.Find(ctx, s.Build) })
+	if s.client != nil {
+		d.publisher = publish.New(publish.Config{
+			API: s.client.ECR, Remote: s.client, Repository: s.detected.Workspace.Repository, Ancestry: ancestry{s.detected.Repo}, Now: s.Now,
+		})
+		d.gate = gate.New(gate.Config{API: s.client.ECR})
+	}
+	if !s.Retest && d.journal != nil {
+		settle(works, d.passed())
+	}
+	return d, nil
+}
+
+// once has something found out when it is first needed, for all who need it.
+func once[T any](find func(context.Context) (T, error)) func(context.Context) (T, error) {
+	var mu sync.Mutex
+	var found T
+	var done bool
+	return func(ctx context.Context) (T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return found, nil
+		}
+		value, err := find(ctx)
+		found, done = value, err == nil
+		return value, err
+	}
+}
+
+// passed tells which tests passed before: in this clone, or for an image that the registry has.
+func (d *doing) passed() func(key string) bool {
+	attested := map[string]bool{}
+	for _, image := range d.shipping.images {
+		for _, key := range image.Tests {
+			attested[key] = true
+		}
+	}
+	return func(key string) bool { return attested[key] || d.journal.Passed(key) }
+}
+
+func (d *doing) run(ctx context.Context, works []*work) {
+	r := run{steps: d, jobs: d.jobs(), noPush: d.NoPush, projects: works, found: map[string]oci.Digest{}, released: map[string]oci.Digest{}, newTask: d.task}
+	for _, w := range works {
+		if found := d.found(w); w.ships && found != "" {
+			r.found[w.Name] = found
+		}
+	}
+	for app, t := range d.facts.tags {
+		for _, tag := range t.known {
+			if image, ok := d.facts.images[tag]; ok {
+				r.released[app] = image.digest
+			}
+		}
+	}
+	r.all(ctx)
+	for _, b := range d.built {
+		_ = b.Close() // files that nobody reads any more
+	}
+}
+
+func (d *doing) test(ctx context.Context, w *work, say *progress.Task) (string, error) {
+	result, err := d.tests.Run(ctx, tests.Input{Project: w.Member}, say)
+	switch {
+	case err != nil:
+		return "", err //nolint:wrapcheck // says what it was about
+	case result.NoTest:
+		return "it has no test", nil
+	}
+	if d.journal != nil && w.keys.Test != "" {
+		if err := d.journal.Record(w.keys.Test, w.Name, d.Now()); err != nil {
+			say.Note(err.Error()) // it will be run again, which does no harm
+		}
+	}
+	return "passed", nil
+}
+
+func (d *doing) build(ctx context.Context, w *work, bases map[string]oci.Digest, say *progress.Task) (string, error) {
+	if d.clean {
+		// What is built is what is committed: a test may have changed files.
+		dirty, err := d.detected.Repo.Dirty(ctx)
+		if err != nil {
+			return "", err //nolint:wrapcheck // says what it was about
+		}
+		if len(dirty) > 0 {
+			return "", &ErrDirty{dirty}
+		}
+	}
+	builder, err := d.builder(ctx)
+	if err != nil {
+		return "", err
+	}
+	spec, err := d.spec(ctx, w, bases)
+	if err != nil {
+		return "", err
+	}
+	began := d.Now()
+	out := say.Writer()
+	built, err := builder.Build(ctx, spec, out)
+	_ = out.Close() // says the last line
+	if failed, ok := errors.AsType[*build.Error](err); ok {
+		say.Say(progress.Event{Kind: progress.Problem, Path: failed.Path, Line: failed.Line, Text: failed.Text})
+	}
+	if err != nil {
+		return "", err //nolint:wrapcheck // says what it was about
+	}
+	for _, note := range built.Notes {
+		say.Note(note)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.built[w.Name], d.began[w.Name] = built, began
+	d.images[w.Name] = &report.Image{Digest: built.Digest.String(), Inputs: w.keys.Image, Built: true}
+	return "built " + built.Digest.String() + " with " + built.Builder, nil
+}
+
+// spec says what a builder is to make.
+func (d *doing) spec(ctx context.Context, w *work, bases map[string]oci.Digest) (build.Spec, error) {
+	s := build.Spec{
+		App: w.Name, Root: d.detected.Root, Context: w.Image.Context, Dockerfile: w.Image.Dockerfile, Target: w.Image.Target,
+		Args: map[string]string{}, Bases: map[string]string{}, Labels: d.labels(w), Annotations: d.annotations(w), Epoch: d.place.time,
+		NoCache: d.Rebuild,
+	}
+	for name, value := range w.Image.Args {
+		s.Args[name] = string(value)
+	}
+	for _, p := range w.Platforms {
+		s.Platforms = append(s.Platforms, string(p))
+	}
+	if d.client == nil {
+		return s, nil
+	}
+	host, err := d.client.Host(ctx)
+	if err != nil {
+		return s, err //nolint:wrapcheck // says what it was about
+	}
+	for name, app := range w.Bases() {
+		s.Bases[name] = host + "/" + d.detected.Workspace.Repository + "@" + bases[app].String()
+	}
+	plain, err := d.client.PlainHTTP(ctx)
+	if err != nil {
+		return s, err //nolint:wrapcheck // likewise
+	}
+	s.Login = &build.Login{Host: host, PlainHTTP: plain, Secret: d.client.Login}
+	return s, nil
+}
+
+// labels are what docker inspect shows.
+func (d *doing) labels(w *work) map[string]string {
+	all := map[string]string{
+		"org.opencontainers.image.created": d.place.time.UTC().Format(time.RFC3339), "org.opencontainers.image.title": w.Name,
+	}
+	if d.clean {
+		all["org.opencontainers.image.revision"], all["org.opencontainers.image.version"] = d.place.commit, d.place.commit
+	}
+	if source := d.source; source != "" {
+		all["org.opencontainers.image.source"] = source
+	}
+	return all
+}
+
+// annotations are what the registry is asked for later.
+func (d *doing) annotations(w *work) map[string]string {
+	all := d.labels(w)
+	for name, value := range map[string]string{
+		shipped.AnnotationApp: w.Name, shipped.AnnotationBranch: d.place.branch, shipped.AnnotationInputs: w.keys.Image,
+		shipped.AnnotationTests: strings.Join(d.testKeys(w), " "),
+	} {
+		if value != "" {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// testKeys gives the test keys for which tests passed: the app's own first, then of all that it depends on.
+func (d *doing) testKeys(w *work) []string {
+	var all []string
+	seen := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		if key := d.detected.Keys[name].Test; key != "" {
+			all = append(all, key)
+		}
+		for _, p := range d.detected.Graph.Projects() {
+			if p.Name == name {
+				for _, on := range p.Dependencies {
+					add(on.Name)
+				}
+			}
+		}
+	}
+	add(w.Name)
+	return slices.Compact(all)
+}
+
+func (d *doing) push(ctx context.Context, w *work, found oci.Digest, say *progress.Task) (oci.Digest, string, error) {
+	var pushed publish.Pushed
+	var err error
+	if found != "" {
+		pushed, err = d.publisher.Retag(ctx, publish.RetagInput{Digest: found, Tags: w.tags.stay})
+	} else {
+		in := publish.PushInput{Tags: w.tags.stay}
+		if b := d.built[w.Name]; b.Image != nil {
+			in.Image = b.Image
+		} else {
+			in.Image = b.Index
+		}
+		pushed, err = d.publisher.Push(ctx, in, say)
+	}
+	if err != nil {
+		return "", "", err //nolint:wrapcheck // explained
+	}
+	image := &report.Image{Digest: pushed.Digest.String(), MediaType: pushed.MediaType, Size: pushed.Size, Inputs: w.keys.Image, Built: found == ""}
+	var set []string
+	for _, tag := range pushed.Tags {
+		action := report.Pushed
+		switch {
+		case tag.There:
+			action = report.Kept
+		case found != "":
+			action = report.Retagged
+		}
+		image.Tags = append(image.Tags, report.Tag{Tag: tag.Tag, Digest: pushed.Digest.String(), Action: action})
+		set = append(set, tag.Tag)
+	}
+	d.mu.Lock()
+	d.images[w.Name] = image
+	d.mu.Unlock()
+	if found == "" {
+		if image.References, err = d.attach(ctx, w, pushed); err != nil {
+			return "", "", err
+		}
+	}
+	return pushed.Digest, strings.Join(set, ", ") + " is " + pushed.Digest.String(), nil
+}
+
+// attach says where an image that was built comes from, and what is in it.
+func (d *doing) attach(ctx context.Context, w *work, pushed publish.Pushed) ([]report.Reference, error) {
+	run := d.Request.Run
+	found, err := d.publisher.Provenance(ctx, publish.ProvenanceInput{
+		Image: pushed.Digest, App: w.Name, Commit: d.place.commit, Source: d.source, Branch: d.place.branch, Workflow: run.Workflow, Run: run.URL,
+		Actor: run.Actor, Builder: d.built[w.Name].Builder, Dockerfile: w.Image.Dockerfile, Started: d.began[w.Name], Finished: d.Now(),
+	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // explained
+	}
+	all := []report.Reference{{ArtifactType: found.Type, Digest: found.Digest.String()}}
+	if w.Image.SBOM == "" {
+		return all, nil
+	}
+	text, err := os.ReadFile(filepath.Join(d.detected.Root, filepath.FromSlash(string(w.Image.SBOM))))
+	if err != nil {
+		return nil, fmt.Errorf("the SBOM that %s names: %w", workspace.Name, err)
+	}
+	found, err = d.publisher.SBOM(ctx, publish.SBOMInput{Image: pushed.Digest, Text: text})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", w.Image.SBOM, err)
+	}
+	return append(all, report.Reference{ArtifactType: found.Type, Digest: found.Digest.String()}), nil
+}
+
+func (d *doing) shipped(ctx context.Context, w *work, image oci.Digest) (bool, error) {
+	for _, tag := range slices.Concat(w.tags.stay, w.tags.move) {
+		if has, ok := d.facts.images[tag]; !ok || has.digest != image {
+			return false, nil
+		}
+	}
+	records, err := d.store.Records(ctx, image)
+	if err != nil {
+		return false, err //nolint:wrapcheck // explained
+	}
+	return slices.ContainsFunc(records, func(r shipped.Record) bool {
+		return r.App == w.Name && r.Commit == d.place.commit && r.Branch == d.place.branch
+	}), nil
+}
+
+func (d *doing) scan(ctx context.Context, w *work, image oci.Digest, say *progress.Task) (string, error) {
+	g := d.detected.Workspace.Gate
+	if d.FailOn != "" {
+		g.Severity = d.FailOn
+	}
+	if d.Unscanned != "" {
+		g.Unscanned = d.Unscanned
+	}
+	result, err := d.gate.Run(ctx, gate.Input{App: w.Name, Repository: d.detected.Workspace.Repository, Digest: image, Gate: g, Today: d.Now()}, say)
+	d.mu.Lock()
+	d.scanned[w.Name] = result
+	d.mu.Unlock()
+	if stopped, ok := errors.AsType[*gate.Stopped](err); ok {
+		return "", finding{stopped}
+	}
+	if err != nil {
+		return "", err //nolint:wrapcheck // says what it was about
+	}
+	return outcomeOf(result), nil
+}
+
+// outcomeOf says in a line what a gate made of a scan.
+func outcomeOf(r gate.Result) string {
+	if r.Verdict == gate.VerdictUnscanned {
+		return "not scanned: " + r.Unscanned()
+	}
+	return string(r.Verdict) + ": " + gate.Count(r.Counts)
+}
+
+func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *progress.Task) (string, error) {
+	d.mu.Lock()
+	scanned := d.scanned[w.Name]
+	d.mu.Unlock()
+	run := d.Request.Run
+	done, err := d.publisher.Release(ctx, publish.ReleaseInput{
+		Image: image, Stay: w.tags.stay, Tags: w.tags.move,
+		Record: shipped.Record{
+			App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Committed: d.place.time.UTC(), Run: run.URL, Actor: run.Actor, Gate: outcomeOf(scanned),
+		},
+	}, say)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var set []string
+	for _, t := range done.Tags {
+		actions := map[publish.Outcome]report.Action{publish.Moved: report.Moved, publish.There: report.Kept, publish.Stayed: report.Newer, publish.Healed: report.Newer}
+		d.images[w.Name].Tags = append(d.images[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actions[t.Outcome], From: t.From.String()})
+		set = append(set, t.String())
+	}
+	if err != nil {
+		return "", err //nolint:wrapcheck // explained
+	}
+	if len(set) == 0 {
+		return "no tag moves", nil
+	}
+	return strings.Join(set, "; "), nil
+}
+
+// fill adds to a summary what is known of images.
+func (d *doing) fill(summary *report.Summary) {
+	for i := range summary.Projects {
+		p := &summary.Projects[i]
+		p.Image = d.images[p.Name]
+		if result, ok := d.scanned[p.Name]; ok {
+			p.Scan = scanOf(result)
+		}
+	}
+}
+
+// scanOf is what a gate found, for programs.
+func scanOf(r gate.Result) *report.Scan {
+	s := &report.Scan{Verdict: string(r.Verdict), Reason: r.Unscanned(), Counts: map[string]int{}}
+	for severity, n := range r.Counts {
+		s.Counts[strings.ToUpper(string(severity))] = n
+	}
+	for _, f := range r.Findings {
+		one := report.Finding{ID: f.ID, Severity: strings.ToUpper(string(f.Severity)), Package: f.Package, Version: f.Version, FixedIn: f.FixedIn}
+		switch {
+		case f.Stops:
+			s.Stopping = append(s.Stopping, one)
+		case f.Excepted != nil:
+			one.Owner, one.Reason, one.Expires = f.Excepted.Owner, f.Excepted.Reason, string(f.Excepted.Expires)
+			s.Excepted = append(s.Excepted, one)
+		}
+	}
+	return s
+}
+
+var _ = maps.Keys[map[string]int]
