@@ -198,6 +198,7 @@ func (p pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host == p.host && r.URL.Scheme != p.scheme {
 		return nil, fmt.Errorf("%s is used by %s only", p.host, p.scheme)
 	}
+	r, count := metered(r)
 	res, err := p.inner.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -206,6 +207,7 @@ func (p pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = res.Body.Close()
 		return nil, err
 	}
+	count(found(r, res))
 	return res, nil
 }
 

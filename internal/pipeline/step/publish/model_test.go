@@ -107,7 +107,9 @@ func (p *player) Claim(_ context.Context, c shipped.Claim) error {
 	_, err := play[bool](p, "claim", func(w *world) any {
 		if !p.blind {
 			w.claims = append(w.claims, c)
-			slices.SortFunc(w.claims, func(a, b shipped.Claim) int { return cmp.Or(cmp.Compare(a.Commit, b.Commit), cmp.Compare(a.Image, b.Image)) })
+			slices.SortFunc(w.claims, func(a, b shipped.Claim) int {
+				return cmp.Or(cmp.Compare(a.Commit, b.Commit), cmp.Compare(a.Image, b.Image))
+			})
 		}
 		return true
 	})

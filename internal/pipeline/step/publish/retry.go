@@ -27,12 +27,9 @@ const (
 
 // retrying does something with the OCI side of the repository, and again when that failed for a reason that passes. What arrived is not
 // sent again.
-func (p *Publisher) retrying(ctx context.Context, do func(*remote.Pusher, name.Repository) error, more ...remote.Option) error {
+func (p *Publisher) retrying(ctx context.Context, do func(*remote.Pusher, name.Repository) error) error {
 	for n := 1; ; n++ {
-		repo, pusher, err := p.pusher(ctx, more)
-		if err == nil {
-			err = do(pusher, repo)
-		}
+		err := p.attempt(ctx, do)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -45,14 +42,22 @@ func (p *Publisher) retrying(ctx context.Context, do func(*remote.Pusher, name.R
 	}
 }
 
-func (p *Publisher) pusher(ctx context.Context, more []remote.Option) (name.Repository, *remote.Pusher, error) {
+func (p *Publisher) attempt(ctx context.Context, do func(*remote.Pusher, name.Repository) error) error {
+	repo, pusher, err := p.pusher(ctx)
+	if err != nil {
+		return err
+	}
+	return do(pusher, repo)
+}
+
+func (p *Publisher) pusher(ctx context.Context) (name.Repository, *remote.Pusher, error) {
 	repo, options, err := p.Remote.Remote(ctx, p.Repository)
 	if err != nil {
 		return name.Repository{}, nil, err //nolint:wrapcheck // says what is wrong
 	}
 	// Tried again is here, where the end of the context ends a pause too.
 	options = append(options, remote.WithRetryBackoff(remote.Backoff{Steps: 1}), remote.WithRetryStatusCodes())
-	pusher, err := remote.NewPusher(append(options, more...)...)
+	pusher, err := remote.NewPusher(options...)
 	if err != nil {
 		return name.Repository{}, nil, fmt.Errorf("making a client of the registry: %w", err)
 	}
