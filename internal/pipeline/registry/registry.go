@@ -198,7 +198,17 @@ func (p pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host == p.host && r.URL.Scheme != p.scheme {
 		return nil, fmt.Errorf("%s is used by %s only", p.host, p.scheme)
 	}
-	return p.inner.RoundTrip(r)
+	r, count := metered(r)
+	res, err := p.inner.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := busy(res); err != nil {
+		_ = res.Body.Close()
+		return nil, err
+	}
+	count(found(r, res))
+	return res, nil
 }
 
 func isLoopback(host string) bool {
