@@ -77,6 +77,21 @@ func (c *Client) Host(ctx context.Context) (string, error) {
 	return u.Host, nil
 }
 
+// PlainHTTP tells whether the registry has no TLS.
+func (c *Client) PlainHTTP(ctx context.Context) (bool, error) {
+	u, err := c.address(ctx)
+	if err != nil {
+		return false, err
+	}
+	return u.Scheme == "http", nil
+}
+
+// Login gives what a program logs in to the registry with, for as long as the token has.
+func (c *Client) Login(ctx context.Context) (user, secret string, err error) {
+	t, err := c.login.token(ctx)
+	return t.Username, t.Secret, err
+}
+
 // address is where the registry is: where the token's answer says, or at the endpoint itself.
 func (c *Client) address(ctx context.Context) (*url.URL, error) {
 	t, err := c.login.token(ctx)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -78,6 +79,7 @@ type shipping struct {
 	detected *detect.Result
 	clean    bool // the working tree is the commit
 	place    place
+	source   string // where the sources are, "" if nobody knows
 	client   *registry.Client
 	store    *shipped.Store
 	facts    facts
@@ -103,13 +105,17 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 	for _, w := range works {
 		summary.Projects = append(summary.Projects, report.Project{Name: w.Name, Kind: string(w.Kind), Reason: w.why})
 	}
+	do, err := newDoing(ctx, s, works)
+	if err != nil {
+		return nil, err
+	}
 	if s.DryRun {
 		s.wouldDo(works)
 	} else {
-		do := newDoing(s, works)
 		do.run(ctx, works)
 		do.fill(summary)
 	}
+	summary.Notes = append(summary.Notes, s.notes...)
 	collector.Fill(summary)
 	if err := context.Cause(ctx); err != nil {
 		summary.Outcome = report.Worst(summary.Outcome, report.Stopped)
@@ -166,6 +172,9 @@ func (s *shipping) locate(ctx context.Context, repo *git.Repo, commit string) (e
 	} else if s.place.branch, err = repo.Branch(ctx); err != nil {
 		return err //nolint:wrapcheck // likewise
 	}
+	if s.source, err = sourceOf(ctx, s.Request.Run, repo); err != nil {
+		return err
+	}
 	if s.place.release == "" {
 		name, err := repo.DefaultBranch(ctx)
 		if err != nil {
@@ -174,6 +183,25 @@ func (s *shipping) locate(ctx context.Context, repo *git.Repo, commit string) (e
 		s.place.release = shortBranch(name)
 	}
 	return nil
+}
+
+// sourceOf is where the sources are, without a login that may be in a remote's address.
+func sourceOf(ctx context.Context, run ci.Run, repo *git.Repo) (string, error) {
+	at := run.Repository
+	if at == "" {
+		var err error
+		if at, err = repo.Origin(ctx); err != nil {
+			return "", err //nolint:wrapcheck // says what it was about
+		}
+	}
+	if u, err := url.Parse(at); err == nil && u.Host != "" {
+		u.User, u.RawQuery, u.Fragment = nil, "", ""
+		return u.String(), nil
+	}
+	if _, after, ok := strings.Cut(at, "@"); ok && !strings.Contains(at, "/@") { // git@host:path
+		return after, nil
+	}
+	return "", nil // a directory of this machine, which says nothing to others
 }
 
 // shortBranch is a branch's name without where it is from.
@@ -318,7 +346,6 @@ func (s *shipping) found(w *work) oci.Digest {
 func (s *shipping) describe(summary *report.Summary) {
 	summary.Commit, summary.Branch, summary.Repository = s.place.commit, s.place.branch, s.detected.Workspace.Repository
 	summary.Workflow, summary.Run = s.Request.Run.Workflow, s.Request.Run.URL
-	summary.Notes = append(summary.Notes, s.notes...)
 }
 
 func (s *shipping) note(format string, args ...any) {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +18,6 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/publish"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/tests"
-	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
 // doing is the steps as they are.
@@ -36,7 +32,7 @@ type doing struct {
 	mu      sync.Mutex
 	built   map[string]*build.Built
 	began   map[string]time.Time // builds
-	images  map[string]*report.Image
+	made    map[string]*report.Image
 	scanned map[string]gate.Result
 }
 
@@ -55,7 +51,7 @@ func (a ancestry) IsAncestor(ctx context.Context, older, newer string) (bool, er
 func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 	d := &doing{
 		shipping: s, tests: tests.Config{Root: s.detected.Root, Environ: s.Environ},
-		built: map[string]*build.Built{}, began: map[string]time.Time{}, images: map[string]*report.Image{}, scanned: map[string]gate.Result{},
+		built: map[string]*build.Built{}, began: map[string]time.Time{}, made: map[string]*report.Image{}, scanned: map[string]gate.Result{},
 	}
 	if s.clean {
 		d.tests.Commit = s.place.commit
@@ -101,7 +97,7 @@ func once[T any](find func(context.Context) (T, error)) func(context.Context) (T
 // passed tells which tests passed before: in this clone, or for an image that the registry has.
 func (d *doing) passed() func(key string) bool {
 	attested := map[string]bool{}
-	for _, image := range d.shipping.images {
+	for _, image := range d.images {
 		for _, key := range image.Tests {
 			attested[key] = true
 		}
@@ -180,7 +176,7 @@ func (d *doing) build(ctx context.Context, w *work, bases map[string]oci.Digest,
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.built[w.Name], d.began[w.Name] = built, began
-	d.images[w.Name] = &report.Image{Digest: built.Digest.String(), Inputs: w.keys.Image, Built: true}
+	d.made[w.Name] = &report.Image{Digest: built.Digest.String(), Inputs: w.keys.Image, Built: true}
 	return "built " + built.Digest.String() + " with " + built.Builder, nil
 }
 
@@ -299,7 +295,7 @@ func (d *doing) push(ctx context.Context, w *work, found oci.Digest, say *progre
 		set = append(set, tag.Tag)
 	}
 	d.mu.Lock()
-	d.images[w.Name] = image
+	d.made[w.Name] = image
 	d.mu.Unlock()
 	if found == "" {
 		if image.References, err = d.attach(ctx, w, pushed); err != nil {
@@ -310,28 +306,8 @@ func (d *doing) push(ctx context.Context, w *work, found oci.Digest, say *progre
 }
 
 // attach says where an image that was built comes from, and what is in it.
-func (d *doing) attach(ctx context.Context, w *work, pushed publish.Pushed) ([]report.Reference, error) {
-	run := d.Request.Run
-	found, err := d.publisher.Provenance(ctx, publish.ProvenanceInput{
-		Image: pushed.Digest, App: w.Name, Commit: d.place.commit, Source: d.source, Branch: d.place.branch, Workflow: run.Workflow, Run: run.URL,
-		Actor: run.Actor, Builder: d.built[w.Name].Builder, Dockerfile: w.Image.Dockerfile, Started: d.began[w.Name], Finished: d.Now(),
-	})
-	if err != nil {
-		return nil, err //nolint:wrapcheck // explained
-	}
-	all := []report.Reference{{ArtifactType: found.Type, Digest: found.Digest.String()}}
-	if w.Image.SBOM == "" {
-		return all, nil
-	}
-	text, err := os.ReadFile(filepath.Join(d.detected.Root, filepath.FromSlash(string(w.Image.SBOM))))
-	if err != nil {
-		return nil, fmt.Errorf("the SBOM that %s names: %w", workspace.Name, err)
-	}
-	found, err = d.publisher.SBOM(ctx, publish.SBOMInput{Image: pushed.Digest, Text: text})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", w.Image.SBOM, err)
-	}
-	return append(all, report.Reference{ArtifactType: found.Type, Digest: found.Digest.String()}), nil
+func (d *doing) attach(context.Context, *work, publish.Pushed) ([]report.Reference, error) {
+	return nil, nil
 }
 
 func (d *doing) shipped(ctx context.Context, w *work, image oci.Digest) (bool, error) {
@@ -394,7 +370,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	var set []string
 	for _, t := range done.Tags {
 		actions := map[publish.Outcome]report.Action{publish.Moved: report.Moved, publish.There: report.Kept, publish.Stayed: report.Newer, publish.Healed: report.Newer}
-		d.images[w.Name].Tags = append(d.images[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actions[t.Outcome], From: t.From.String()})
+		d.made[w.Name].Tags = append(d.made[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actions[t.Outcome], From: t.From.String()})
 		set = append(set, t.String())
 	}
 	if err != nil {
@@ -410,7 +386,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 func (d *doing) fill(summary *report.Summary) {
 	for i := range summary.Projects {
 		p := &summary.Projects[i]
-		p.Image = d.images[p.Name]
+		p.Image = d.made[p.Name]
 		if result, ok := d.scanned[p.Name]; ok {
 			p.Scan = scanOf(result)
 		}
@@ -435,5 +411,3 @@ func scanOf(r gate.Result) *report.Scan {
 	}
 	return s
 }
-
-var _ = maps.Keys[map[string]int]

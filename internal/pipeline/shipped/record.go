@@ -166,6 +166,17 @@ func key(text string) string {
 	return ""
 }
 
+// keys gives those of a list.
+func keys(text string) []string {
+	var all []string
+	for _, one := range strings.Fields(text) {
+		if k := key(one); k != "" {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
 func isHex(text string) bool { return strings.Trim(text, "0123456789abcdef") == "" }
 
 // moment gives a time, or zero.

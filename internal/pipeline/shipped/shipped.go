@@ -30,7 +30,7 @@ const (
 	AnnotationApp      = "vnd.berth.image.app"
 	AnnotationBranch   = "vnd.berth.image.branch"
 	AnnotationInputs   = "vnd.berth.image.inputs" // the image key
-	AnnotationTests    = "vnd.berth.image.tests"  // the test key
+	AnnotationTests    = "vnd.berth.image.tests"  // the test keys, the app's own first, with a space between
 	AnnotationRevision = "org.opencontainers.image.revision"
 	AnnotationCreated  = "org.opencontainers.image.created" // RFC 3339
 )
@@ -62,9 +62,9 @@ type Image struct {
 	Tags      []string // in order, those that were asked for
 	App       string
 	Branch    string
-	Inputs    string // the image key, hexadecimal
-	Tests     string // the test key, hexadecimal
-	Revision  string // the commit that it was built for
+	Inputs    string   // the image key, hexadecimal
+	Tests     []string // the test keys that passed, the app's own first
+	Revision  string   // the commit that it was built for
 	Created   time.Time
 }
 
@@ -196,7 +196,7 @@ func readImage(d oci.Digest, mediaType, raw string) *Image {
 	}
 	a := m.Annotations
 	img.App, img.Branch = word(a[AnnotationApp], maxName), word(a[AnnotationBranch], maxName)
-	img.Inputs, img.Tests = key(a[AnnotationInputs]), key(a[AnnotationTests])
+	img.Inputs, img.Tests = key(a[AnnotationInputs]), keys(a[AnnotationTests])
 	img.Revision, img.Created = commit(a[AnnotationRevision]), moment(a[AnnotationCreated])
 	return img
 }
