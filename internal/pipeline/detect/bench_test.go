@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/detect"
+	"github.com/hoopstat-haus/berth/internal/pipeline/git"
 )
 
 // large makes a repository of 10,000 files, 200 apps, 50 libraries and 1,000 commits. A third of the apps each is in Go,
@@ -97,5 +98,45 @@ func BenchmarkDetect(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkKeys is what a ship adds to that: at most 100 ms, since no file is read.
+func BenchmarkKeys(b *testing.B) {
+	r := large(b)
+	found, err := detect.Run(b.Context(), detect.Request{Dir: r.dir, Head: "HEAD"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	tree, err := found.Repo.At(b.Context(), found.Comparison.Head)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer tree.Close() //nolint:errcheck // it was only read
+	for b.Loop() {
+		b.StopTimer()
+		// What .dockerignore says of a file is asked once: each time by another graph.
+		again, err := detect.Run(b.Context(), detect.Request{Dir: r.dir, Head: "HEAD", Base: "HEAD"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if keys := again.Graph.Keys(tree.Hash); len(keys) != 250 || keys["app-000"].Image == "" {
+			b.Fatalf("keys of %d projects, %+v", len(keys), keys["app-000"])
+		}
+	}
+}
+
+// BenchmarkDirty is what a ship asks before each build: at most 60 ms.
+func BenchmarkDirty(b *testing.B) {
+	r := large(b)
+	repo, err := git.Open(b.Context(), r.dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if dirty, err := repo.Dirty(b.Context()); err != nil || len(dirty) > 0 {
+			b.Fatal(dirty, err)
+		}
 	}
 }

@@ -31,11 +31,13 @@ type Request struct {
 	Base string // since which revision; found out if ""
 	Head string // until which revision; the working tree if ""
 	Run  ci.Run // what a CI system says
+	Keys bool   // whether the projects' keys are worked out too
 }
 
 // Result is what changed, and whom it affects.
 type Result struct {
 	Root       string
+	Repo       *git.Repo
 	Workspace  *workspace.File
 	Graph      *plan.Graph
 	Comparison Comparison
@@ -43,7 +45,8 @@ type Result struct {
 	Affected   []plan.Affected // those before others that the others depend on
 	Removed    []string        // directories of projects that are there no more
 	Cycles     [][]string
-	Notes      []string // for people
+	Notes      []string             // for people
+	Keys       map[string]plan.Keys // by project, if they are asked for; of the working tree none is known
 }
 
 // Root finds the workspace that a directory is in.
@@ -72,7 +75,7 @@ func Run(ctx context.Context, req Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := detection{Request: req, repo: repo, result: &Result{Root: root}}
+	d := detection{Request: req, repo: repo, result: &Result{Root: root, Repo: repo}}
 	if err := d.compare(ctx); err != nil {
 		return nil, err
 	}
@@ -145,6 +148,9 @@ func (d *detection) read(ctx context.Context, tree *git.Tree) error {
 	}
 	r.Affected = r.Graph.Affected(q)
 	r.Removed = d.removed(tree.Files())
+	if d.Keys {
+		r.Keys = r.Graph.Keys(tree.Hash)
+	}
 	return nil
 }
 
