@@ -211,8 +211,11 @@ func (s Summary) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false) // whoever encodes us decides
-	err := encoder.Encode(d)
-	return bytes.TrimSpace(b.Bytes()), err
+	if err := encoder.Encode(d); err != nil {
+		return nil, err
+	}
+	// A document that is printed in a CI system's log must not have what it takes for an order: the same, escaped.
+	return bytes.ReplaceAll(bytes.TrimSpace(b.Bytes()), []byte("##"), []byte(`#\u0023`)), nil
 }
 
 func list[T any](all []T) []T {
