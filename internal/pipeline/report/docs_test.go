@@ -34,8 +34,7 @@ type member struct {
 
 func members(t reflect.Type) []member {
 	all := make([]member, 0, t.NumField())
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		all = append(all, member{name, f.Tag.Get("doc"), strings.Fields(f.Tag.Get("enum")), options != "", f.Type})
 	}
@@ -202,7 +201,7 @@ func TestSchemaHolds(t *testing.T) {
 
 // violations are the places of a document that are not as the schema says, of which it uses what schemaOf writes.
 func violations(at string, schema map[string]any, value any) (all []string) {
-	ok := true
+	var ok bool
 	switch v := value.(type) {
 	case map[string]any:
 		ok = schema["type"] == "object"

@@ -36,7 +36,7 @@ func orders(log string) (all []order) {
 			o := order{data: unescaped.Replace(data)}
 			name, properties, _ := strings.Cut(head, " ")
 			o.name = name
-			for _, p := range strings.Split(properties, ",") {
+			for p := range strings.SplitSeq(properties, ",") {
 				if name, value, ok := strings.Cut(strings.TrimSpace(p), "="); ok {
 					if o.properties == nil {
 						o.properties = map[string]string{}
@@ -86,7 +86,8 @@ func TestGitHubOrders(t *testing.T) {
 		want  order
 	}{
 		"special characters": {
-			progress.Event{Path: "a,b:c%0A.go", Line: 3, Text: "50% of it: no, ::error::x"}, progress.Failed,
+			progress.Event{Path: "a,b:c%0A.go", Line: 3, Text: "50% of it: no, ::error::x"},
+			progress.Failed,
 			order{"error", map[string]string{"file": "a,b:c%0A.go", "line": "3", "title": "web test"}, "50% of it: no, ::error::x"},
 		},
 		"two lines":          {progress.Event{Text: "one\ntwo"}, progress.Failed, order{"error", map[string]string{"title": "web test"}, "one two"}},

@@ -35,14 +35,16 @@ func sample() *report.Summary {
 					{Tag: "web-latest", Digest: digestA, Action: report.Moved, From: digestB},
 				},
 				References: []report.Reference{{ArtifactType: "application/vnd.in-toto+json", Digest: digestB}},
-			}, Scan: &report.Scan{Verdict: "passed", Counts: map[string]int{"LOW": 3, "HIGH": 1, "CRITICAL": 0}, Excepted: []report.Finding{
-				{ID: "CVE-2026-12345", Severity: "HIGH", Package: "libx", Version: "1.0", FixedIn: "1.1", Owner: "platform@example.com", Reason: "not reachable", Expires: "2026-12-31"},
+			}, Scan: &report.Scan{Verdict: "passed", Counts: map[string]int{"low": 3, "high": 1, "critical": 0}, Excepted: []report.Finding{
+				{ID: "CVE-2026-12345", Severity: "high", Package: "libx", Version: "1.0", FixedIn: "1.1", Owner: "platform@example.com", Reason: "not reachable", Expires: "2026-12-31"},
 			}}},
 			{Name: "batch", Kind: "app", Outcome: report.Done, Image: &report.Image{Digest: digestB, Tags: []report.Tag{
 				{Tag: "batch-c3d4e5f", Digest: digestB, Action: report.Retagged}, {Tag: "batch-latest", Digest: digestA, Action: report.Newer},
 			}}},
 			{Name: "gated", Kind: "app", Outcome: report.Found, Reason: "the gate", Scan: &report.Scan{
-				Verdict: "stopped", Counts: map[string]int{"CRITICAL": 2}, Stopping: []report.Finding{{ID: "CVE-2026-1", Severity: "CRITICAL", Package: "openssl", Version: "3.0.1"}},
+				Verdict: "stopped", Counts: map[string]int{"critical": 2}, Stopping: []report.Finding{
+					{ID: "CVE-2026-1", Severity: "critical", Package: "openssl", Version: "3.0.1", FixedIn: "3.0.2"}, {Severity: "critical", Unlisted: 1},
+				},
 			}},
 		},
 	}
@@ -88,7 +90,8 @@ func TestSentence(t *testing.T) {
 		"nothing to do: 1 unchanged": {{Outcome: report.Nothing}},
 		"shipped 3 images, 2 retagged, 1 failed": {
 			app("done", true, "pushed", "moved"), app("done", true, "pushed", "newer"), app("done", true, "pushed"),
-			app("done", false, "retagged", "moved"), app("done", false, "kept", "moved"), {Outcome: report.Failed},
+			app("done", false, "retagged", "moved"), app("done", false, "kept", "moved"),
+			{Outcome: report.Failed},
 		},
 		"retagged 1 image":         {app("done", false, "retagged")},
 		"built 2 images, 1 tested": {app("done", true), app("done", true), lib},
@@ -197,7 +200,8 @@ commit <code>c3d4e5f60718</code>, branch <code>main</code>, repository <code>ber
 
 #### gated
 
-- CVE-2026-1 critical openssl 3.0.1
+- CVE-2026-1 critical in openssl 3.0.1, fixed in 3.0.2
+- 1 critical that the registry does not list
 
 #### api
 
