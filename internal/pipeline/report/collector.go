@@ -110,10 +110,17 @@ func (c *Collector) project(name string) *collected {
 }
 
 // Fill adds what was collected to a summary's projects, and those projects that are missing; then it settles the
-// outcomes. Notes of the run as a whole are the summary's, and its problems are notes too.
+// outcomes. Notes of the run as a whole are the summary's, and its problems are notes too. What began and has not ended
+// was stopped. Fill is for the end of a run: a second one would add everything again.
 func (c *Collector) Fill(s *Summary) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for k, t := range c.running {
+		if k.step != "" && !t.at.IsZero() {
+			p := c.project(k.project)
+			p.steps = append(p.steps, Step{Step: k.step, Outcome: Stopped, StartedAt: t.at, Text: notFinished})
+		}
+	}
 	s.Version = Version
 	s.Notes = append(s.Notes, c.notes...)
 	for _, name := range c.order {

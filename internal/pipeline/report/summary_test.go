@@ -162,6 +162,21 @@ func TestCollector(t *testing.T) {
 	}
 }
 
+// TestCollectorStops: what has not ended when the run ends was stopped.
+func TestCollectorStops(t *testing.T) {
+	t.Parallel()
+	var c report.Collector
+	task := progress.Task{Project: "web", Step: progress.Build, Sink: &c, Now: func() time.Time { return noon }}
+	task.Begin("")
+	output(&task, "building")
+	var s report.Summary
+	c.Fill(&s)
+	want := []report.Project{{Name: "web", Outcome: report.Stopped, Steps: []report.Step{{Step: progress.Build, Outcome: report.Stopped, StartedAt: noon, Text: "not finished"}}}}
+	if diff := cmp.Diff(want, s.Projects); diff != "" || s.Outcome != report.Stopped {
+		t.Errorf("outcome %s (-want +got):\n%s", s.Outcome, diff)
+	}
+}
+
 // TestCollectorKeepsTheEnd: of what a program prints, its last lines are kept, and not more than is read.
 func TestCollectorKeepsTheEnd(t *testing.T) {
 	t.Parallel()
