@@ -52,7 +52,7 @@ func (c *Collector) Event(e progress.Event) {
 		c.note(e)
 	case progress.Problem:
 		if p := c.project(e.Project); len(p.problems) < mostProblems {
-			p.problems = append(p.problems, Problem{Step: e.Step, Path: e.Path, Line: e.Line, Text: e.Text})
+			p.problems = append(p.problems, Problem{Step: e.Step, Path: e.Path, Line: e.Line, Text: clean(e.Text)})
 		}
 	default:
 		if e.Kind.Ends() {
@@ -63,11 +63,11 @@ func (c *Collector) Event(e progress.Event) {
 
 func (c *Collector) note(e progress.Event) {
 	if e.Project == "" {
-		c.notes = append(c.notes, e.Text)
+		c.notes = append(c.notes, clean(e.Text))
 		return
 	}
 	p := c.project(e.Project)
-	p.notes = append(p.notes, e.Text)
+	p.notes = append(p.notes, clean(e.Text))
 }
 
 func (c *Collector) end(k key, e progress.Event) {
@@ -76,11 +76,11 @@ func (c *Collector) end(k key, e progress.Event) {
 	p := c.project(k.project)
 	if k.step == "" {
 		if e.Kind == progress.Failed { // of all of it
-			p.problems = append(p.problems, Problem{Text: e.Text})
+			p.problems = append(p.problems, Problem{Text: clean(e.Text)})
 		}
 		return
 	}
-	step := Step{Step: k.step, Outcome: outcomeOf(e.Kind), StartedAt: t.at, Text: e.Text}
+	step := Step{Step: k.step, Outcome: outcomeOf(e.Kind), StartedAt: t.at, Text: clean(e.Text)}
 	step.Seconds = math.Round(e.Took.Seconds()*1000) / 1000
 	if e.Kind == progress.Failed {
 		step.Output = t.tail
@@ -110,10 +110,17 @@ func (c *Collector) project(name string) *collected {
 }
 
 // Fill adds what was collected to a summary's projects, and those projects that are missing; then it settles the
-// outcomes. Notes of the run as a whole are the summary's, and its problems are notes too.
+// outcomes. Notes of the run as a whole are the summary's, and its problems are notes too. What began and has not ended
+// was stopped. Fill is for the end of a run: a second one would add everything again.
 func (c *Collector) Fill(s *Summary) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for k, t := range c.running {
+		if k.step != "" && !t.at.IsZero() {
+			p := c.project(k.project)
+			p.steps = append(p.steps, Step{Step: k.step, Outcome: Stopped, StartedAt: t.at, Text: notFinished})
+		}
+	}
 	s.Version = Version
 	s.Notes = append(s.Notes, c.notes...)
 	for _, name := range c.order {

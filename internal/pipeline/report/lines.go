@@ -140,7 +140,7 @@ func (l *lines) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil
+		return l.out.Flush() // the error again, if there was one
 	}
 	for len(l.tasks.order) > 0 {
 		t := l.tasks.order[0]

@@ -45,10 +45,11 @@ type live struct {
 	room   int     // of the column of names
 	closed bool
 
-	// The drawing goroutine's, and Close's after it.
+	// The drawing goroutine's.
 	out   *bufio.Writer
 	drawn []row
-	wide  int // the terminal, at that time
+	wide  int   // the terminal, at that time
+	err   error // of all writes, when it is done
 }
 
 // piece is something that scrolls: text, or what a task printed.
@@ -76,6 +77,7 @@ func (l *live) run() {
 			l.draw()
 		case <-l.stop:
 			l.draw()
+			l.err = l.out.Flush()
 			return
 		}
 	}
@@ -87,7 +89,7 @@ func (l *live) Close() error {
 	if l.closed {
 		l.mu.Unlock()
 		<-l.done
-		return l.out.Flush()
+		return l.err
 	}
 	for len(l.tasks.order) > 0 {
 		if t := l.tasks.order[0]; t.began {
@@ -101,7 +103,7 @@ func (l *live) Close() error {
 	l.mu.Unlock()
 	close(l.stop)
 	<-l.done
-	return l.out.Flush()
+	return l.err
 }
 
 // Event notes what is to be drawn.

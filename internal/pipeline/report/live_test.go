@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -223,7 +224,10 @@ func TestDumbTerminal(t *testing.T) {
 	if plain := render(t, report.Options{}, story); dumb != plain {
 		t.Errorf("TERM=dumb gets\n%s\nwant\n%s", dumb, plain)
 	}
-	if got := render(t, report.Options{Terminal: true, NoColor: true, Now: time.Now}, story); strings.Contains(got, "m") && strings.Contains(got, "\x1b[2m") || strings.Contains(got, "\x1b[0m") {
-		t.Errorf("NO_COLOR gets colours: %q", got)
+	for noColor, want := range map[bool]bool{true: false, false: true} {
+		got := render(t, report.Options{Terminal: true, NoColor: noColor, Now: time.Now}, story)
+		if coloured := regexp.MustCompile(`\x1b\[\d+m`).MatchString(got); coloured != want {
+			t.Errorf("with NoColor %t it is coloured: %t\n%q", noColor, coloured, got)
+		}
 	}
 }

@@ -173,7 +173,7 @@ func (p *Project) section() string {
 	}
 	if p.Scan != nil {
 		for _, f := range p.Scan.Stopping {
-			bullets = append(bullets, strings.Join(strings.Fields(fmt.Sprint(f.ID, " ", strings.ToLower(f.Severity), " ", f.Package, " ", f.Version)), " "))
+			bullets = append(bullets, f.sentence())
 		}
 	}
 	for i, bullet := range bullets {

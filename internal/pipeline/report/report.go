@@ -121,9 +121,11 @@ func (o Options) wanted(kind progress.Kind) bool {
 	return o.Show == ShowAll || kind == progress.Failed || kind == progress.Found
 }
 
+const notFinished = "not finished"
+
 // unfinished is how a task ends that nobody ended.
 func unfinished(t *task) progress.Event {
-	return progress.Event{Project: t.project, Step: t.step, Kind: progress.Stopped, Text: "not finished"}
+	return progress.Event{Project: t.project, Step: t.step, Kind: progress.Stopped, Text: notFinished}
 }
 
 // meter measures how fast bytes go, over the last few seconds.

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -78,8 +79,10 @@ func (s *screen) sequence(rest string) string {
 		l.cells, l.wrapped = l.cells[:min(s.col, len(l.cells))], false
 		s.lines = s.lines[:s.row+1]
 	case strings.HasSuffix(sequence, "A"):
-		n := 0
-		fmt.Sscanf(sequence, "\x1b[%dA", &n)
+		n, err := strconv.Atoi(sequence[2 : len(sequence)-1])
+		if err != nil {
+			s.unknown = append(s.unknown, fmt.Sprintf("%q", sequence))
+		}
 		s.row, s.full = max(s.row-n, len(s.lines)-s.high, 0), false
 	case strings.HasSuffix(sequence, "m"):
 		s.style = map[string]string{"\x1b[0m": "", "\x1b[2m": "dim", "\x1b[31m": "red", "\x1b[32m": "green", "\x1b[33m": "yellow"}[sequence]

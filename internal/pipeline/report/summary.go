@@ -132,23 +132,28 @@ type Reference struct {
 
 // Scan is what the gate made of an image's scan.
 type Scan struct {
-	Verdict  string         `json:"verdict" doc:"passed, stopped, or unavailable"`
+	Verdict  string         `json:"verdict" doc:"passed, stopped (by findings), or unscanned"`
+	Passes   bool           `json:"passes" doc:"whether the image may be released; of unscanned ones the gate decides"`
 	Reason   string         `json:"reason,omitempty" doc:"why"`
-	Counts   map[string]int `json:"counts" doc:"findings by severity, in capitals as ECR has them"`
-	Stopping []Finding      `json:"stopping" doc:"findings that the gate stopped the image for"`
+	Counts   map[string]int `json:"counts" doc:"findings by severity: critical, high, medium, low, informational, unrated"`
+	Stopping []Finding      `json:"stopping" doc:"findings that the gate stopped the image for, the worst first"`
 	Excepted []Finding      `json:"excepted" doc:"findings that an exception lets pass"`
 }
 
 // Finding is one of a scan's.
 type Finding struct {
-	ID       string `json:"id" doc:"such as CVE-2026-12345"`
-	Severity string `json:"severity" doc:"in capitals as ECR has them"`
-	Package  string `json:"package,omitempty" doc:"that it is in"`
-	Version  string `json:"version,omitempty" doc:"of the package"`
-	FixedIn  string `json:"fixedIn,omitempty" doc:"version of the package without it; absent if there is none"`
-	Owner    string `json:"owner,omitempty" doc:"of the exception"`
-	Reason   string `json:"reason,omitempty" doc:"of the exception"`
-	Expires  string `json:"expires,omitempty" doc:"the last day of the exception, such as 2026-12-31"`
+	ID        string   `json:"id,omitempty" doc:"such as CVE-2026-12345; absent of those that the registry counts and does not list"`
+	Severity  string   `json:"severity" doc:"one of those in counts"`
+	Unlisted  int      `json:"unlisted,omitempty" doc:"how many the registry counts and does not list"`
+	Package   string   `json:"package,omitempty" doc:"that it is in"`
+	Version   string   `json:"version,omitempty" doc:"of the package"`
+	FixedIn   string   `json:"fixedIn,omitempty" doc:"version of the package without it; absent if there is none"`
+	Title     string   `json:"title,omitempty" doc:"what it is"`
+	URI       string   `json:"uri,omitempty" doc:"where more is said of it"`
+	Platforms []string `json:"platforms,omitempty" doc:"of an index, those whose images have it"`
+	Owner     string   `json:"owner,omitempty" doc:"of its exception, which has expired if the finding stops the image"`
+	Reason    string   `json:"reason,omitempty" doc:"of its exception"`
+	Expires   string   `json:"expires,omitempty" doc:"the last day of its exception, such as 2026-12-31"`
 }
 
 // Problem is a reason why something failed, or should be looked at.
@@ -211,8 +216,11 @@ func (s Summary) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false) // whoever encodes us decides
-	err := encoder.Encode(d)
-	return bytes.TrimSpace(b.Bytes()), err
+	if err := encoder.Encode(d); err != nil {
+		return nil, err
+	}
+	// A document that is printed in a CI system's log must not have what it takes for an order: the same, escaped.
+	return bytes.ReplaceAll(bytes.TrimSpace(b.Bytes()), []byte("##"), []byte(`#\u0023`)), nil
 }
 
 func list[T any](all []T) []T {

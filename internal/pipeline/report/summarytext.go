@@ -220,7 +220,23 @@ func (s *Summary) Sentence() string {
 	return text
 }
 
-var severities = []string{"CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL", "UNTRIAGED", "UNDEFINED"}
+// sentence is "CVE-2026-12345 critical in openssl 3.0.1, fixed in 3.0.2".
+func (f Finding) sentence() string {
+	text := strings.TrimSpace(f.ID + " " + f.Severity)
+	if f.Unlisted > 0 {
+		text = fmt.Sprintf("%d %s that the registry does not list", f.Unlisted, f.Severity)
+	}
+	if f.Package != "" {
+		text += " in " + strings.TrimSpace(f.Package+" "+f.Version)
+	}
+	if f.FixedIn != "" {
+		text += ", fixed in " + f.FixedIn
+	}
+	return text
+}
+
+// severities are those of a scan, the worst first.
+var severities = []string{"critical", "high", "medium", "low", "informational", "unrated"}
 
 // findings is "1 critical, 2 high", the worst first.
 func (s *Scan) findings() string {
@@ -230,7 +246,7 @@ func (s *Scan) findings() string {
 	var parts []string
 	for _, name := range names {
 		if s.Counts[name] != 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", s.Counts[name], strings.ToLower(name)))
+			parts = append(parts, fmt.Sprintf("%d %s", s.Counts[name], name))
 		}
 	}
 	if len(parts) == 0 {
