@@ -143,7 +143,11 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 	if string(status) != w.image.Status {
 		w.image.Status = string(status)
 		if status == types.ScanStatusPending || status == types.ScanStatusInProgress {
-			w.task.Say(progress.Event{Kind: progress.Output, Text: "waiting for the scan of " + w.image.Name()})
+			text := "waiting for the scan of " + w.image.Name()
+			if w.asked {
+				text = "asked for a scan of " + w.image.Name() + ", and waiting for it"
+			}
+			w.task.Say(progress.Event{Kind: progress.Output, Text: text})
 		}
 	}
 	w.appear = nil
@@ -186,7 +190,6 @@ func (w *waiting) ask(ctx context.Context, failed string) error {
 		RepositoryName: &w.repository, ImageId: &types.ImageIdentifier{ImageDigest: aws.String(w.image.Digest.String())},
 	}, askOnce)
 	if err == nil {
-		w.task.Say(progress.Event{Kind: progress.Output, Text: "asked for a scan of " + w.image.Name()})
 		_, err = w.take(ctx, out.ImageScanStatus)
 		return err
 	}
