@@ -158,6 +158,7 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 		return why
 	}
 	switch status {
+	case types.ScanStatusPending, types.ScanStatusInProgress:
 	case types.ScanStatusComplete, types.ScanStatusActive: // active: it is scanned again whenever something new is known
 		return true, nil
 	case types.ScanStatusFailed:
@@ -176,7 +177,7 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 	case types.ScanStatusImageArchived:
 		w.image.Unscanned = archived
 	}
-	return false, nil // pending, in progress, or a word that is not known yet
+	return false, nil // not yet, or with a word that is not known yet
 }
 
 // ask asks for a scan once, where there is none, or where one failed: then failed says why, and stands if there is no other.
