@@ -176,7 +176,7 @@ func (p *program) imagesFilter(cmd *cobra.Command, repository string) (f images.
 
 // tagsOf tells an app's tags: by the templates of the workspace, if the repository is its own, or as the guide makes them.
 func (p *program) tagsOf(app, repository string) (func(tag string) bool, error) {
-	file, err := nearestWorkspace()
+	file, err := nearestWorkspace(".")
 	if err != nil {
 		return nil, usageError{err, "every key is explained by: " + p.name + " config schema"}
 	}
@@ -188,9 +188,9 @@ func (p *program) tagsOf(app, repository string) (func(tag string) bool, error) 
 	}, nil
 }
 
-// nearestWorkspace reads the berth.yaml of the working directory or the next one above it, or gives nil.
-func nearestWorkspace() (*workspace.File, error) {
-	dir, err := os.Getwd()
+// nearestWorkspace reads the berth.yaml of a directory or the next one above it, or gives nil.
+func nearestWorkspace(dir string) (*workspace.File, error) {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking for %s: %w", workspace.Name, err)
 	}

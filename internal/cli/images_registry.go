@@ -12,7 +12,7 @@ import (
 
 // byHand are the commands that work on any ECR.
 func (p *program) byHand() []*cobra.Command {
-	all := []*cobra.Command{p.imagesListCommand(), p.imagesShowCommand(), p.imagesDiffCommand(), p.imagesRemoveCommand(), p.imagesTagCommand(), p.imagesPullCommand(), p.imagesAdviceCommand()}
+	all := []*cobra.Command{p.imagesListCommand(), p.imagesShowCommand(), p.imagesDiffCommand(), p.imagesRemoveCommand(), p.imagesTagCommand(), p.imagesPullCommand(), p.imagesAdviceCommand(), p.imagesScanCommand()}
 	for _, c := range all {
 		c.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL; aws for Amazon's ECR")
 		addOutput(c)

@@ -221,8 +221,8 @@ func (r *Result) decide(gate workspace.Gate) {
 
 // note says what is worth knowing besides the findings.
 func (r *Result) note(task *progress.Task, today time.Time) {
-	if why := r.Unscanned(); why != "" && (r.Passes || r.Verdict == VerdictStopped) {
-		task.Note("not scanned: " + why)
+	if r.Verdict == VerdictUnscanned && r.Passes {
+		task.Note("passes, though it was not scanned: " + r.Unscanned())
 	}
 	for _, e := range r.Expired {
 		task.Say(progress.Event{Kind: progress.Problem, Text: fmt.Sprintf("the exception for %s has expired, on %s: it is %s's to renew, or the finding to be fixed",

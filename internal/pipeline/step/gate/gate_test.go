@@ -49,7 +49,8 @@ func TestScanWaits(t *testing.T) {
 		"no scanner":               {[]string{none}, []string{berthHas}, gate.VerdictUnscanned, "the registry has no scanner", 0, 1},
 		"no scanner, scan on push": {[]string{berthHas}, []string{berthHas}, gate.VerdictUnscanned, "the registry has no scanner", 0, 1},
 		"unsupported": {
-			[]string{status("UNSUPPORTED_IMAGE", "UnsupportedImageError: The operating system and/or package manager are not supported.")}, nil, gate.VerdictUnscanned,
+			[]string{status("UNSUPPORTED_IMAGE", "UnsupportedImageError: The operating system and/or package manager are not supported.")},
+			nil, gate.VerdictUnscanned,
 			"the scanner does not know such images: UnsupportedImageError: The operating system and/or package manager are not supported.", 0, 0,
 		},
 		"unsupported at the start": {[]string{none}, []string{status("UNSUPPORTED_IMAGE", "")}, gate.VerdictUnscanned, "the scanner does not know such images", 0, 1},
@@ -58,7 +59,8 @@ func TestScanWaits(t *testing.T) {
 		"archived":                 {[]string{none}, []string{refused("ImageArchivedException")}, gate.VerdictUnscanned, "the image is archived, and archived images are not scanned", 0, 1},
 		"archived since":           {[]string{status("IMAGE_ARCHIVED", "")}, nil, gate.VerdictUnscanned, "the image is archived, and archived images are not scanned", 0, 0},
 		"expired": {
-			[]string{status("SCAN_ELIGIBILITY_EXPIRED", "")}, nil, gate.VerdictUnscanned,
+			[]string{status("SCAN_ELIGIBILITY_EXPIRED", "")},
+			nil, gate.VerdictUnscanned,
 			"it is too old for the registry to scan it on, so what was found is out of date", 0, 0,
 		},
 		"unavailable":       {[]string{status("FINDINGS_UNAVAILABLE", "")}, nil, gate.VerdictUnscanned, "what its scan found is not available", 0, 0},
@@ -75,7 +77,7 @@ func TestScanWaits(t *testing.T) {
 				s, d := newServer(tt.describe...)
 				s.start = tt.start
 				began := time.Now()
-				r, err, said := run(t, s, d, workspace.Gate{})
+				r, said, err := run(t, s, d, workspace.Gate{})
 				if r.Verdict != tt.verdict || r.Unscanned() != tt.why {
 					t.Errorf("%s, not scanned since %q (%v); want %s, %q", r.Verdict, r.Unscanned(), err, tt.verdict, tt.why)
 				}
@@ -102,11 +104,11 @@ func TestUnscannedMayPass(t *testing.T) {
 	for _, g := range []workspace.Gate{{Unscanned: workspace.Pass}, {Severity: workspace.None, Unscanned: workspace.Fail}} {
 		s, d := newServer(berthHas)
 		s.start = []string{berthHas}
-		r, err, said := run(t, s, d, g)
+		r, said, err := run(t, s, d, g)
 		if err != nil || r.Verdict != gate.VerdictUnscanned || !r.Passes {
 			t.Errorf("%+v: %s, %v, %v", g, r.Verdict, r.Passes, err)
 		}
-		if !strings.Contains(said.text(), "note: not scanned: the registry has no scanner") {
+		if !strings.Contains(said.text(), "note: passes, though it was not scanned: the registry has no scanner\noutput: not scanned: the registry has no scanner") {
 			t.Errorf("said:\n%s", said.text())
 		}
 	}
@@ -123,13 +125,13 @@ func TestFailures(t *testing.T) {
 	} {
 		s, d := newServer(tt.describe)
 		s.start = []string{tt.start}
-		_, err, _ := run(t, s, d, workspace.Gate{Unscanned: workspace.Pass})
+		_, _, err := run(t, s, d, workspace.Gate{Unscanned: workspace.Pass})
 		if want := "asking for the scan of " + d.String()[:19] + ": " + tt.want; err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
 	s, _ := newServer()
-	if _, err, _ := run(t, s, oci.FromBytes(nil), workspace.Gate{}); err == nil || !strings.Contains(err.Error(), "is the image archived?") {
+	if _, _, err := run(t, s, oci.FromBytes(nil), workspace.Gate{}); err == nil || !strings.Contains(err.Error(), "is the image archived?") {
 		t.Errorf("of an image that is not there: %v", err)
 	}
 }
@@ -158,7 +160,7 @@ func TestFindings(t *testing.T) {
 		"{", `{"nextToken":"two",`, 1)
 	second := found("COMPLETE", `"findings":[`+scored+`],"findingSeverityCounts":{"LOW":1,"UNDEFINED":2,"HIGH":4}`)
 	s, d := newServer(first, second)
-	r, err, said := run(t, s, d, workspace.Gate{Severity: workspace.High})
+	r, said, err := run(t, s, d, workspace.Gate{Severity: workspace.High})
 	if diff := cmp.Diff([]string{"BatchGetImage", "DescribeImageScanFindings", "DescribeImageScanFindings two"}, s.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
@@ -197,7 +199,7 @@ func TestEnhancedFindings(t *testing.T) {
 		{"title":"CVE-4","severity":"UNTRIAGED","status":"ACTIVE","score":5.0}
 	],"findingSeverityCounts":{"HIGH":1,"CRITICAL":1,"UNTRIAGED":2}`)
 	s, d := newServer(text)
-	r, err, said := run(t, s, d, workspace.Gate{Severity: workspace.High})
+	r, said, err := run(t, s, d, workspace.Gate{Severity: workspace.High})
 	want := []gate.Finding{
 		{ID: "CVE-3", Severity: gate.Unrated, Said: "UNTRIAGED", Title: "CVE-3", Stops: true},
 		{ID: "CVE-1", Package: "libssl3", Version: "3.0.1", Severity: workspace.High, Said: "HIGH", Title: "CVE-1 - openssl", URI: "https://cve.test/1", Stops: true},
@@ -216,14 +218,14 @@ func TestEnhancedFindings(t *testing.T) {
 func TestExceptionsSpeak(t *testing.T) {
 	t.Parallel()
 	s, d := newServer(found("COMPLETE", `"findings":[`+cve("CVE-1", "CRITICAL", "a")+`,`+cve("CVE-2", "CRITICAL", "b")+`]`))
-	r, err, said := run(t, s, d, workspace.Gate{Exceptions: []workspace.Exception{exception("CVE-1", "2026-11-25"), exception("CVE-2", "2026-11-30")}})
+	r, said, err := run(t, s, d, workspace.Gate{Exceptions: []workspace.Exception{exception("CVE-1", "2026-11-25"), exception("CVE-2", "2026-11-30")}})
 	want := `output: found: 2 critical
 output: SEVERITY  FINDING  PACKAGE  INSTALLED  TITLE
 output: critical  CVE-1    a        1.0        (the exception of alice expired on 2026-11-25) what it is
 output: EXCEPTED  FINDING  PACKAGE  OWNER  UNTIL       REASON
 output: critical  CVE-2    b        alice  2026-11-30  not reachable
 problem: 1 finding stops it: CVE-1 (critical in a)`
-	for _, line := range strings.Split(want, "\n") {
+	for line := range strings.SplitSeq(want, "\n") {
 		if !strings.Contains(said.text()+"\n", line+"\n") {
 			t.Errorf("did not say %q, but\n%s", line, said.text())
 		}
@@ -248,7 +250,7 @@ func TestStrangersText(t *testing.T) {
 	quoted := fmt.Sprintf("%q", evil)
 	quoted = strings.ReplaceAll(quoted, `\x1b`, `\u001b`)
 	s, d := newServer(found("COMPLETE", `"findings":[{"name":`+quoted+`,"description":`+quoted+`,"severity":"CRITICAL","attributes":[{"key":"package_name","value":`+quoted+`},{"key":"package_version","value":`+quoted+`}]}]`))
-	_, err, said := run(t, s, d, workspace.Gate{})
+	_, said, err := run(t, s, d, workspace.Gate{})
 	if err == nil {
 		t.Fatal("it passes")
 	}

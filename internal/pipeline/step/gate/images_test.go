@@ -42,7 +42,7 @@ func TestIndex(t *testing.T) {
 	deep := s.add(index(child(arm, oci.MediaTypeOCIManifest, "linux/arm64", "")))
 	d := s.add(index(child(amd, oci.MediaTypeOCIManifest, "linux/amd64", ""), child(deep, oci.MediaTypeOCIIndex, "linux/arm64", ""),
 		child(real, oci.MediaTypeOCIManifest, "unknown/unknown", attestation), child(hidden, oci.MediaTypeOCIManifest, "unknown/unknown", attestation)))
-	r, err, said := run(t, s, d, workspace.Gate{})
+	r, said, err := run(t, s, d, workspace.Gate{})
 	var images []string
 	for _, i := range r.Images {
 		images = append(images, i.Platform+": "+gate.Count(i.Counts))
@@ -69,20 +69,20 @@ func TestIndexInParts(t *testing.T) {
 	amd := s.add(image(1, layer), clean)
 	arm := s.add(image(2, layer), status("UNSUPPORTED_IMAGE", ""))
 	d := s.add(index(child(amd, oci.MediaTypeOCIManifest, "linux/amd64", ""), child(arm, oci.MediaTypeOCIManifest, "linux/arm64", "")))
-	r, err, _ := run(t, s, d, workspace.Gate{})
+	r, _, err := run(t, s, d, workspace.Gate{})
 	if r.Verdict != gate.VerdictUnscanned || err == nil || err.Error() != "it was not scanned: linux/arm64: the scanner does not know such images" {
 		t.Errorf("%s, %v", r.Verdict, err)
 	}
 	s.describe[amd] = []string{found("COMPLETE", `"findings":[`+cve("CVE-1", "CRITICAL", "a")+`]`)}
-	if r, err, _ := run(t, s, d, workspace.Gate{Unscanned: workspace.Pass}); r.Verdict != gate.VerdictStopped || err == nil {
+	if r, _, err := run(t, s, d, workspace.Gate{Unscanned: workspace.Pass}); r.Verdict != gate.VerdictStopped || err == nil {
 		t.Errorf("with a finding: %s, %v", r.Verdict, err)
 	}
 	s.describe[amd], s.describe[arm] = []string{clean}, []string{refused("ImageNotFoundException")}
-	if r, err, _ := run(t, s, d, workspace.Gate{}); err == nil || r.Unscanned() != "linux/arm64: the index names it, and the repository does not have it" {
+	if r, _, err := run(t, s, d, workspace.Gate{}); err == nil || r.Unscanned() != "linux/arm64: the index names it, and the repository does not have it" {
 		t.Errorf("of an image that is not there: %v", err)
 	}
 	empty := s.add(index())
-	if r, err, _ := run(t, s, empty, workspace.Gate{}); r.Verdict != gate.VerdictUnscanned || err == nil || err.Error() != "it was not scanned: the index has no images" {
+	if r, _, err := run(t, s, empty, workspace.Gate{}); r.Verdict != gate.VerdictUnscanned || err == nil || err.Error() != "it was not scanned: the index has no images" {
 		t.Errorf("an empty index: %s, %v", r.Verdict, err)
 	}
 }

@@ -173,7 +173,9 @@ func TestUnmatched(t *testing.T) {
 	t.Parallel()
 	g := workspace.Gate{Exceptions: []workspace.Exception{
 		exception("CVE-all", "2026-12-31"), exception("CVE-found", "2026-12-31"),
-		{ID: "CVE-web", Apps: []string{"web"}}, {ID: "CVE-both", Apps: []string{"web", "api"}}, {ID: "CVE-job", Apps: []string{"job"}},
+		{ID: "CVE-web", Apps: []string{"web"}},
+		{ID: "CVE-both", Apps: []string{"web", "api"}},
+		{ID: "CVE-job", Apps: []string{"job"}},
 	}}
 	scanned := func(app string, matched ...int) gate.Result {
 		return gate.Result{App: app, Images: []gate.ScannedImage{{}}, Judgment: gate.Judgment{Matched: matched}}

@@ -161,10 +161,10 @@ func (n *notebook) Event(e progress.Event) {
 func (n *notebook) text() string { return strings.Join(n.lines, "\n") }
 
 // run runs the step on an image of a server.
-func run(t *testing.T, s *server, d oci.Digest, g workspace.Gate) (gate.Result, error, *notebook) { //nolint:revive // the notebook is not the result
+func run(t *testing.T, s *server, d oci.Digest, g workspace.Gate) (gate.Result, *notebook, error) {
 	t.Helper()
 	var n notebook
 	task := &progress.Task{Project: "web", Step: progress.Scan, Sink: &n, Now: time.Now}
 	r, err := gate.New(gate.Config{API: s.client()}).Run(t.Context(), gate.Input{App: "web", Repository: "hoopstat-haus/prod", Digest: d, Gate: g, Today: today}, task)
-	return r, err, &n
+	return r, &n, err
 }

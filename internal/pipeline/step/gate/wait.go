@@ -143,7 +143,11 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 	if string(status) != w.image.Status {
 		w.image.Status = string(status)
 		if status == types.ScanStatusPending || status == types.ScanStatusInProgress {
-			w.task.Say(progress.Event{Kind: progress.Output, Text: "waiting for the scan of " + w.image.Name()})
+			text := "waiting for the scan of " + w.image.Name()
+			if w.asked {
+				text = "asked for a scan of " + w.image.Name() + ", and waiting for it"
+			}
+			w.task.Say(progress.Event{Kind: progress.Output, Text: text})
 		}
 	}
 	w.appear = nil
@@ -154,6 +158,7 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 		return why
 	}
 	switch status {
+	case types.ScanStatusPending, types.ScanStatusInProgress:
 	case types.ScanStatusComplete, types.ScanStatusActive: // active: it is scanned again whenever something new is known
 		return true, nil
 	case types.ScanStatusFailed:
@@ -172,7 +177,7 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 	case types.ScanStatusImageArchived:
 		w.image.Unscanned = archived
 	}
-	return false, nil // pending, in progress, or a word that is not known yet
+	return false, nil // not yet, or with a word that is not known yet
 }
 
 // ask asks for a scan once, where there is none, or where one failed: then failed says why, and stands if there is no other.
@@ -186,7 +191,6 @@ func (w *waiting) ask(ctx context.Context, failed string) error {
 		RepositoryName: &w.repository, ImageId: &types.ImageIdentifier{ImageDigest: aws.String(w.image.Digest.String())},
 	}, askOnce)
 	if err == nil {
-		w.task.Say(progress.Event{Kind: progress.Output, Text: "asked for a scan of " + w.image.Name()})
 		_, err = w.take(ctx, out.ImageScanStatus)
 		return err
 	}

@@ -16,7 +16,14 @@ const maxTitle = 60
 
 // Write prints what a scan found: how many of each severity, what stops the image, and what is excepted.
 func Write(w io.Writer, r Result) error {
-	if _, err := fmt.Fprintln(w, "found: "+Count(r.Counts)); err != nil {
+	text := ""
+	if slices.ContainsFunc(r.Images, func(i ScannedImage) bool { return i.Unscanned == "" }) {
+		text = "found: " + Count(r.Counts) + "\n"
+	}
+	if why := r.Unscanned(); why != "" {
+		text += "not scanned: " + why + "\n"
+	}
+	if _, err := io.WriteString(w, text); err != nil {
 		return err //nolint:wrapcheck // the caller's writer
 	}
 	stopping := [][]string{{"SEVERITY", "FINDING", "PACKAGE", "INSTALLED", "FIXED IN", "PLATFORMS", "TITLE"}}
