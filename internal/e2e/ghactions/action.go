@@ -69,6 +69,7 @@ type Workflow struct {
 	Name        string            `yaml:"name"`
 	On          map[string]any    `yaml:"on"`
 	Permissions map[string]string `yaml:"permissions"`
+	Env         map[string]string `yaml:"env"`
 	Concurrency struct {
 		Group  string `yaml:"group"`
 		Cancel any    `yaml:"cancel-in-progress"`
