@@ -99,6 +99,7 @@ func (e *Error) Error() string {
 type job struct {
 	Spec
 	builder    string
+	network    string
 	dir        string // of temporary files
 	context    string // on disk
 	dockerfile string // on disk, with the bases replaced
@@ -114,7 +115,7 @@ func (j *job) note(format string, args ...any) {
 
 // prepare looks at what is to be built and makes a directory with the Dockerfile for it. The caller removes it.
 func (c Config) prepare(s Spec, builder string, out io.Writer) (*job, error) {
-	j := &job{Spec: s, builder: builder, out: out}
+	j := &job{Spec: s, builder: builder, network: c.Network, out: out}
 	root, err := filepath.EvalSymlinks(s.Root)
 	if err != nil {
 		return nil, fmt.Errorf("the workspace: %w", err)

@@ -89,6 +89,9 @@ func (d *docker) image(ctx context.Context, j *job, env []string) (string, error
 // common are the arguments that all builders take.
 func (j *job) common() []string {
 	var args []string
+	if j.network != "" {
+		args = append(args, "--network", j.network)
+	}
 	if j.Target != "" {
 		args = append(args, "--target", j.Target)
 	}

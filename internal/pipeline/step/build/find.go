@@ -10,10 +10,11 @@ import (
 
 // Config is where builders are found and how they are run.
 type Config struct {
-	Want  string   // buildx, docker or buildah; "" for the best that there is
-	Env   []string // the environment of programs; nil for this process's own
-	Temp  string   // where temporary files go; "" for the system's place
-	Cache string   // the user's directory for what is remembered of layers; "" remembers nothing
+	Want    string   // buildx, docker or buildah; "" for the best that there is
+	Env     []string // the environment of programs; nil for this process's own
+	Temp    string   // where temporary files go; "" for the system's place
+	Network string   // what RUN reaches: none, host; "" for what the builder gives
+	Cache   string   // the user's directory for what is remembered of layers; "" remembers nothing
 }
 
 // errNone is that there is nothing to build with.
