@@ -103,6 +103,7 @@ func (p *program) root() *cobra.Command {
 		p.fsckCommand(),
 		p.initCommand(),
 		p.detectCommand(),
+		p.shipCommand(),
 		p.configCommand(),
 		p.versionCommand(),
 	)

@@ -26,6 +26,9 @@ const (
 
 func severities() []Severity { return []Severity{Critical, High, Medium, Low, Informational, None} }
 
+// ParseSeverity reads one that somebody typed; "" is none given, and no error.
+func ParseSeverity(text string) (Severity, error) { return parseOne(text, severities()) }
+
 func (v *Severity) read(s *source, path string, node ast.Node) {
 	readOne(s, path, node, v, severities())
 }
@@ -39,6 +42,9 @@ const (
 	Fail Unscanned = "fail"
 	Pass Unscanned = "pass"
 )
+
+// ParseUnscanned reads one that somebody typed; "" is none given, and no error.
+func ParseUnscanned(text string) (Unscanned, error) { return parseOne(text, []Unscanned{Fail, Pass}) }
 
 func (v *Unscanned) read(s *source, path string, node ast.Node) {
 	readOne(s, path, node, v, []Unscanned{Fail, Pass})
@@ -66,6 +72,14 @@ func weekdays() []Weekday { return []Weekday{"sun", "mon", "tue", "wed", "thu", 
 
 func (v *Weekday) read(s *source, path string, node ast.Node) { readOne(s, path, node, v, weekdays()) }
 func (Weekday) schema() map[string]any                        { return oneOf(weekdays()) }
+
+// parseOne is one of a few words, or "".
+func parseOne[T ~string](text string, of []T) (T, error) {
+	if text != "" && !slices.Contains(of, T(text)) {
+		return "", fmt.Errorf("%q is none of %s", text, words(of))
+	}
+	return T(text), nil
+}
 
 // readOne reads a word that is one of a few.
 func readOne[T ~string](s *source, path string, node ast.Node, into *T, of []T) {
