@@ -86,9 +86,9 @@ func TestGitHubOrders(t *testing.T) {
 		want  order
 	}{
 		"special characters": {
-			progress.Event{Path: "a,b:c%0A.go", Line: 3, Text: "50% of it: no, ::error::x"},
+			progress.Event{Path: "a,b::c%0A.go", Line: 3, Text: "50% of it: no, ::error::x"},
 			progress.Failed,
-			order{"error", map[string]string{"file": "a,b:c%0A.go", "line": "3", "title": "web test"}, "50% of it: no, ::error::x"},
+			order{"error", map[string]string{"file": "a,b::c%0A.go", "line": "3", "title": "web test"}, "50% of it: no, ::error::x"},
 		},
 		"two lines":          {progress.Event{Text: "one\ntwo"}, progress.Failed, order{"error", map[string]string{"title": "web test"}, "one two"}},
 		"of what passed":     {progress.Event{Text: "old"}, progress.Done, order{"warning", map[string]string{"title": "web test"}, "old"}},

@@ -198,6 +198,30 @@ func TestLiveIsResized(t *testing.T) {
 	})
 }
 
+// TestLiveRate: how fast bytes go is of the last seconds, not of all since the begin.
+func TestLiveRate(t *testing.T) {
+	t.Parallel()
+	live(t, 80, 20, report.Options{NoColor: true}, func(s *stage) {
+		push := s.task("web", progress.Push)
+		push.Begin("")
+		done := int64(0)
+		for i := range 60 {
+			if done += 1_000_000; i >= 40 {
+				done += 9_000_000
+			}
+			push.Bytes(done, 0)
+			s.wait(500 * time.Millisecond)
+		}
+		s.see(`
+  web      push    30s    240.0 MB, 18.0 MB/s
+`)
+		s.wait(5 * time.Second)
+		s.see(`
+  web      push    35s    240.0 MB, 9.0 MB/s
+`)
+	})
+}
+
 // TestLiveStreams lets every line scroll, with its project's name.
 func TestLiveStreams(t *testing.T) {
 	t.Parallel()
