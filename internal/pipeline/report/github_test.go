@@ -112,6 +112,26 @@ func TestGitHubOrders(t *testing.T) {
 	}
 }
 
+// TestManyProblems: a task that has problems without an end has no more of the memory, and the log says so.
+func TestManyProblems(t *testing.T) {
+	t.Parallel()
+	var c report.Collector
+	got := render(t, report.Options{GitHub: true}, func(s progress.Sink) {
+		for range 1200 {
+			progress.Sinks{s, &c}.Event(progress.Event{Project: "web", Step: progress.Test, Kind: progress.Problem, Text: "x"})
+		}
+		s.Event(progress.Event{Project: "web", Step: progress.Test, Kind: progress.Failed})
+	})
+	if n := len(orders(got)); n != 51 || !strings.Contains(got, "web test: and 1150 more problems\n") {
+		t.Errorf("%d annotations, want 50 for problems and one for the failure, in a log that ends %q", n, got[len(got)-200:])
+	}
+	var s report.Summary
+	c.Fill(&s)
+	if n := len(s.Projects[0].Problems); n != 1000 {
+		t.Errorf("the summary has %d problems, want 1000", n)
+	}
+}
+
 // TestProgramsGiveNoOrders has a test that prints what GitHub's runner and others obey.
 func TestProgramsGiveNoOrders(t *testing.T) {
 	t.Parallel()

@@ -61,6 +61,7 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	live(t, 72, 12, report.Options{}, func(s *stage) {
 		web, api := s.task("web", progress.Test), s.task("api", progress.Test)
+		output(s.task("late", progress.Test), "of a task that does not run")
 		web.Begin("npm test")
 		api.Begin("go test ./...")
 		s.wait(2 * time.Second)
