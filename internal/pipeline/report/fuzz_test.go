@@ -16,7 +16,7 @@ import (
 
 // ours are the control characters that we send ourselves.
 var ours = map[string]*regexp.Regexp{
-	"live":   regexp.MustCompile(`\x1b\[(\?2026[hl]|\d+A|J|0m|2m|31m|32m|33m)|\r\x1b\[J`),
+	"live":   regexp.MustCompile(`\x1b\[(\?2026[hl]|A|0m|2m|31m|32m|33m)|\r\x1b\[2K`),
 	"gitlab": regexp.MustCompile(`\x1b\[0Ksection_(start:-?\d+:berth_\d+\[collapsed=true\]|end:-?\d+:berth_\d+)\r\x1b\[0K`),
 }
 

@@ -86,9 +86,9 @@ func TestGitHubOrders(t *testing.T) {
 		want  order
 	}{
 		"special characters": {
-			progress.Event{Path: "a,b:c%0A.go", Line: 3, Text: "50% of it: no, ::error::x"},
+			progress.Event{Path: "a,b::c%0A.go", Line: 3, Text: "50% of it: no, ::error::x"},
 			progress.Failed,
-			order{"error", map[string]string{"file": "a,b:c%0A.go", "line": "3", "title": "web test"}, "50% of it: no, ::error::x"},
+			order{"error", map[string]string{"file": "a,b::c%0A.go", "line": "3", "title": "web test"}, "50% of it: no, ::error::x"},
 		},
 		"two lines":          {progress.Event{Text: "one\ntwo"}, progress.Failed, order{"error", map[string]string{"title": "web test"}, "one two"}},
 		"of what passed":     {progress.Event{Text: "old"}, progress.Done, order{"warning", map[string]string{"title": "web test"}, "old"}},
@@ -109,6 +109,26 @@ func TestGitHubOrders(t *testing.T) {
 				t.Errorf("the runner reads (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestManyProblems: a task that has problems without an end has no more of the memory, and the log says so.
+func TestManyProblems(t *testing.T) {
+	t.Parallel()
+	var c report.Collector
+	got := render(t, report.Options{GitHub: true}, func(s progress.Sink) {
+		for range 1200 {
+			progress.Sinks{s, &c}.Event(progress.Event{Project: "web", Step: progress.Test, Kind: progress.Problem, Text: "x"})
+		}
+		s.Event(progress.Event{Project: "web", Step: progress.Test, Kind: progress.Failed})
+	})
+	if n := len(orders(got)); n != 51 || !strings.Contains(got, "web test: and 1150 more problems\n") {
+		t.Errorf("%d annotations, want 50 for problems and one for the failure, in a log that ends %q", n, got[len(got)-200:])
+	}
+	var s report.Summary
+	c.Fill(&s)
+	if n := len(s.Projects[0].Problems); n != 1000 {
+		t.Errorf("the summary has %d problems, want 1000", n)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +20,8 @@ const redraws = 100 * time.Millisecond
 const (
 	begin    = "\x1b[?2026h" // to show nothing before end, where it knows this
 	end      = "\x1b[?2026l"
-	erase    = "\r\x1b[J" // from the line's beginning to the screen's end
+	erase    = "\r\x1b[2K" // the line; not the rest of the screen at once, which tmux keeps in its history
+	up       = "\x1b[A"
 	normal   = "\x1b[0m"
 	dim      = "\x1b[2m"
 	red      = "\x1b[31m"
@@ -209,10 +209,7 @@ func (l *live) draw() {
 		return
 	}
 	l.raw(begin)
-	if up := l.height(wide); up > 0 {
-		l.raw("\x1b[" + strconv.Itoa(up) + "A")
-	}
-	l.raw(erase)
+	l.raw(erase + strings.Repeat(up+erase, l.height(wide)))
 	for _, p := range above {
 		l.raw(p.text)
 		if p.out != nil {

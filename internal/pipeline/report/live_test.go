@@ -61,6 +61,7 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	live(t, 72, 12, report.Options{}, func(s *stage) {
 		web, api := s.task("web", progress.Test), s.task("api", progress.Test)
+		output(s.task("late", progress.Test), "of a task that does not run")
 		web.Begin("npm test")
 		api.Begin("go test ./...")
 		s.wait(2 * time.Second)
@@ -194,6 +195,30 @@ func TestLiveIsResized(t *testing.T) {
 		s.see(`
 ✓ web      test    done    2.0s
 ✓ api      test    done    2.0s
+`)
+	})
+}
+
+// TestLiveRate: how fast bytes go is of the last seconds, not of all since the begin.
+func TestLiveRate(t *testing.T) {
+	t.Parallel()
+	live(t, 80, 20, report.Options{NoColor: true}, func(s *stage) {
+		push := s.task("web", progress.Push)
+		push.Begin("")
+		done := int64(0)
+		for i := range 60 {
+			if done += 1_000_000; i >= 40 {
+				done += 9_000_000
+			}
+			push.Bytes(done, 0)
+			s.wait(500 * time.Millisecond)
+		}
+		s.see(`
+  web      push    30s    240.0 MB, 18.0 MB/s
+`)
+		s.wait(5 * time.Second)
+		s.see(`
+  web      push    35s    240.0 MB, 9.0 MB/s
 `)
 	})
 }

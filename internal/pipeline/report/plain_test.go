@@ -100,6 +100,63 @@ func TestPlainStreams(t *testing.T) {
 	}
 }
 
+// TestLinesAreClean: what is shown of a line is what can be read of it.
+func TestLinesAreClean(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"plain ~":                                "plain ~",
+		"größer 日本語 🚀":                           "größer 日本語 🚀",
+		"e\u0301 👩\u200d💻":                       "e\u0301 👩💻",
+		"\ta\tb":                                 "        a       b",
+		"日本\tb":                                  "日本    b",
+		"\x1b[1;31mred\x1b[0m":                   "red",
+		"\x1b]8;;http://x\x1b\\link\x1b]8;;\x07": "link",
+		"\x1b]0;never ended":                     "0;never ended",
+		"\x1b(B\x1b=\x1b7x":                      "x",
+		"a\x00b\x7fc\u0085d\u009be":              "a\uFFFDb\uFFFDc d\uFFFDe",
+		"bytes \xff\xfe.":                        "bytes \uFFFD.",
+		"over\u202egnp.exe":                      "overgnp.exe",
+		"a\nb\u2028c":                            "a b c",
+		":: x":                                   ": : x",
+		"a :: x":                                 "a :: x",
+		"# [x] ## [y]":                           "# [x] ## [y]",
+	} {
+		got := render(t, report.Options{GitHub: true}, func(s progress.Sink) {
+			s.Event(progress.Event{Kind: progress.Output, Text: text})
+		})
+		if got != want+"\n" {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestNumbers: durations and sizes are as people say them.
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	for took, want := range map[time.Duration]string{
+		time.Microsecond: "0.0s", 9949 * time.Millisecond: "9.9s", 9950 * time.Millisecond: "10s", 59_499 * time.Millisecond: "59s", 59_500 * time.Millisecond: "1m00s",
+		62 * time.Second: "1m02s", time.Hour - time.Second: "59m59s", time.Hour - time.Millisecond: "1h00m", 26*time.Hour + 5*time.Minute + 59*time.Second: "26h05m",
+	} {
+		got := render(t, report.Options{}, func(s progress.Sink) {
+			s.Event(progress.Event{Project: "x", Kind: progress.Done, Took: took})
+		})
+		if fields := strings.Fields(got); fields[len(fields)-1] != want {
+			t.Errorf("%v is %q, want %s", took, got, want)
+		}
+	}
+	for bytes, want := range map[int64]string{
+		-1: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 45_200_000: "45.2 MB", 7_000_000_000: "7.0 GB", 1<<63 - 1: "9.2 EB",
+	} {
+		got := render(t, report.Options{}, func(s progress.Sink) {
+			s.Event(progress.Event{Time: noon, Project: "x", Kind: progress.Started})
+			s.Event(progress.Event{Time: noon.Add(time.Minute), Project: "x", Kind: progress.Bytes, Done: bytes})
+		})
+		if !strings.Contains(got, "at      "+want+"\n") {
+			t.Errorf("%d bytes are %q, want %s", bytes, got, want)
+		}
+	}
+}
+
 // TestCloseEndsTasks: what nobody ended is said, and a program's output is not, since the run was stopped.
 func TestCloseEndsTasks(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,6 @@ package report_test
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -74,16 +73,10 @@ func (s *screen) sequence(rest string) string {
 	end := strings.IndexFunc(rest[1:], func(r rune) bool { return r >= '@' && r != '[' }) + 2
 	switch sequence := rest[:end]; {
 	case sequence == "\x1b[?2026h", sequence == "\x1b[?2026l":
-	case sequence == "\x1b[J":
-		l := &s.lines[s.row]
-		l.cells, l.wrapped = l.cells[:min(s.col, len(l.cells))], false
-		s.lines = s.lines[:s.row+1]
-	case strings.HasSuffix(sequence, "A"):
-		n, err := strconv.Atoi(sequence[2 : len(sequence)-1])
-		if err != nil {
-			s.unknown = append(s.unknown, fmt.Sprintf("%q", sequence))
-		}
-		s.row, s.full = max(s.row-n, len(s.lines)-s.high, 0), false
+	case sequence == "\x1b[2K":
+		s.lines[s.row] = line{}
+	case sequence == "\x1b[A":
+		s.row, s.full = max(s.row-1, len(s.lines)-s.high, 0), false
 	case strings.HasSuffix(sequence, "m"):
 		s.style = map[string]string{"\x1b[0m": "", "\x1b[2m": "dim", "\x1b[31m": "red", "\x1b[32m": "green", "\x1b[33m": "yellow"}[sequence]
 	default:
@@ -149,12 +142,16 @@ func (s *screen) resize(wide, high int) {
 	s.lines, s.row = lines, row
 }
 
-// all is everything that was ever seen, with the line of the cursor last, if that is empty. Dim text is in «».
+// all is everything that was ever seen, down to the cursor at least. Dim text is in «».
 func (s *screen) all() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b strings.Builder
-	for i, l := range s.lines {
+	seen := len(s.lines)
+	for seen > s.row+1 && len(s.lines[seen-1].cells) == 0 {
+		seen--
+	}
+	for i, l := range s.lines[:seen] {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
