@@ -210,16 +210,17 @@ func TestWhatIsRun(t *testing.T) {
 		args   []string
 		tokens int32
 	}{
-		"ship":                        {"push", nil, []string{"ship"}, 0},
-		"ship with a role":            {"push", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship"}, 1},
+		"ship to Amazon":              {"push", nil, []string{"ship", "--url", "aws"}, 0},
+		"ship to a Berth":             {"push", []string{"registry-url", "https://b.example.com"}, []string{"ship"}, 0},
+		"ship with a role":            {"push", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship", "--url", "aws"}, 1},
 		"ship without a push":         {"push", []string{"no-push", "true", "role-to-assume", role}, []string{"ship", "--no-push"}, 0},
 		"a pull request":              {"pull_request", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship", "--no-push"}, 0},
 		"one with the base's rights":  {"pull_request_target", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship", "--no-push"}, 0},
 		"detect":                      {"push", []string{"command", "detect", "role-to-assume", role}, []string{"detect", "--output", "github"}, 0},
 		"detect, as JSON":             {"push", []string{"command", "detect", "args", "--output json"}, []string{"detect", "--output", "github", "--output", "json"}, 0},
-		"two words":                   {"push", []string{"command", " images  ls ", "role-to-assume", role, "aws-region", "x"}, []string{"images", "ls"}, 1},
-		"what a shell would act upon": {"push", []string{"args", "$(exit) `exit` * ;exit 'a \"b $HOME \\"}, []string{"ship", "$(exit)", "`exit`", "*", ";exit", "'a", `"b`, "$HOME", `\`}, 0},
-		"the same as a severity":      {"push", []string{"fail-on", `"; exit $(exit)`}, []string{"ship", `--fail-on="; exit $(exit)`}, 0},
+		"two words":                   {"push", []string{"command", " images  ls ", "role-to-assume", role, "aws-region", "x"}, []string{"images", "ls", "--url", "aws"}, 1},
+		"what a shell would act upon": {"push", []string{"registry-url", "https://b.example.com", "args", "$(exit) `exit` * ;exit 'a \"b $HOME \\"}, []string{"ship", "$(exit)", "`exit`", "*", ";exit", "'a", `"b`, "$HOME", `\`}, 0},
+		"the same as a severity":      {"push", []string{"registry-url", "https://b.example.com", "fail-on", `"; exit $(exit)`}, []string{"ship", `--fail-on="; exit $(exit)`}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
