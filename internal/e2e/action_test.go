@@ -102,7 +102,9 @@ func (j *actionJob) do(s *berthproc.Server, token func(subject string) string) *
 		if s != nil {
 			s.Secret(signed)
 		}
-		fmt.Fprintf(w, `{"count":%d,"value":"%s"}`, len(signed), signed)
+		if _, err := fmt.Fprintf(w, `{"count":%d,"value":"%s"}`, len(signed), signed); err != nil {
+			j.t.Error(err)
+		}
 	}))
 	defer github.Close()
 	event := filepath.Join(j.t.TempDir(), "event.json")

@@ -24,7 +24,6 @@ import (
 )
 
 const (
-	root         = "../../.."
 	requestToken = "request-token-that-nobody-sees"
 	role         = "arn:aws:iam::123456789012:role/github-push"
 )
@@ -110,7 +109,9 @@ func (j *job) token(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); q.Get("api-version") != "2.0" || q.Get("audience") != "sts.amazonaws.com" {
 		j.t.Errorf("the token was asked for at %s", r.URL)
 	}
-	fmt.Fprintf(w, `{"count": 1, "value": "%s"}`, idToken(n))
+	if _, err := fmt.Fprintf(w, `{"count": 1, "value": "%s"}`, idToken(n)); err != nil {
+		j.t.Error(err)
+	}
 }
 
 func idToken(n int32) string {
@@ -127,6 +128,9 @@ func (j *job) do(ctx context.Context) *ghactions.Result {
 	left, err := os.ReadDir(j.run.Temp)
 	if err != nil || len(left) > 0 {
 		j.t.Errorf("RUNNER_TEMP has %v left in it, %v", left, err)
+	}
+	if strings.Contains(res.Spoken, "script.sh: line") {
+		j.t.Errorf("bash has something to say about the script:\n%s", res.Spoken)
 	}
 	for _, secret := range []string{requestToken, "eyJ"} {
 		if strings.Contains(res.Spoken, secret) {
