@@ -39,34 +39,14 @@ func TestGitHubActionsSDKs(t *testing.T) {
 		t.Skip("node is not on PATH")
 	}
 	program := actionsProgram(t)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, token := startTrusting(t)
+	account := actionsAccount(t, s)
+	trusted := makeActionsRoles(t, s, account)
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
 		writeFile(t, path, text)
 		return path
-	}
-	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := write("berth.yaml", "oidc-providers:\n  "+actionsIssuer+":\n    jwks-file: "+write("jwks.json", string(set))+"\n")
-	s := berthproc.Start(t, berthproc.Config{Args: []string{"--config", settings}})
-	account := actionsAccount(t, s)
-	trusted := makeActionsRoles(t, s, account)
-
-	token := func(subject string) string {
-		claims, err := json.Marshal(map[string]any{
-			"iss": actionsIssuer, "sub": subject, "aud": "sts.amazonaws.com", "jti": subject, "repository": "my-org/hoopstat-haus",
-			"iat": time.Now().Unix(), "nbf": time.Now().Unix(), "exp": time.Now().Add(5 * time.Minute).Unix(),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return oidctest.SignIDToken(key, "k1", "RS256", string(claims))
 	}
 	cmd := exec.CommandContext(t.Context(), node, program)
 	cmd.Dir = filepath.Dir(program)
@@ -85,6 +65,34 @@ func TestGitHubActionsSDKs(t *testing.T) {
 		t.Fatalf("node printed %s: %v", out, err)
 	}
 	seen.check(t, s, account)
+}
+
+// startTrusting starts a server whose GitHub is a pinned key, and gives what that key signs.
+func startTrusting(t *testing.T) (s *berthproc.Server, token func(subject string) string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "RS256", Use: "sig"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	keys, settings := filepath.Join(dir, "jwks.json"), filepath.Join(dir, "berth.yaml")
+	writeFile(t, keys, string(set))
+	writeFile(t, settings, "oidc-providers:\n  "+actionsIssuer+":\n    jwks-file: "+keys+"\n")
+	s = berthproc.Start(t, berthproc.Config{Args: []string{"--config", settings}})
+	return s, func(subject string) string {
+		claims, err := json.Marshal(map[string]any{
+			"iss": actionsIssuer, "sub": subject, "aud": "sts.amazonaws.com", "jti": subject, "repository": "my-org/hoopstat-haus",
+			"iat": time.Now().Unix(), "nbf": time.Now().Unix(), "exp": time.Now().Add(5 * time.Minute).Unix(),
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return oidctest.SignIDToken(key, "k1", "RS256", string(claims))
+	}
 }
 
 // actionsSeen is what login.mjs prints.

@@ -24,7 +24,6 @@ import (
 )
 
 const (
-	root         = "../../.."
 	requestToken = "request-token-that-nobody-sees"
 	role         = "arn:aws:iam::123456789012:role/github-push"
 )
@@ -110,7 +109,9 @@ func (j *job) token(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); q.Get("api-version") != "2.0" || q.Get("audience") != "sts.amazonaws.com" {
 		j.t.Errorf("the token was asked for at %s", r.URL)
 	}
-	fmt.Fprintf(w, `{"count": 1, "value": "%s"}`, idToken(n))
+	if _, err := fmt.Fprintf(w, `{"count": 1, "value": "%s"}`, idToken(n)); err != nil {
+		j.t.Error(err)
+	}
 }
 
 func idToken(n int32) string {
@@ -127,6 +128,9 @@ func (j *job) do(ctx context.Context) *ghactions.Result {
 	left, err := os.ReadDir(j.run.Temp)
 	if err != nil || len(left) > 0 {
 		j.t.Errorf("RUNNER_TEMP has %v left in it, %v", left, err)
+	}
+	if strings.Contains(res.Spoken, "script.sh: line") {
+		j.t.Errorf("bash has something to say about the script:\n%s", res.Spoken)
 	}
 	for _, secret := range []string{requestToken, "eyJ"} {
 		if strings.Contains(res.Spoken, secret) {
@@ -210,16 +214,17 @@ func TestWhatIsRun(t *testing.T) {
 		args   []string
 		tokens int32
 	}{
-		"ship":                        {"push", nil, []string{"ship"}, 0},
-		"ship with a role":            {"push", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship"}, 1},
+		"ship to Amazon":              {"push", nil, []string{"ship", "--url", "aws"}, 0},
+		"ship to a Berth":             {"push", []string{"registry-url", "https://b.example.com"}, []string{"ship"}, 0},
+		"ship with a role":            {"push", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship", "--url", "aws"}, 1},
 		"ship without a push":         {"push", []string{"no-push", "true", "role-to-assume", role}, []string{"ship", "--no-push"}, 0},
 		"a pull request":              {"pull_request", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship", "--no-push"}, 0},
 		"one with the base's rights":  {"pull_request_target", []string{"role-to-assume", role, "aws-region", "x"}, []string{"ship", "--no-push"}, 0},
 		"detect":                      {"push", []string{"command", "detect", "role-to-assume", role}, []string{"detect", "--output", "github"}, 0},
 		"detect, as JSON":             {"push", []string{"command", "detect", "args", "--output json"}, []string{"detect", "--output", "github", "--output", "json"}, 0},
-		"two words":                   {"push", []string{"command", " images  ls ", "role-to-assume", role, "aws-region", "x"}, []string{"images", "ls"}, 1},
-		"what a shell would act upon": {"push", []string{"args", "$(exit) `exit` * ;exit 'a \"b $HOME \\"}, []string{"ship", "$(exit)", "`exit`", "*", ";exit", "'a", `"b`, "$HOME", `\`}, 0},
-		"the same as a severity":      {"push", []string{"fail-on", `"; exit $(exit)`}, []string{"ship", `--fail-on="; exit $(exit)`}, 0},
+		"two words":                   {"push", []string{"command", " images  ls ", "role-to-assume", role, "aws-region", "x"}, []string{"images", "ls", "--url", "aws"}, 1},
+		"what a shell would act upon": {"push", []string{"registry-url", "https://b.example.com", "args", "$(exit) `exit` * ;exit 'a \"b $HOME \\"}, []string{"ship", "$(exit)", "`exit`", "*", ";exit", "'a", `"b`, "$HOME", `\`}, 0},
+		"the same as a severity":      {"push", []string{"registry-url", "https://b.example.com", "fail-on", `"; exit $(exit)`}, []string{"ship", `--fail-on="; exit $(exit)`}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,6 +10,9 @@ import (
 	"github.com/hoopstat-haus/berth/internal/e2e/ghactions"
 )
 
+// root is where this repository is.
+const root = "../../.."
+
 func TestExpressions(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{"inputs.a": "x", "inputs.empty": "", "steps.b.outputs.c-d": "y", "inputs.text": "${{ inputs.a }}"}

@@ -51,6 +51,9 @@ func jenkins(get func(string) string) Run {
 	if run.Branch == "" {
 		run.Branch = cmp.Or(get("GIT_LOCAL_BRANCH"), strings.TrimPrefix(get("GIT_BRANCH"), "origin/"))
 	}
+	if run.Branch == "detached" { // which says that there is none
+		run.Branch = ""
+	}
 	if get("BRANCH_IS_PRIMARY") == "true" {
 		run.DefaultBranch = run.Branch
 	}

@@ -222,6 +222,7 @@ func TestOthers(t *testing.T) {
 		"CircleCI's fork":          {with(circle, "CIRCLE_PULL_REQUEST", source+"/pull/7", "CIRCLE_PR_NUMBER", "7", "CIRCLE_BRANCH", "pull/7"), change(circled, pull("pull/7", true))},
 		"Jenkins":                  {jenkins, served},
 		"Jenkins, the main branch": {with(jenkins, "BRANCH_NAME", "main", "BRANCH_IS_PRIMARY", "true"), change(served, func(r *ci.Run) { r.DefaultBranch = "main" })},
+		"Jenkins, on no branch":    {with(jenkins, "GIT_BRANCH", "detached"), change(served, func(r *ci.Run) { r.Branch = "" })},
 		"Jenkins's tag":            {with(jenkins, "BRANCH_NAME", "v1", "TAG_NAME", "v1"), change(served, func(r *ci.Run) { r.Branch, r.Tag = "", "v1" })},
 		"Jenkins's pull request":   {with(jenkins, "BRANCH_NAME", "PR-7", "CHANGE_ID", "7", "CHANGE_BRANCH", "topic"), change(served, pull("topic", false))},
 		"Jenkins's fork":           {with(jenkins, "BRANCH_NAME", "PR-7", "CHANGE_ID", "7", "CHANGE_BRANCH", "main", "CHANGE_FORK", "stranger"), change(served, pull("main", true))},
