@@ -132,7 +132,7 @@ func (p *program) imagesScan(cmd *cobra.Command, named string) error {
 	if err != nil {
 		return p.imagesError(fmt.Errorf("scanning %s: %w", name, err), client)
 	}
-	in.Digest = found.Digest
+	in.Digest, in.MediaType = found.Digest, found.MediaType
 	task := &progress.Task{Project: in.App, Step: progress.Scan, Sink: &sayings{p: p}, Now: p.now}
 	r, err := gate.New(gate.Config{API: client.ECR, Timeout: timeout}).Scan(cmd.Context(), in, task)
 	stopped, isStopped := errors.AsType[*gate.Stopped](err)

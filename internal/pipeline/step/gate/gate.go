@@ -59,6 +59,7 @@ type Input struct {
 	App        string // whose exceptions count; empty: only those for all apps do
 	Repository string
 	Digest     oci.Digest // of an image or an index
+	MediaType  string     // of its manifest; empty if that is not known: then it is read, which the registry counts as a pull
 	Gate       workspace.Gate
 	Today      time.Time
 }

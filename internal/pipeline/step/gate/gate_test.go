@@ -18,6 +18,7 @@ import (
 )
 
 var (
+	busy     = refused("ThrottlingException")
 	none     = refused("ScanNotFoundException")
 	limit    = refused("LimitExceededException")
 	started  = status("IN_PROGRESS", "")
@@ -41,6 +42,8 @@ func TestScanWaits(t *testing.T) {
 		"nobody asked":             {[]string{none, none, started, clean}, []string{started}, gate.VerdictPassed, "", 5 * time.Second, 1},
 		"asked a moment ago":       {[]string{none, clean}, []string{limit}, gate.VerdictPassed, "", 2 * time.Second, 1},
 		"a word of tomorrow":       {[]string{status("WARMING_UP", ""), clean}, nil, gate.VerdictPassed, "", 2 * time.Second, 0},
+		"too often":                {[]string{busy, busy, busy, busy, busy, busy, busy, clean}, nil, gate.VerdictPassed, "", 20 * time.Second, 0},
+		"too often, the start":     {[]string{none, none, started, clean}, []string{busy, busy, busy, started}, gate.VerdictPassed, "", 20 * time.Second, 4},
 		"no status":                {[]string{`{}`, clean}, nil, gate.VerdictPassed, "", 2 * time.Second, 0},
 		"failed, and again":        {[]string{status("FAILED", "a hiccup"), started, clean}, []string{started}, gate.VerdictPassed, "", 3 * time.Second, 1},
 		"failed twice":             {[]string{status("FAILED", "a hiccup"), started, status("FAILED", "again")}, []string{started}, gate.VerdictUnscanned, "its scan failed: again", 3 * time.Second, 1},
@@ -117,8 +120,15 @@ func TestUnscannedMayPass(t *testing.T) {
 // TestFailures: what is no answer about a scan is an error, and not a verdict.
 func TestFailures(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testFailures)
+}
+
+func testFailures(t *testing.T) {
+	t.Helper()
 	for _, tt := range []struct{ describe, start, want string }{
 		{refused("AccessDeniedException"), "", "AccessDeniedException: so it is"},
+		{busy, "", "ThrottlingException: so it is"},
+		{none, busy, "ThrottlingException: so it is"},
 		{refused("RepositoryNotFoundException"), "", "RepositoryNotFoundException: so it is"},
 		{none, refused("ImageNotFoundException"), "ImageNotFoundException: so it is"},
 		{strings.Replace(clean, "{", `{"nextToken":"x",`, 1), "", "the server gives the same page of findings again and again"},
@@ -133,6 +143,17 @@ func TestFailures(t *testing.T) {
 	s, _ := newServer()
 	if _, _, err := run(t, s, oci.FromBytes(nil), workspace.Gate{}); err == nil || !strings.Contains(err.Error(), "is the image archived?") {
 		t.Errorf("of an image that is not there: %v", err)
+	}
+}
+
+// TestKnownImage: an image of which the media type is known is not read, which would count as a pull.
+func TestKnownImage(t *testing.T) {
+	t.Parallel()
+	s, d := newServer(clean)
+	in := gate.Input{Repository: "a/b", Digest: d, MediaType: oci.MediaTypeOCIManifest, Today: today}
+	r, err := gate.New(gate.Config{API: s.client()}).Run(t.Context(), in, &progress.Task{Sink: &notebook{}, Now: time.Now})
+	if err != nil || r.Verdict != gate.VerdictPassed || s.count("BatchGetImage") != 0 {
+		t.Errorf("%s, %v; asked %v", r.Verdict, err, s.asked)
 	}
 }
 

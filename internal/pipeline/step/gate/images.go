@@ -23,6 +23,9 @@ type manifest struct {
 
 // images gives what is to be scanned of a digest: it, or the images of an index, and of indexes in it.
 func (g *Gate) images(ctx context.Context, in Input) ([]ScannedImage, error) {
+	if in.MediaType == oci.MediaTypeOCIManifest || in.MediaType == oci.MediaTypeDockerManifest {
+		return []ScannedImage{{Digest: in.Digest}}, nil
+	}
 	read, err := g.manifests(ctx, in.Repository, []oci.Digest{in.Digest})
 	if err != nil {
 		return nil, err

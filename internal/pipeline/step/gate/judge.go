@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
@@ -48,12 +47,12 @@ func (f Finding) String() string {
 	if f.Unlisted > 0 {
 		return fmt.Sprintf("%d of severity %s that the registry counts and does not list", f.Unlisted, f.Severity)
 	}
-	text := plan.Printable(f.ID) + " (" + string(f.Severity)
+	text := printable(f.ID) + " (" + string(f.Severity)
 	if f.Package != "" {
-		text += " in " + plan.Printable(f.Package)
+		text += " in " + printable(f.Package)
 	}
 	if f.FixedIn != "" {
-		text += ", fixed in " + plan.Printable(f.FixedIn)
+		text += ", fixed in " + printable(f.FixedIn)
 	}
 	return text + ")"
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
@@ -32,6 +33,7 @@ type waiting struct {
 	task       *progress.Task
 
 	asked  bool             // a scan was asked for, or tried to be
+	failed int              // how many requests in a row failed in a way that another time may not
 	absent string           // why there is none, where nobody can ask for one
 	appear <-chan time.Time // when it is not waited for one to begin any longer; nil: not at all
 }
@@ -83,10 +85,11 @@ func (w *waiting) look(ctx context.Context) (*[]Finding, error) {
 		RepositoryName: &w.repository, ImageId: &types.ImageIdentifier{ImageDigest: aws.String(w.image.Digest.String())}, MaxResults: aws.Int32(1000), //nolint:mnd // at most
 	}
 	var all listed
+	pages := map[string]bool{}
 	for {
-		out, err := w.gate.c.API.DescribeImageScanFindings(ctx, in)
-		if err != nil {
-			switch err := platform.Plain(err); {
+		out, raw := w.gate.c.API.DescribeImageScanFindings(ctx, in)
+		if raw != nil {
+			switch err := platform.Plain(raw); {
 			case platform.Refused(err, "ScanNotFoundException"):
 				return nil, w.ask(ctx, "")
 			case platform.Refused(err, "UnsupportedImageTypeException"):
@@ -99,9 +102,10 @@ func (w *waiting) look(ctx context.Context) (*[]Finding, error) {
 				w.image.Unscanned = "the index names it, and the repository does not have it"
 				return nil, nil
 			default:
-				return nil, err
+				return nil, w.bear(raw)
 			}
 		}
+		w.failed = 0
 		if done, err := w.take(ctx, out.ImageScanStatus); !done || err != nil {
 			return nil, err
 		}
@@ -111,13 +115,14 @@ func (w *waiting) look(ctx context.Context) (*[]Finding, error) {
 		}
 		w.image.CompletedAt = aws.ToTime(out.ImageScanFindings.ImageScanCompletedAt)
 		all.add(out.ImageScanFindings)
-		if aws.ToString(out.NextToken) == "" {
+		next := aws.ToString(out.NextToken)
+		if next == "" {
 			break
 		}
-		if aws.ToString(out.NextToken) == aws.ToString(in.NextToken) {
+		if pages[next] {
 			return nil, errors.New("the server gives the same page of findings again and again")
 		}
-		in.NextToken = out.NextToken
+		pages[next], in.NextToken = true, &next
 	}
 	found := all.all()
 	if w.image.Platform != "" {
@@ -187,14 +192,14 @@ func (w *waiting) ask(ctx context.Context, failed string) error {
 		return nil
 	}
 	w.asked = true
-	out, err := w.gate.c.API.StartImageScan(ctx, &ecr.StartImageScanInput{
+	out, raw := w.gate.c.API.StartImageScan(ctx, &ecr.StartImageScanInput{
 		RepositoryName: &w.repository, ImageId: &types.ImageIdentifier{ImageDigest: aws.String(w.image.Digest.String())},
 	}, askOnce)
-	if err == nil {
-		_, err = w.take(ctx, out.ImageScanStatus)
+	if raw == nil {
+		_, err := w.take(ctx, out.ImageScanStatus)
 		return err
 	}
-	switch err := platform.Plain(err); {
+	switch err := platform.Plain(raw); {
 	case platform.Refused(err, "UnsupportedImageTypeException"):
 		w.image.Unscanned = notAnImage
 	case platform.Refused(err, "ImageArchivedException"):
@@ -208,9 +213,22 @@ func (w *waiting) ask(ctx context.Context, failed string) error {
 	case platform.Refused(err, "AccessDeniedException"):
 		w.mayAppear("it was not scanned when it was pushed, and asking for a scan is not allowed (ecr:StartImageScan)")
 	default:
-		return err
+		w.asked = false
+		return w.bear(raw)
 	}
 	return nil
+}
+
+// maxFailed is how many requests may fail in a row, each of which the SDK has tried several times: a server that is started
+// again must not cost a run that waits for a scan.
+const maxFailed = 5
+
+// bear gives nil for a failure that may be over when it is asked next.
+func (w *waiting) bear(err error) error {
+	if w.failed++; w.failed <= maxFailed && retry.NewStandard().IsErrorRetryable(err) {
+		return nil
+	}
+	return platform.Plain(err) //nolint:wrapcheck // whoever asked says for what
 }
 
 // askOnce has the SDK not take a limit of scans for one of requests, and try again and again.
