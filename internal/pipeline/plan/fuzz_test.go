@@ -38,6 +38,11 @@ func FuzzRead(f *testing.F) {
 			t.Fatal(err)
 		}
 		g := plan.Read(file, members, files)
+		for name, k := range g.Keys(files.id) {
+			if (k.Test == "") != (k.TestUnknown != "") || strings.ContainsAny(k.TestUnknown+k.ImageUnknown, "\n\x1b") {
+				t.Errorf("with %q the keys of %s are %+v", text, name, k)
+			}
+		}
 		affected := g.Affected(plan.Question{Paths: []string{"apps/a/go.mod", "elsewhere"}})
 		for _, a := range affected {
 			for _, r := range a.Reasons {

@@ -166,6 +166,8 @@ func TestKeys(t *testing.T) {
 		"all of what makes dist":              {change("apps/gen/f"), "gen", "gen"},
 		"all that goes into what makes dist":  {change("libs/schema/f"), "gen", "gen schema"},
 		"how dist is made":                    {replace("berth.yaml", "make gen", "make all"), "gen", "gen"},
+		"how what goes into dist is tested":   {replace("berth.yaml", "  auth: {", "  schema: {test: make schema}\n  auth: {"), "gen", "gen schema"},
+		"settings of a library":               {replace("berth.yaml", "[certs]", "[certs/ca.pem]"), "api", ""},
 		"how it is tested":                    {replace("berth.yaml", "make web", "make all"), "", "site web"},
 		"how a library is tested":             {replace("berth.yaml", "make auth", "make all"), "", "api auth"},
 		"a test in words":                     {replace("berth.yaml", "make web", "[make, web]"), "", "site web"},
@@ -306,6 +308,34 @@ COPY f /
 		if before[name].Test == after[name].Test || before[name].Image != "" && before[name].Image == after[name].Image {
 			t.Errorf("the keys of %s are the same", name)
 		}
+	}
+}
+
+// TestPatternsInKeys has a pattern mean what it means where it stands: to a Dockerfile ** is anything, in berth.yaml directories.
+func TestPatternsInKeys(t *testing.T) {
+	t.Parallel()
+	files := parseTree(`
+-- berth.yaml --
+repository: acme/prod
+apps: [apps/*]
+projects:
+  a: {build: {context: .}}
+  b: {inputs: ["data/**/t"]}
+-- apps/a/Dockerfile --
+FROM scratch
+COPY data/**/t /
+-- apps/b/Dockerfile --
+FROM scratch
+COPY f /
+-- apps/b/f --
+-- data/x/f --
+-- data/x/t --
+`)
+	before := keysOf(t, files)
+	files["data/x/f"] += "changed"
+	after := keysOf(t, files)
+	if before["a"] == after["a"] || before["b"] != after["b"] {
+		t.Errorf("another file changed the keys of a: %v, and of b: %v", before["a"] != after["a"], before["b"] != after["b"])
 	}
 }
 
