@@ -3,16 +3,15 @@ package publish
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
 
@@ -24,15 +23,6 @@ type artifact struct {
 	Content     []byte // nil: it has none
 	ContentType string
 }
-
-// raw is a manifest as remote takes it.
-type raw []byte
-
-// RawManifest gives the bytes.
-func (r raw) RawManifest() ([]byte, error) { return r, nil }
-
-// MediaType is always OCI's.
-func (r raw) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 
 func (a artifact) manifest() ([]byte, error) {
 	empty := oci.Descriptor{MediaType: shipped.EmptyType, Digest: oci.FromBytes([]byte(shipped.Empty)), Size: int64(len(shipped.Empty))}
@@ -75,35 +65,16 @@ func (p *Publisher) attach(ctx context.Context, a artifact) (oci.Digest, error) 
 
 // putArtifact puts a manifest by its digest. Nearly always the repository has the blob that says nothing, so it is sent only if that is refused.
 func (p *Publisher) putArtifact(ctx context.Context, text []byte, d oci.Digest) error {
-	put := func(pusher *remote.Pusher, repo name.Repository) error {
-		return pusher.Put(ctx, repo.Digest(d.String()), raw(text))
+	m := shipped.Manifest{Digest: d, MediaType: oci.MediaTypeOCIManifest, Raw: string(text)}
+	err := p.put(ctx, m, "")
+	if !platform.Refused(err, layersMissing) {
+		return err
 	}
-	err := p.retrying(ctx, put)
-	if isMissingBlob(err) {
-		err = p.retrying(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
-			if err := pusher.Upload(ctx, repo, static.NewLayer([]byte(shipped.Empty), shipped.EmptyType)); err != nil {
-				return err //nolint:wrapcheck // explained below
-			}
-			return put(pusher, repo)
-		})
-	}
+	err = p.retrying(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
+		return pusher.Upload(ctx, repo, static.NewLayer([]byte(shipped.Empty), shipped.EmptyType))
+	})
 	if err != nil {
-		return p.explain("pushing an artifact", "ecr:PutImage", err)
+		return p.explain("pushing an artifact", "ecr:UploadLayerPart", err)
 	}
-	return nil
-}
-
-// isMissingBlob tells whether a manifest was refused for lack of what it refers to.
-func isMissingBlob(err error) bool {
-	refused, ok := errors.AsType[*transport.Error](err)
-	if !ok || refused.StatusCode >= 500 {
-		return false
-	}
-	for _, e := range refused.Errors {
-		switch e.Code {
-		case transport.ManifestBlobUnknownErrorCode, transport.BlobUnknownErrorCode, transport.ManifestInvalidErrorCode:
-			return true
-		}
-	}
-	return false
+	return p.put(ctx, m, "")
 }

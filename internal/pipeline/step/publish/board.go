@@ -15,6 +15,7 @@ type realBoard struct {
 
 	mu   sync.Mutex
 	seen map[oci.Digest]shipped.Manifest // manifests never change
+	used map[oci.Digest]bool             // boards that somebody has put up
 }
 
 func (b *realBoard) remember(m shipped.Manifest) {
@@ -56,14 +57,30 @@ func (b *realBoard) Record(ctx context.Context, image oci.Digest, r shipped.Reco
 
 // Claims lists what is on a board.
 func (b *realBoard) Claims(ctx context.Context, tag string, day time.Time) ([]shipped.Claim, error) {
-	return b.publisher.known.Claims(ctx, tag, day) //nolint:wrapcheck // explained
+	claims, err := b.publisher.known.Claims(ctx, tag, day)
+	if len(claims) > 0 {
+		_, d := shipped.Board(tag, day)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.used == nil {
+			b.used = map[oci.Digest]bool{}
+		}
+		b.used[d] = true
+	}
+	return claims, err //nolint:wrapcheck // explained
 }
 
-// Claim puts one there.
+// Claim puts one there. The board itself is put up by the day's first run: what refers to something need not wait for it, but a policy that deletes
+// it later then deletes all that refers to it.
 func (b *realBoard) Claim(ctx context.Context, c shipped.Claim) error {
 	raw, d := shipped.Board(c.Tag, c.Written)
-	if err := b.publisher.putArtifact(ctx, raw, d); err != nil {
-		return err
+	b.mu.Lock()
+	used := b.used[d]
+	b.mu.Unlock()
+	if !used {
+		if err := b.publisher.putArtifact(ctx, raw, d); err != nil {
+			return err
+		}
 	}
 	subject := oci.Descriptor{MediaType: oci.MediaTypeOCIManifest, Digest: d, Size: int64(len(raw))}
 	_, err := b.publisher.attach(ctx, artifact{Type: shipped.ClaimType, Subject: subject, Annotations: c.Annotations()})

@@ -83,12 +83,19 @@ var ErrImmutable = errors.New("the repository's tags are immutable")
 const (
 	alreadyThere = "ImageAlreadyExistsException"
 	tagImmutable = "ImageTagAlreadyExistsException"
+
+	layersMissing = "LayersNotFoundException"
 )
 
-// put has a tag name an image that is there: its manifest is put once more, byte for byte. It is no error if the tag does already.
+// put puts a manifest, and has a tag name it unless it is empty. Of an image that is there it is put once more, byte for byte. It is no error if all
+// is so already.
 func (p *Publisher) put(ctx context.Context, m shipped.Manifest, tag string) error {
 	in := &ecr.PutImageInput{
-		RepositoryName: &p.Repository, ImageManifest: &m.Raw, ImageTag: &tag, ImageDigest: aws.String(m.Digest.String()),
+		RepositoryName: &p.Repository, ImageManifest: &m.Raw, ImageDigest: aws.String(m.Digest.String()),
+	}
+	doing := "attaching an artifact"
+	if tag != "" {
+		in.ImageTag, doing = &tag, "setting tag "+tag
 	}
 	if m.MediaType != "" {
 		in.ImageManifestMediaType = &m.MediaType
@@ -101,5 +108,5 @@ func (p *Publisher) put(ctx context.Context, m shipped.Manifest, tag string) err
 	if platform.Refused(err, tagImmutable) {
 		return fmt.Errorf("tag %s: %w: %w", tag, ErrImmutable, err)
 	}
-	return shipped.Explain(p.Repository, "setting tag "+tag, "ecr:PutImage", err) //nolint:wrapcheck // explained
+	return shipped.Explain(p.Repository, doing, "ecr:PutImage", err) //nolint:wrapcheck // explained
 }

@@ -1,0 +1,8 @@
+package publish
+
+// For tests.
+var (
+	PlainURL = plainURL
+	Passes   = passes
+	Wait     = wait
+)
