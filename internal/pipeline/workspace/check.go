@@ -41,7 +41,7 @@ func (f *File) check() {
 	f.checkEnvironments()
 	for name, p := range f.Projects {
 		path := "projects." + name
-		for key, dir := range map[string]string{"context": p.Build.Context, "dockerfile": p.Build.Dockerfile} {
+		for key, dir := range map[string]string{"context": p.Build.Context, "dockerfile": p.Build.Dockerfile, "sbom": p.Build.SBOM} {
 			if err := checkPath(dir); dir != "" && err != nil {
 				s.wrong(path+".build."+key, "%q: %v", dir, err)
 			}

@@ -48,6 +48,7 @@ type Build struct {
 	Dockerfile string              `berth:"dockerfile" doc:"the Dockerfile, from the root; Dockerfile in the app's directory if not given"`
 	Target     string              `berth:"target" doc:"the stage to build; the last one if not given"`
 	Args       map[string]ArgValue `berth:"args" doc:"values of the Dockerfile's ARGs"`
+	SBOM       string              `berth:"sbom" doc:"a file that the test makes, from the root, with what is in the image: SPDX or CycloneDX, as JSON"`
 }
 
 // Gate is which findings of a scan stop an image.

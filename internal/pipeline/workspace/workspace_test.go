@@ -48,7 +48,7 @@ projects:
     depends_on: [auth]
     inputs: [go.work, "shared/**/*.json"]
   web:
-    build: {dockerfile: apps/web/build/Containerfile}
+    build: {dockerfile: apps/web/build/Containerfile, sbom: apps/web/dist/sbom.json}
 gate:
   severity: high
   unscanned: pass
@@ -143,7 +143,7 @@ func TestResolve(t *testing.T) {
 		{Name: "report", Kind: workspace.Utility, Dir: "apps/report", Languages: []string{"python"}, Test: python},
 		{
 			Name: "web", Kind: workspace.App, Dir: "apps/web", Languages: []string{"node"}, Platforms: amd64,
-			Image: workspace.Build{Context: "apps/web", Dockerfile: "apps/web/build/Containerfile"},
+			Image: workspace.Build{Context: "apps/web", Dockerfile: "apps/web/build/Containerfile", SBOM: "apps/web/dist/sbom.json"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -200,6 +200,7 @@ var refusals = []struct {
 	{"language", min + "test: {golang: x}", []string{`3:8: no language of the name "golang"; there are go, node, python, rust`}},
 	{"no command", min + "test: {go: []}", []string{"3:12: test.go is an empty command"}},
 	{"context", min + "projects: {a: {build: {context: ../..}}}", []string{`3:33: "../..": a path does not leave the workspace`}},
+	{"sbom", min + "projects: {a: {build: {sbom: /x.json}}}", []string{`3:30: "/x.json": a path does not begin with a slash`}},
 	{"severity", min + "gate: {severity: CRITICAL}", []string{`3:18: gate.severity: "CRITICAL" is none of critical, high, medium, low, informational, none`}},
 	{"exception", min + "gate:\n  exceptions:\n    - {id: CVE-1, owner: me, expires: 2026-02-30}", []string{
 		"5:7: gate.exceptions[0].reason is missing: why it may stand",
@@ -324,6 +325,7 @@ func TestResolveRefusals(t *testing.T) {
 			"4:22: web depends on itself", `4:27: no app or library of the name "auth"; there are calculator, report, web`,
 		}},
 		{"a library is not built", min + "libs: [libs/*]\nprojects:\n  auth: {build: {target: x}}", []string{"5:3: auth is a library, which is not built: platforms and build are for apps"}},
+		{"a library has no image to list", min + "libs: [libs/*]\nprojects:\n  auth: {build: {sbom: x.json}}", []string{"5:3: auth is a library, which is not built: platforms and build are for apps"}},
 		{"files", min + "projects:\n  web: {build: {context: webs, dockerfile: Dockerfile}}", []string{
 			"4:26: there is no directory webs with files that git knows", "4:44: there is no file Dockerfile",
 		}},

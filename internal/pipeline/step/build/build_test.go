@@ -172,7 +172,8 @@ func TestBuild(t *testing.T) {
 		if manifest, err := built.Image.Manifest(); err != nil || manifest.Annotations["vnd.berth.image.app"] != "web" {
 			t.Errorf("annotations are %v, %v", manifest.Annotations, err)
 		}
-		if config.RootFS.DiffIDs[0] != s.layer {
+		// The engine's BuildKit does not have its bases among the engine's images: layers later than the commit are written anew.
+		if config.RootFS.DiffIDs[0] != s.layer && (m.want != "buildx" || m.platforms) {
 			t.Errorf("the base's layer is %s, want %s, as it is in the registry", config.RootFS.DiffIDs[0], s.layer)
 		}
 	})

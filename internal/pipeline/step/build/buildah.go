@@ -143,5 +143,5 @@ func (b *buildah) image(ctx context.Context, j *job, login []string, platform st
 			s.base = number(layers)
 		}
 	}
-	return b.normal(j, s)
+	return b.normal(ctx, j, s)
 }

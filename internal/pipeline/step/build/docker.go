@@ -134,7 +134,7 @@ func (c Config) export(ctx context.Context, j *job, id string) (v1.Image, error)
 			s.base = number(layers) // BuildKit's bases are not there: their layers are clamped like the others
 		}
 	}
-	return c.normal(j, s)
+	return c.normal(ctx, j, s)
 }
 
 // plain is a platform without the variants that go without saying.

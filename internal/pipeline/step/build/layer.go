@@ -3,6 +3,7 @@ package build
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -98,6 +99,20 @@ func (c *counter) hash() v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", c.sum.Sum(nil))}
 }
 
+// until reads as long as nobody ends the build.
+type until struct {
+	ctx  context.Context //nolint:containedctx // it lives as long as one call
+	from io.Reader
+}
+
+// Read reads.
+func (u until) Read(b []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.from.Read(b) //nolint:wrapcheck // passed on
+}
+
 // remembered is what the cache has of a layer: what its tar is when compressed.
 type remembered struct {
 	Digest v1.Hash `json:"digest"`
@@ -114,7 +129,7 @@ func (c Config) cacheFile(diffID v1.Hash) string {
 
 // lazy gives a layer that is compressed only when it is read, if the cache knows what will come of that. Else it is compressed once to
 // find out.
-func (c Config) lazy(diffID v1.Hash, open func() (io.ReadCloser, error)) (*layer, error) {
+func (c Config) lazy(ctx context.Context, diffID v1.Hash, open func() (io.ReadCloser, error)) (*layer, error) {
 	l := &layer{diffID: diffID, open: open, wrong: func() {}}
 	file := c.cacheFile(diffID)
 	if file != "" {
@@ -130,7 +145,7 @@ func (c Config) lazy(diffID v1.Hash, open func() (io.ReadCloser, error)) (*layer
 		return nil, err
 	}
 	defer from.Close()
-	if l.digest, l.size, err = compress(io.Discard, from); err != nil {
+	if l.digest, l.size, err = compress(io.Discard, until{ctx, from}); err != nil {
 		return nil, fmt.Errorf("layer %s: %w", diffID, err)
 	}
 	if file != "" {
@@ -159,13 +174,13 @@ func remember(file string, r remembered) {
 }
 
 // later tells whether a layer has a file that is later than a time.
-func later(open func() (io.ReadCloser, error), epoch time.Time) (bool, error) {
+func later(ctx context.Context, open func() (io.ReadCloser, error), epoch time.Time) (bool, error) {
 	from, err := open()
 	if err != nil {
 		return false, err
 	}
 	defer from.Close()
-	for t := tar.NewReader(from); ; {
+	for t := tar.NewReader(until{ctx, from}); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
 			return false, nil
@@ -180,7 +195,7 @@ func later(open func() (io.ReadCloser, error), epoch time.Time) (bool, error) {
 }
 
 // clamp writes a layer to a file, compressed, with no time in it that is later than epoch.
-func clamp(open func() (io.ReadCloser, error), file string, epoch time.Time) (_ *layer, err error) {
+func clamp(ctx context.Context, open func() (io.ReadCloser, error), file string, epoch time.Time) (_ *layer, err error) {
 	from, err := open()
 	if err != nil {
 		return nil, err
@@ -194,7 +209,7 @@ func clamp(open func() (io.ReadCloser, error), file string, epoch time.Time) (_ 
 	packed := &counter{w: to, sum: sha256.New()}
 	z := gzip.NewWriter(packed)
 	plain := &counter{w: z, sum: sha256.New()}
-	if err := copyEarlier(plain, from, epoch); err != nil {
+	if err := copyEarlier(plain, until{ctx, from}, epoch); err != nil {
 		return nil, err
 	}
 	if err := z.Close(); err != nil {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func sourceOf(image v1.Image) (source, error) {
 // normal makes an image that depends on nothing but what was built: in OCI's media types, with no time later than the
 // commit's, and without the names of containers that it came from. Layers of the base stay as they are, so that a registry
 // that has them gets them no second time.
-func (c Config) normal(j *job, s source) (v1.Image, error) {
+func (c Config) normal(ctx context.Context, j *job, s source) (v1.Image, error) {
 	dir, err := os.MkdirTemp(j.dir, "layers-")
 	if err != nil {
 		return nil, fmt.Errorf("a directory for layers: %w", err)
@@ -61,7 +62,7 @@ func (c Config) normal(j *job, s source) (v1.Image, error) {
 	manifest := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: j.Annotations}
 	var diffIDs []v1.Hash
 	for i, open := range s.layers {
-		l, err := c.normalLayer(config.RootFS.DiffIDs[i], open, i < s.base, filepath.Join(dir, fmt.Sprint(i)), j.Epoch)
+		l, err := c.normalLayer(ctx, config.RootFS.DiffIDs[i], open, i < s.base, filepath.Join(dir, fmt.Sprint(i)), j.Epoch)
 		if err != nil {
 			return nil, fmt.Errorf("layer %s: %w", config.RootFS.DiffIDs[i], err)
 		}
@@ -83,17 +84,17 @@ func (c Config) normal(j *job, s source) (v1.Image, error) {
 	return partial.CompressedToImage(made) //nolint:wrapcheck // says what
 }
 
-func (c Config) normalLayer(diffID v1.Hash, open func() (io.ReadCloser, error), base bool, file string, epoch time.Time) (*layer, error) {
+func (c Config) normalLayer(ctx context.Context, diffID v1.Hash, open func() (io.ReadCloser, error), base bool, file string, epoch time.Time) (*layer, error) {
 	if !base {
-		newer, err := later(open, epoch)
+		newer, err := later(ctx, open, epoch)
 		if err != nil {
 			return nil, err
 		}
 		if newer {
-			return clamp(open, file, epoch)
+			return clamp(ctx, open, file, epoch)
 		}
 	}
-	return c.lazy(diffID, open)
+	return c.lazy(ctx, diffID, open)
 }
 
 // image is one that was made of a source.

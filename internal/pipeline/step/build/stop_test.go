@@ -3,6 +3,7 @@ package build_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -42,8 +43,10 @@ func TestStopped(t *testing.T) {
 			t.Error("nothing sleeps: this test looks for the wrong thing")
 		}
 		for _, file := range []string{"cmdline", "environ"} {
-			if found := processes(t, []byte(secret), file); len(found) > 0 {
-				t.Errorf("the secret is in the %s of %s", file, found)
+			for _, text := range []string{secret, base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))} {
+				if found := processes(t, []byte(text), file); len(found) > 0 {
+					t.Errorf("the secret is in the %s of %s", file, found)
+				}
 			}
 		}
 		private(t, m)
