@@ -325,6 +325,12 @@ func TestDetect(t *testing.T) {
 			return r, detect.Request{Base: "HEAD"}
 		}, outcome{detect.SinceAncestor, "pricing report", nil}},
 
+		{"what a test gets and may take", func(t *testing.T) (*repo, detect.Request) {
+			r := monorepo(t)
+			r.replace("berth.yaml", "  web:\n", "  web:\n    test_env: [GITHUB_TOKEN]\n    test_timeout: 10m\n")
+			return r, detect.Request{Base: "HEAD"}
+		}, outcome{detect.SinceAncestor, "web", nil}},
+
 		{"how an app is built", func(t *testing.T) (*repo, detect.Request) {
 			r := monorepo(t)
 			r.replace("berth.yaml", "local/rootfs:1", "local/rootfs:2")

@@ -146,7 +146,7 @@ func (j *Journal) read() (map[string]pass, error) {
 	case err != nil:
 		return all, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return all, fmt.Errorf("%s is no file", name)
 	}

@@ -43,7 +43,7 @@ func recordMany(dir, name string) int {
 			note = err.Error()
 			break
 		}
-		fmt.Fprintln(os.Stdout, key(name, i))
+		_, _ = fmt.Fprintln(os.Stdout, key(name, i))
 	}
 	if note != "" {
 		fmt.Fprintln(os.Stderr, note)
@@ -219,7 +219,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			wg.Go(func() {
-				defer cmd.Wait()
+				defer func() { _ = cmd.Wait() }() // it was killed, mostly
 				lines := bufio.NewScanner(out)
 				for n := 0; lines.Scan(); n++ {
 					mu.Lock()
@@ -244,7 +244,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-func put(t *testing.T, name, text string) {
+func put(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)

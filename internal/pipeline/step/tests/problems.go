@@ -26,6 +26,9 @@ var escapes = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]
 
 // clean is a line without colours, and without anything else that is not read.
 func clean(line string) string {
+	if strings.ContainsRune(line, '\x1b') {
+		line = escapes.ReplaceAllString(line, "")
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':
@@ -35,7 +38,7 @@ func clean(line string) string {
 		default:
 			return r
 		}
-	}, escapes.ReplaceAllString(line, ""))
+	}, line)
 }
 
 // finder looks for places in files in what a test prints. Every tool words them in its own way, and anything may look like one,
@@ -88,26 +91,26 @@ func (f *finder) problems() []progress.Event {
 
 var (
 	// plain is what go, gcc, mypy, flake8, eslint's unix format and many others print, and tsc with " - ".
-	plain = regexp.MustCompile(`^(?:vet: )?([^\s:'"()\[\]][^:'"()\[\]]*):([0-9]{1,7})(?::[0-9]+)?(?::| -) *(\S.*)$`)
+	plain = newForm(`:`, `^(?:vet: )?([^\s:'"()\[\]][^:'"()\[\]]*):([0-9]{1,7})(?::[0-9]+)?(?::| -) *(\S.*)$`)
 	// goLog is a message of a test in Go, of which only the file's last name is known.
-	goLog = regexp.MustCompile(`^    +([^\s:/]+\.go):([0-9]{1,7}): ?(.*)$`)
-	goEnd = regexp.MustCompile(`^ *--- (FAIL|PASS|SKIP): `)
-	goSum = regexp.MustCompile(`^(FAIL|ok) +(\S+)`)
+	goLog = newForm(`.go:`, `^    +([^\s:/]+\.go):([0-9]{1,7}): ?(.*)$`)
+	goEnd = newForm(`--- `, `^ *--- (FAIL|PASS|SKIP): `)
+	goSum = newForm(` `, `^(FAIL|ok) +(\S+)`)
 	// tsc prints this where nobody looks, and " - " behind the column where somebody does.
-	tsc = regexp.MustCompile(`^([^\s(][^(]*)\(([0-9]{1,7}),[0-9]+\): error (.+)$`)
+	tsc = newForm(`): error `, `^([^\s(][^(]*)\(([0-9]{1,7}),[0-9]+\): error (.+)$`)
 	// stylish is a line of eslint's, below the name of its file.
-	stylish = regexp.MustCompile(`^ +([0-9]{1,7}):[0-9]+ +error +(\S.*?)(?:  +\S+)?$`)
-	python  = regexp.MustCompile(`^ *File "([^"]+)", line ([0-9]{1,7})`)
-	pytest  = regexp.MustCompile(`^E +(\S.*)$`)
+	stylish = newForm(`  error  `, `^ +([0-9]{1,7}):[0-9]+ +error +(\S.*?)(?:  +\S+)?$`)
+	python  = newForm(`File "`, `^ *File "([^"]+)", line ([0-9]{1,7})`)
+	pytest  = newForm(`E `, `^E +(\S.*)$`)
 	// rust names the place below the message, and below the place where it panicked it names the message.
-	rust     = regexp.MustCompile(`^ *--> ([^:]+):([0-9]{1,7}):[0-9]+$`)
-	panicked = regexp.MustCompile(`^thread '.*' (?:\([0-9]+\) )?panicked at ([^:']+):([0-9]{1,7}):[0-9]+:$`)
+	rust     = newForm(`--> `, `^ *--> ([^:]+):([0-9]{1,7}):[0-9]+$`)
+	panicked = newForm(`panicked at `, `^thread '.*' (?:\([0-9]+\) )?panicked at ([^:']+):([0-9]{1,7}):[0-9]+:$`)
 	// stack is a place in a stack of JavaScript's, below the error. location is that of a failed test in TAP, above it.
-	stack    = regexp.MustCompile(`^ *(?:at|❯) (?:.*\()?(?:file://)?([^()\s][^()]*?):([0-9]{1,7}):[0-9]+\)?$`)
-	location = regexp.MustCompile(`^ *location: '([^']+?):([0-9]{1,7}):[0-9]+'$`)
-	tapError = regexp.MustCompile(`^ *error: (?:'(.*)'|\|-?)$`)
-	thrown   = regexp.MustCompile(`^ *(?:Uncaught )?((?:[A-Za-z]*Error|error)(?: ?\[\w+\])*: .+)$`)
-	bullet   = regexp.MustCompile(`^ *● (\S.*)$`) // jest's, of a test
+	stack    = newForm(`:`, `^ *(?:at|❯) (?:.*\()?(?:file://)?([^()\s][^()]*?):([0-9]{1,7}):[0-9]+\)?$`)
+	location = newForm(`location: '`, `^ *location: '([^']+?):([0-9]{1,7}):[0-9]+'$`)
+	tapError = newForm(`error: `, `^ *error: (?:'(.*)'|\|-?)$`)
+	thrown   = newForm(`rror`, `^ *(?:Uncaught )?((?:[A-Za-z]*Error|error)(?: ?\[\w+\])*: .+)$`)
+	bullet   = newForm(`● `, `^ *● (\S.*)$`) // jest's, of a test
 )
 
 // line looks at a line that is clean.
@@ -120,12 +123,27 @@ func (f *finder) line(line string) {
 	f.rust(line)
 	f.javaScript(line)
 	f.python(line)
-	if m := tsc.FindStringSubmatch(line); m != nil {
+	if m := tsc.match(line); m != nil {
 		f.add(at(m, m[3]))
 	}
 	if line[0] != ' ' {
 		f.header = line
 	}
+}
+
+// form is how a tool words something. Most lines are not so, and looking for a few letters tells that in no time.
+type form struct {
+	has string
+	re  *regexp.Regexp
+}
+
+func newForm(has, pattern string) form { return form{has, regexp.MustCompile(pattern)} }
+
+func (w form) match(line string) []string {
+	if !strings.Contains(line, w.has) {
+		return nil
+	}
+	return w.re.FindStringSubmatch(line)
 }
 
 // at is a place as the first two groups of a form say.
@@ -150,15 +168,15 @@ func (f *finder) follow(line string) {
 
 // python looks at what Python's tools print, and at what many others do.
 func (f *finder) python(line string) {
-	if m := python.FindStringSubmatch(line); m != nil {
+	if m := python.match(line); m != nil {
 		if _, ok := f.resolve(m[1]); ok {
 			f.traceback = at(m, "")
 		}
 	}
-	if m := pytest.FindStringSubmatch(line); m != nil && f.detail == "" {
+	if m := pytest.match(line); m != nil && f.detail == "" {
 		f.detail = m[1]
 	}
-	if m := plain.FindStringSubmatch(line); m != nil {
+	if m := plain.match(line); m != nil {
 		p := at(m, m[3])
 		if !strings.Contains(p.text, " ") && f.detail != "" { // pytest's, which names the exception alone
 			p.text = f.detail
@@ -173,22 +191,22 @@ func (f *finder) rust(line string) {
 	if strings.HasPrefix(line, "warning") {
 		f.message = ""
 	}
-	if m := rust.FindStringSubmatch(line); m != nil && f.message != "" && f.add(at(m, f.message)) {
+	if m := rust.match(line); m != nil && f.message != "" && f.add(at(m, f.message)) {
 		f.message = ""
 	}
-	if m := panicked.FindStringSubmatch(line); m != nil {
+	if m := panicked.match(line); m != nil {
 		f.awaited = at(m, "")
 	}
 }
 
 func (f *finder) javaScript(line string) {
-	if m := stylish.FindStringSubmatch(line); m != nil {
+	if m := stylish.match(line); m != nil {
 		f.add(at([]string{"", f.header, m[1]}, m[2]))
 	}
-	if m := location.FindStringSubmatch(line); m != nil {
+	if m := location.match(line); m != nil {
 		f.tap = at(m, "")
 	}
-	if m := tapError.FindStringSubmatch(line); m != nil && f.tap.line > 0 {
+	if m := tapError.match(line); m != nil && f.tap.line > 0 {
 		if f.tap.text = m[1]; f.tap.text != "" {
 			f.add(f.tap)
 		} else {
@@ -196,11 +214,11 @@ func (f *finder) javaScript(line string) {
 		}
 		f.tap = place{}
 	}
-	if m := stack.FindStringSubmatch(line); m != nil && f.message != "" && f.add(at(m, f.message)) {
+	if m := stack.match(line); m != nil && f.message != "" && f.add(at(m, f.message)) {
 		f.message = ""
 	}
-	for _, form := range []*regexp.Regexp{thrown, bullet} {
-		if m := form.FindStringSubmatch(line); m != nil {
+	for _, words := range []form{thrown, bullet} {
+		if m := words.match(line); m != nil {
 			f.message = m[1]
 		}
 	}
@@ -209,17 +227,17 @@ func (f *finder) javaScript(line string) {
 // goTest looks at what go test prints: messages that name the file alone, and the package when all of its tests are done. With -v
 // there are messages of tests that passed, too, before the line that says so.
 func (f *finder) goTest(line string) {
-	if m := goLog.FindStringSubmatch(line); m != nil && len(f.goMaybe) < maxPending {
+	if m := goLog.match(line); m != nil && len(f.goMaybe) < maxPending {
 		f.goMaybe = append(f.goMaybe, at(m, m[3]))
 	}
-	if m := goEnd.FindStringSubmatch(line); m != nil {
+	if m := goEnd.match(line); m != nil {
 		if m[1] == "FAIL" {
 			f.confirmGo()
 		} else {
 			f.goMaybe = nil
 		}
 	}
-	if m := goSum.FindStringSubmatch(line); m != nil {
+	if m := goSum.match(line); m != nil {
 		if m[1] == "FAIL" {
 			f.confirmGo()
 			f.packageFailed(m[2])

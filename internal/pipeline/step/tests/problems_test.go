@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/tests"
 )
 
 // TestProblems has tests fail with what real tools print. DIR is the project's directory.
@@ -115,6 +117,28 @@ func TestProblems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzProblems holds whatever a test prints to what is promised: ten places in files that are there, in words that move no cursor.
+func FuzzProblems(f *testing.F) {
+	f.Add("--- FAIL: TestAdd\n    main.go:12: a\nFAIL\texample.com/web\nmain.go:3: x\nsrc/a.ts(3,5): error TS2322: x")
+	f.Add("src/a.ts\n  3:5   error    x  y\n  File \"main.go\", line 8, in x\nError: x\n    at a (main.go:8:10)\n --> main.go:1:1\n")
+	f.Add("location: 'main.go:7:1'\nerror: |-\n  x\n● a\nthread 'a' panicked at main.go:10:9:\n\x1b[31mx\nE  x\nmain.go:4: AssertionError\n")
+	dir := f.TempDir()
+	for _, name := range []string{"main.go", "src/a.ts", "../root.go"} {
+		put(f, filepath.Join(dir, name), "")
+	}
+	f.Fuzz(func(t *testing.T, printed string) {
+		found := tests.Problems(dir, "apps/web", printed)
+		if len(found) > 10 {
+			t.Errorf("%d problems of %q", len(found), printed)
+		}
+		for _, e := range found {
+			if e.Line < 1 || e.Path != "apps/web/main.go" && e.Path != "apps/web/src/a.ts" || strings.ContainsFunc(e.Text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("the problem %+v of %q", e, printed)
+			}
+		}
+	})
 }
 
 // TestNoProblems has a test print what looks like problems, and pass.

@@ -23,12 +23,12 @@ const (
 // ends they are asked to end, and after a while they are killed.
 //
 // A program that keeps the output open, though the one that started it is gone, keeps nobody waiting: it is asked, it is killed, and
-// if it went to a session of its own it is not read any more, which is told as held.
-func (c Config) process(ctx context.Context, cmd *exec.Cmd, task *progress.Task) (held bool, err error) {
+// if it went to a session of its own it is not read any more.
+func (c Config) process(ctx context.Context, cmd *exec.Cmd, task *progress.Task) (e ending, err error) {
 	// A pipe of our own: with one of os/exec's, Wait would wait for all that hold it.
 	r, w, err := os.Pipe()
 	if err != nil {
-		return false, err
+		return e, err
 	}
 	defer func() { _ = r.Close() }() // again, mostly
 	cmd.Stdout, cmd.Stderr = w, w    // and no stdin, which is then the null device
@@ -42,7 +42,7 @@ func (c Config) process(ctx context.Context, cmd *exec.Cmd, task *progress.Task)
 	err = cmd.Start()
 	_ = w.Close() // theirs is a copy
 	if err != nil {
-		return false, err
+		return e, err
 	}
 	copied := make(chan struct{})
 	go func() {
@@ -52,6 +52,7 @@ func (c Config) process(ctx context.Context, cmd *exec.Cmd, task *progress.Task)
 		_ = out.Close()
 	}()
 	err = cmd.Wait()
+	e.cause = context.Cause(ctx)
 	wait := min(linger, g.grace)
 	if !within(copied, wait) {
 		g.end(cmd.Process)
@@ -61,14 +62,20 @@ func (c Config) process(ctx context.Context, cmd *exec.Cmd, task *progress.Task)
 		}
 	}
 	g.kill(cmd.Process) // those that print nothing
-	if held = !within(copied, wait); held {
+	if e.held = !within(copied, wait); e.held {
 		_ = r.Close()
 		<-copied
 	}
-	if _, failed := errors.AsType[*exec.ExitError](err); failed || errors.Is(err, exec.ErrWaitDelay) || ctx.Err() != nil {
+	if _, failed := errors.AsType[*exec.ExitError](err); failed || errors.Is(err, exec.ErrWaitDelay) || e.cause != nil {
 		err = nil // it is in the state
 	}
-	return held, err
+	return e, err
+}
+
+// ending is how it went with a program, beyond what its state says.
+type ending struct {
+	cause error // why the context ended, if it did before the program
+	held  bool  // one that it started still holds the output
 }
 
 // within tells whether something is done before a time is over.

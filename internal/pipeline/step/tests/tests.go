@@ -123,20 +123,20 @@ func (c Config) Run(ctx context.Context, in Input, task *progress.Task) (Result,
 	}
 	seen := &tap{sink: task.Sink, finder: newFinder(dir, p.Dir)}
 	defer seen.finder.close()
-	held, err := c.process(testing, cmd, &progress.Task{Project: task.Project, Step: task.Step, Sink: seen, Now: task.Now})
+	ended, err := c.process(testing, cmd, &progress.Task{Project: task.Project, Step: task.Step, Sink: seen, Now: task.Now})
 	switch state := cmd.ProcessState; {
 	case ctx.Err() != nil:
 		return Result{}, fmt.Errorf("testing %s: %w", p.Name, context.Cause(ctx))
+	case errors.Is(ended.cause, errTimeout), errors.Is(context.Cause(testing), errTimeout) && state == nil:
+		err = &Failed{Project: p.Name, Command: p.Test.String(), ExitCode: state.ExitCode(), Timeout: time.Duration(p.TestTimeout), Last: seen.last}
 	case state == nil:
 		return Result{}, &NotStarted{p.Name, program(p.Test), p.Dir, err}
-	case testing.Err() != nil:
-		err = &Failed{Project: p.Name, Command: p.Test.String(), ExitCode: state.ExitCode(), Timeout: time.Duration(p.TestTimeout), Last: seen.last}
 	case !state.Success():
 		err = &Failed{Project: p.Name, Command: p.Test.String(), ExitCode: state.ExitCode(), Signal: signalOf(state), Last: seen.last}
 	case err != nil:
 		return Result{}, fmt.Errorf("testing %s: %w", p.Name, err)
 	}
-	if held {
+	if ended.held {
 		task.Note("a program that the test started still runs, in a session of its own, and was left alone")
 	}
 	if err == nil {

@@ -61,7 +61,7 @@ type bench struct {
 	project workspace.Member
 }
 
-func newBench(t *testing.T, test workspace.Command) *bench {
+func newBench(t testing.TB, test workspace.Command) *bench {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "apps/web"), 0o755); err != nil {
@@ -125,6 +125,7 @@ func TestPasses(t *testing.T) {
 		"a program":   {args("echo", "$HOME; exit 1", "*"), []string{"$HOME; exit 1 *"}},
 		"its own":     {args("./run", "x"), []string{"own x"}},
 		"where":       {line(`basename "$PWD"; pwd | sed 's|.*/apps|apps|'`), []string{"web", "apps/web"}},
+		"its session": {line(`test ! -e /proc/$$/stat || { set -- $(cat /proc/$$/stat); test "$1" = "$6"; }; echo yes`), []string{"yes"}},
 		"no stdin":    {line("cat; echo end"), []string{"end"}},
 		"no terminal": {line("(: < /dev/tty) 2> /dev/null || echo none"), []string{"none"}},
 		"the run":     {line(`echo "$BERTH_PROJECT $BERTH_COMMIT"; cd "$BERTH_ROOT/apps/web" && echo there`), []string{"web 0123456789012345678901234567890123456789", "there"}},
@@ -349,6 +350,19 @@ func TestLeftBehind(t *testing.T) {
 				t.Errorf("notes are %q", notes)
 			}
 		})
+	}
+}
+
+// TestTimeoutAfterwards has a test end in time, and what it printed take longer to read.
+func TestTimeoutAfterwards(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, line("echo end"))
+	b.project.TestTimeout = workspace.Timeout(3 * time.Second)
+	later, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+	defer cancel()
+	b.at = map[string]func(){"end": func() { <-later.Done() }}
+	if _, err := b.run(t.Context()); err != nil {
+		t.Errorf("Run gives the error %v", err)
 	}
 }
 
