@@ -1,0 +1,14 @@
+-- +goose Up
+
+-- What a preview says of each image, in parcels of many images, which are read and go together. It takes the place of a table with a
+-- row, and columns, for each image. Results live for a day: those that there are go, and their previews are as they are after that
+-- day. A preview in progress begins anew at once, whoever is at it.
+DROP TABLE lifecycle_preview_results;
+CREATE TABLE lifecycle_preview_parcels (
+    preview_id INTEGER NOT NULL REFERENCES lifecycle_previews (id) ON DELETE CASCADE,
+    last_seq   INTEGER NOT NULL, -- of the last image in it
+    results    TEXT    NOT NULL, -- a line for each image, of fields with tabs between them
+    PRIMARY KEY (preview_id, last_seq)
+) STRICT, WITHOUT ROWID;
+UPDATE lifecycle_previews SET status = 'EXPIRED' WHERE status = 'COMPLETE';
+UPDATE lifecycle_previews SET due_at = started_at, attempts = 0 WHERE status = 'IN_PROGRESS';
