@@ -96,7 +96,9 @@ func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 	}
 	before := w
 	looked, err := s.walkOn(ctx, &w)
-	if err != nil {
+	came := outcomes{}
+	came.add(walkStage, err == nil, err, s.Now())
+	if err := errors.Join(err, s.note(ctx, came)); err != nil {
 		return false, fmt.Errorf("looking for strays: %w", err)
 	}
 	if w.Part == "" {
