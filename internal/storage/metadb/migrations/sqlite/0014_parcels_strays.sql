@@ -12,3 +12,10 @@ CREATE TABLE lifecycle_preview_parcels (
 ) STRICT, WITHOUT ROWID;
 UPDATE lifecycle_previews SET status = 'EXPIRED' WHERE status = 'COMPLETE';
 UPDATE lifecycle_previews SET due_at = started_at, attempts = 0 WHERE status = 'IN_PROGRESS';
+
+-- What a check has come across in the blob store, and what of that no row names. Where those are so many that none is removed any
+-- more, they are held.
+ALTER TABLE checks ADD COLUMN seen_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE checks ADD COLUMN strays INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE checks ADD COLUMN stray_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE checks ADD COLUMN strays_held INTEGER NOT NULL DEFAULT 0;
