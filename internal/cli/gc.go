@@ -180,6 +180,10 @@ func writeGarbage(w io.Writer, st platform.Garbage) error {
 		say("paused since %s by %s", moment(st.PausedAt), st.PausedBy)
 	}
 	for _, problem := range st.Problems {
+		if problem.Stage == "clock" {
+			say("a server leaves everything where it is: %s", plan.Printable(problem.Problem))
+			continue
+		}
 		say("%s failed at %s and is tried again: %s", stageName(problem.Stage), moment(problem.At), plan.Printable(problem.Problem))
 	}
 	walk := st.Walk

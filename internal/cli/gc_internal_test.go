@@ -11,7 +11,7 @@ import (
 // TestStatusShowsProblems as the wire has them, without letting what a blob store says move the cursor.
 func TestStatusShowsProblems(t *testing.T) {
 	t.Parallel()
-	const answer = `{"problems": [{"stage": "bytes", "at": 1.5, "problem": "AccessDenied\u001b[2J"}, {"stage": "walk", "at": 2, "problem": "no such bucket"}]}`
+	const answer = `{"problems": [{"stage": "bytes", "at": 1.5, "problem": "AccessDenied\u001b[2J"}, {"stage": "walk", "at": 2, "problem": "no such bucket"}, {"stage": "clock", "at": 3, "problem": "it is late"}]}`
 	var st platform.Garbage
 	if err := json.Unmarshal([]byte(answer), &st); err != nil {
 		t.Fatal(err)
@@ -23,6 +23,7 @@ func TestStatusShowsProblems(t *testing.T) {
 	for _, line := range []string{
 		`sweeping bytes failed at 1970-01-01T00:00:01Z and is tried again: "AccessDenied\x1b[2J"`,
 		"the search for bytes without a row failed at 1970-01-01T00:00:02Z and is tried again: no such bucket\n",
+		"a server leaves everything where it is: it is late\n",
 	} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("there is no %q in\n%s", line, out.String())

@@ -29,7 +29,7 @@ type GarbageCollectionOutput struct {
 
 // GarbageProblem is why a stage of the sweep, or the walk, failed when it last tried.
 type GarbageProblem struct {
-	Stage   *string // as in GarbageStage, or walk
+	Stage   *string // as in GarbageStage, or walk, or clock
 	At      *time.Time
 	Problem *string
 }

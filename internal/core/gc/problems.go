@@ -28,7 +28,7 @@ const walkStage = "walk"
 
 // Problem is why a stage of the sweep, or the walk, could not do its work the last time that it tried, on whichever replica.
 type Problem struct {
-	Stage string // its name, or "walk"
+	Stage string // its name, "walk" or "clock"
 	At    time.Time
 	Text  string
 	Some  bool // other things of the same batch went
@@ -64,7 +64,7 @@ func (s *Service) problems(ctx context.Context) (body string, all map[string]Pro
 	return body, all, nil
 }
 
-// listProblems gives the problems, the walk's at the end.
+// listProblems gives the problems, the walk's and the clock's at the end.
 func (s *Service) listProblems(ctx context.Context) ([]Problem, error) {
 	_, all, err := s.problems(ctx)
 	if err != nil {
@@ -76,8 +76,10 @@ func (s *Service) listProblems(ctx context.Context) ([]Problem, error) {
 			list = append(list, p)
 		}
 	}
-	if p, ok := all[walkStage]; ok {
-		list = append(list, p)
+	for _, stage := range []string{walkStage, clockStage} {
+		if p, ok := all[stage]; ok {
+			list = append(list, p)
+		}
 	}
 	return list, nil
 }

@@ -31,6 +31,9 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 	if err != nil || pause != nil {
 		return false, err
 	}
+	if held, err := s.clockHolds(ctx); err != nil || held {
+		return false, err
+	}
 	due, err := s.Rows.Due(ctx, s.deadlines())
 	if err != nil {
 		return false, fmt.Errorf("looking for what is due: %w", err)

@@ -65,6 +65,9 @@ func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 	if err != nil || pause != nil {
 		return false, err
 	}
+	if held, err := s.clockHolds(ctx); err != nil || held {
+		return false, err
+	}
 	body, w, err := s.walk(ctx)
 	if err != nil {
 		return false, err

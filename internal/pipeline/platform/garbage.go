@@ -34,7 +34,7 @@ type Garbage struct {
 
 // GarbageProblem is why something failed when it was last tried.
 type GarbageProblem struct {
-	Stage   string  `json:"stage"` // as in GarbageStage, or walk
+	Stage   string  `json:"stage"` // as in GarbageStage, or walk, or clock
 	At      *Moment `json:"at"`
 	Problem string  `json:"problem"`
 }
