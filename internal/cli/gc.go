@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 )
 
@@ -149,9 +150,9 @@ func (p *program) gcStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show what waits to be removed, and how far the garbage collector is",
-		Long: "Status shows what is due now and later in each stage, whether the garbage collector is paused, and how far the daily\n" +
-			"search for bytes is that no row of the database names. What was done is counted by the server that answers, since\n" +
-			"it started.",
+		Long: "Status shows what is due now and later in each stage, whether the garbage collector is paused, what failed when it was\n" +
+			"last tried, and how far the daily search for bytes is that no row of the database names. What was done is counted by\n" +
+			"the server that answers, since it started.",
 		Example: "berth gc status\nberth gc status --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -178,6 +179,13 @@ func writeGarbage(w io.Writer, st platform.Garbage) error {
 	if st.PausedBy != "" {
 		say("paused since %s by %s", moment(st.PausedAt), st.PausedBy)
 	}
+	for _, problem := range st.Problems {
+		if problem.Stage == "clock" {
+			say("a server leaves everything where it is: %s", plan.Printable(problem.Problem))
+			continue
+		}
+		say("%s failed at %s and is tried again: %s", stageName(problem.Stage), moment(problem.At), plan.Printable(problem.Problem))
+	}
 	walk := st.Walk
 	if walk.Held {
 		say("too many things in the blob store have no row (%d of %d, %s): none is removed. Is the database older than the store, or another's?\n"+
@@ -192,6 +200,14 @@ func writeGarbage(w io.Writer, st platform.Garbage) error {
 		say("searched for bytes without a row until %s: %d things seen, %d strays of %s", moment(walk.EndedAt), walk.SeenThings, walk.StrayThings, humanBytes(walk.StrayBytes))
 	}
 	return err
+}
+
+// stageName says in a sentence what it is that failed.
+func stageName(stage string) string {
+	if stage == "walk" {
+		return "the search for bytes without a row"
+	}
+	return "sweeping " + stage
 }
 
 func stageRows(stages []platform.GarbageStage, done bool) [][]string {

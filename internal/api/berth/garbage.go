@@ -24,6 +24,14 @@ type GarbageCollectionOutput struct {
 	ThingsPerSecond  *float64 // that the server which was asked took while it was at it
 	RemainingSeconds *int64   // that this server would take for all that is due; absent where that is not known
 	Walk             *GarbageWalk
+	Problems         []GarbageProblem
+}
+
+// GarbageProblem is why a stage of the sweep, or the walk, failed when it last tried.
+type GarbageProblem struct {
+	Stage   *string // as in GarbageStage, or walk, or clock
+	At      *time.Time
+	Problem *string
 }
 
 // GarbageStage is what waits in one stage.
@@ -126,6 +134,10 @@ func garbageStatus(st gc.Status, err error) (*GarbageCollectionOutput, error) {
 			StrangeThings: aws.Int64(int64(st.Walk.Strange)), ForgottenRows: aws.Int64(int64(st.Walk.Rows)),
 			FoundThings: &st.Walk.Found.Things, FoundBytes: &st.Walk.Found.Bytes, Held: &st.Walk.Held, AllowedBy: optional(st.Walk.AllowedBy),
 		},
+		Problems: []GarbageProblem{},
+	}
+	for _, p := range st.Problems {
+		out.Problems = append(out.Problems, GarbageProblem{Stage: &p.Stage, At: &p.At, Problem: &p.Text})
 	}
 	if st.Speed > 0 {
 		out.RemainingSeconds = aws.Int64(int64(st.Remaining.Round(time.Second) / time.Second))

@@ -29,6 +29,7 @@ func TestGarbage(t *testing.T) {
 		{"ResumeGarbageCollection", "user", `{"strays":true}`, http.StatusBadRequest, "berth:ResumeGarbageCollection on resource: *"},
 		{"ResumeGarbageCollection", "root", `{"strays":true}`, http.StatusOK, `"straysAllowedBy":"arn:aws:iam::000000000042:root"`},
 		{"GetGarbageCollection", "root", `{}`, http.StatusOK, `"held":false`},
+		{"GetGarbageCollection", "root", `{}`, http.StatusOK, `"problems":[]`},
 		{"PauseGarbageCollection", "root", `{}`, http.StatusOK, `"pausedBy":"arn:aws:iam::000000000042:root"`},
 		{"GetGarbageCollection", "root", `{}`, http.StatusOK, `"pausedBy":"arn:aws:iam::000000000042:root"`},
 		{"ResumeGarbageCollection", "root", `{}`, http.StatusOK, `"pausedAt":`},

@@ -70,6 +70,7 @@ type Check struct {
 	Phase    Phase
 	Cursor   string
 	Progress Progress
+	Census   blob.Census // of the blob store, in which a check is at its end
 	// What there was to do when it began.
 	TotalBlobs, TotalBytes int64
 

@@ -13,16 +13,8 @@ import (
 
 const (
 	thingsAtOnce = 500
-	// young is how old bytes without a row may be and become a layer still: twice as long as a layer may take that comes in one
-	// request. Pieces of uploads stay longer.
-	young     = 48 * time.Hour
-	youngPart = 7 * 24 * time.Hour
 	// strayGrace is what DiscardStray gives whoever looks on.
 	strayGrace = time.Hour
-	// Where a page has more than someStrays, and they are more than one in strayShare, none of it is removed: the database may be
-	// older than the store (package gc, which asks before it takes so many). Keys are random, so that each page has the share of all.
-	someStrays = 20
-	strayShare = 10
 )
 
 // things looks at some of what is in the blob store.
@@ -35,18 +27,27 @@ func (w *worker) things(ctx context.Context) error {
 	if err != nil {
 		return &unreadError{name: storeList, cause: err}
 	}
-	read := int64(len(some))
-	strays, err := w.strays(ctx, walker, some)
+	read, census := int64(len(some)), w.check.Census
+	for _, f := range some {
+		census.See(f)
+	}
+	strange, strays, err := w.strays(ctx, walker, some)
 	if err != nil {
 		return err
 	}
-	many := len(strays) > someStrays && int64(len(strays)) > read/strayShare
-	for _, f := range strays {
+	now := w.Now()
+	// Where they are many the database may be older than the store: none is removed from here on.
+	many := census.Count(strays, now)
+	for _, f := range slices.Concat(strange, strays) {
+		if !f.Old(now) {
+			continue
+		}
 		if err := w.stray(ctx, walker, f, many); err != nil {
 			return err
 		}
 	}
 	w.check.Progress.Things += read
+	w.check.Census = census
 	w.check.Attempts = 0
 	if err := w.pace.wait(ctx, read*leastRead); err != nil {
 		return err
@@ -57,36 +58,40 @@ func (w *worker) things(ctx context.Context) error {
 	return nil
 }
 
-// strays picks those that no row knows and that are not young. They are there still after it was seen that nothing knows them:
-// otherwise the last row that knew one may have gone with its bytes, which is how garbage ends.
-func (w *worker) strays(ctx context.Context, walker blob.Walker, some []blob.Found) ([]blob.Found, error) {
+// strays picks what is not of Berth's making, and what no row knows and is not just arriving. It is there
+// still after it was seen that nothing knows it: otherwise the last row that knew it may have gone with its bytes, which is how garbage
+// ends.
+func (w *worker) strays(ctx context.Context, walker blob.Walker, some []blob.Found) (strange, strays []blob.Found, err error) {
 	keys := make([]blob.Key, 0, len(some))
 	for _, f := range some {
 		if f.Key != "" {
 			keys = append(keys, f.Key)
+		} else {
+			strange = append(strange, f)
 		}
 	}
 	owners, err := w.Contents.KnownKeys(ctx, keys)
 	if err != nil {
-		return nil, fmt.Errorf("looking for what knows the bytes in the store: %w", err)
+		return nil, nil, fmt.Errorf("looking for what knows the bytes in the store: %w", err)
 	}
 	now := w.Now()
-	strays := slices.DeleteFunc(some, func(f blob.Found) bool {
-		owner, age := owners[f.Key], now.Sub(f.At)
-		return owner == AnUpload || owner == Garbage || owner == ABlob && !f.Part || f.At.IsZero() || age < young || f.Part && age < youngPart
+	strays = slices.DeleteFunc(some, func(f blob.Found) bool {
+		owner := owners[f.Key]
+		return f.Key == "" || owner == AnUpload || owner == Garbage || owner == ABlob && !f.Part || f.Arriving(now)
 	})
-	if len(strays) == 0 {
-		return nil, nil
+	if len(strays)+len(strange) > 0 {
+		again, _, err := walker.Walk(ctx, w.check.Cursor, thingsAtOnce)
+		if err != nil {
+			return nil, nil, &unreadError{name: storeList, cause: err}
+		}
+		there := make(map[string]bool, len(again))
+		for _, f := range again {
+			there[f.Name] = true
+		}
+		gone := func(f blob.Found) bool { return !there[f.Name] }
+		strange, strays = slices.DeleteFunc(strange, gone), slices.DeleteFunc(strays, gone)
 	}
-	again, _, err := walker.Walk(ctx, w.check.Cursor, thingsAtOnce)
-	if err != nil {
-		return nil, &unreadError{name: storeList, cause: err}
-	}
-	there := make(map[string]bool, len(again))
-	for _, f := range again {
-		there[f.Name] = true
-	}
-	return slices.DeleteFunc(strays, func(f blob.Found) bool { return !there[f.Name] }), nil
+	return strange, strays, nil
 }
 
 // storeList is what could not be read when a walk fails.

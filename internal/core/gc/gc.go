@@ -31,6 +31,8 @@ type Config struct {
 	UploadTTL time.Duration
 	// Rate bounds how many things a second one replica takes, each stage counted; 0: no bound.
 	Rate int
+	// MaxJump is how far the clock may be ahead of when any replica last looked; more holds everything up for a while. 0: no matter.
+	MaxJump time.Duration
 	// May answers nil when the caller may do the action on the registry as a whole: registry.Registry.May. Nil allows nothing.
 	May func(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	// Wake, where it is set, has the sweep begun at once instead of within seconds.
@@ -49,6 +51,7 @@ type Service struct {
 	done    [stages]Amount // since the start
 	busy    time.Duration  // time spent on that, pauses of the pace included
 	resting time.Time      // until when the blob store is left alone, since it failed
+	clock   clockGuard
 	told    [stages]Amount // of done, what is in the log
 	toldAt  time.Time
 }

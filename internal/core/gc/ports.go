@@ -33,7 +33,7 @@ func (s Stage) String() string {
 }
 
 // Amount counts things, and bytes where they have any: what goes with a layer or blob is counted as bytes of its key.
-type Amount struct{ Things, Bytes int64 }
+type Amount = blob.Amount
 
 // Deadlines say until when a thing counts as due.
 type Deadlines struct {

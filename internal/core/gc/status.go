@@ -36,6 +36,7 @@ type Status struct {
 	// Remaining is how long that replica would take for all that is due; 0 where that is not known.
 	Remaining time.Duration
 	Walk      Walk
+	Problems  []Problem // of each stage, and of the walk, that failed when it last tried
 }
 
 // Status tells how far the collector is (berth:GetGarbageCollection). It counts what waits, at a cost in proportion to that.
@@ -63,6 +64,9 @@ func (s *Service) status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	if _, st.Walk, err = s.walk(ctx); err != nil {
+		return Status{}, err
+	}
+	if st.Problems, err = s.listProblems(ctx); err != nil {
 		return Status{}, err
 	}
 	if st.Stages, err = s.waiting(ctx); err != nil {

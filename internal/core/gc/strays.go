@@ -13,17 +13,6 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// A crash leaves a few strays. Many are what a database shows that is older than the blob store, or another store's: then
-// they are what people pushed since. A walk that finds so many takes none until somebody says so.
-const (
-	manyStrays = 1000 // of any share
-	someStrays = 20   // where they are more than one in strayShare of all things, or bytes, that the walk has seen
-	strayShare = 10
-
-	// arriving is how young bytes without a row are not counted: layers that come in one request at this moment.
-	arriving = time.Hour
-)
-
 // settingStrays holds an Allowance.
 const settingStrays registry.SettingName = "gc.strays"
 
@@ -89,18 +78,11 @@ func (s *Service) begin(ctx context.Context, last Walk) (w Walk, now bool, err e
 	return w, w.AllowedBy != "" || since >= walkEvery || since < -walkEvery, nil
 }
 
-// held counts strays, those that are too young to be taken among them, and tells whether there are too many to take any.
+// held counts strays, and tells whether there are too many to take any. A walk that finds so many takes none until somebody says
+// so.
 func (w *Walk) held(strays []blob.Found, now time.Time) bool {
-	for _, f := range strays {
-		if now.Sub(f.At) < arriving {
-			continue
-		}
-		w.Found.Things++
-		w.Found.Bytes += f.Size
-	}
-	many := w.Found.Things > manyStrays ||
-		w.Found.Things > someStrays && (w.Found.Things > w.Seen.Things/strayShare || w.Found.Bytes > w.Seen.Bytes/strayShare)
-	w.Held = (w.Held || many) && w.AllowedBy == ""
+	w.Count(strays, now)
+	w.Held = w.Held && w.AllowedBy == ""
 	return w.Held
 }
 

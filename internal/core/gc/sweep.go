@@ -31,6 +31,9 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 	if err != nil || pause != nil {
 		return false, err
 	}
+	if held, err := s.clockHolds(ctx); err != nil || held {
+		return false, err
+	}
 	due, err := s.Rows.Due(ctx, s.deadlines())
 	if err != nil {
 		return false, fmt.Errorf("looking for what is due: %w", err)
@@ -39,6 +42,7 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 		Trash: s.purgeTrash, Uploads: s.expireUploads, Layers: s.unlinkLayers, Blobs: s.deleteBlobs, Bytes: s.removeBytes,
 	}
 	var problems []error
+	came := outcomes{}
 	for stage, do := range work {
 		if !due[stage] {
 			continue
@@ -47,6 +51,7 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 		taken, err := do(ctx, s.pace())
 		s.count(Stage(stage), taken, s.Now().Sub(began))
 		more = more || taken.Things > 0
+		came.add(Stage(stage).String(), taken.Things > 0, err, s.Now())
 		if err != nil {
 			problems = append(problems, fmt.Errorf("sweeping %s: %w", Stage(stage), err))
 		}
@@ -55,6 +60,9 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 		}
 	}
 	s.tell(ctx)
+	if err := s.note(ctx, came); err != nil {
+		problems = append(problems, err)
+	}
 	return more, errors.Join(problems...)
 }
 

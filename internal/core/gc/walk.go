@@ -18,11 +18,6 @@ import (
 const (
 	// walkEvery is how long after the beginning of a walk the next one begins.
 	walkEvery = 24 * time.Hour
-	// strayAge is how old bytes without a row must be. It must be well above registry's longestUnseen: a layer that comes in
-	// one request has no row before it is whole.
-	strayAge = 48 * time.Hour
-	// multipartAge is the same for unfinished multipart uploads, whose age counts from their beginning.
-	multipartAge = 7 * 24 * time.Hour
 
 	// walkRate is how many things a second a walk looks at: a million in a quarter of an hour, ten million in three hours.
 	walkRate = 1000
@@ -52,12 +47,10 @@ type Walk struct {
 	Began time.Time
 	Ended time.Time // the last one that did
 
-	Seen    Amount // in the blob store
-	Found   Amount // bytes that no row names, but for those that may be arriving
-	Strays  Amount // those that were put on the list of garbage or removed
-	Held    bool   // they are so many that none is taken any more
-	Strange int    // things in the blob store that are nothing of Berth's
-	Rows    int    // layers and blobs without anything that needs them, which nothing would have looked at
+	blob.Census        // of the blob store
+	Strays      Amount // those that were put on the list of garbage or removed
+	Strange     int    // things in the blob store that are nothing of Berth's
+	Rows        int    // layers and blobs without anything that needs them, which nothing would have looked at
 
 	AllowedBy string // who let this walk take strays, be they as many as they are; an ARN
 
@@ -70,6 +63,9 @@ type Walk struct {
 func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 	pause, err := s.paused(ctx)
 	if err != nil || pause != nil {
+		return false, err
+	}
+	if held, err := s.clockHolds(ctx); err != nil || held {
 		return false, err
 	}
 	body, w, err := s.walk(ctx)
@@ -96,7 +92,9 @@ func (s *Service) WalkOnce(ctx context.Context) (more bool, err error) {
 	}
 	before := w
 	looked, err := s.walkOn(ctx, &w)
-	if err != nil {
+	came := outcomes{}
+	came.add(walkStage, err == nil, err, s.Now())
+	if err := errors.Join(err, s.note(ctx, came)); err != nil {
 		return false, fmt.Errorf("looking for strays: %w", err)
 	}
 	if w.Part == "" {
@@ -171,8 +169,7 @@ func (s *Service) walkBytes(ctx context.Context, w *Walk) (looked int, err error
 		}
 		looked += max(len(found), 1) // an empty page is work, too
 		for _, f := range found {
-			w.Seen.Things++
-			w.Seen.Bytes += f.Size
+			w.See(f)
 			if f.Key == "" {
 				w.Strange++
 			} else {
@@ -184,14 +181,6 @@ func (s *Service) walkBytes(ctx context.Context, w *Walk) (looked int, err error
 		}
 	}
 	return looked, s.takeStrays(ctx, ours, w)
-}
-
-// strayAgeOf is how old a thing must be that no row names. Of a multipart upload the store gives no size, and its beginning.
-func strayAgeOf(f blob.Found) time.Duration {
-	if f.Part && f.Size == 0 {
-		return multipartAge
-	}
-	return strayAge
 }
 
 // takeStrays makes garbage of those that no row names and that are old. Nobody can come to name them afterwards: a key without a row is
@@ -218,7 +207,7 @@ func (s *Service) takeStrays(ctx context.Context, found []blob.Found, w *Walk) e
 	}
 	var garbage []blob.Upload
 	for _, f := range strays {
-		if now.Sub(f.At) < strayAgeOf(f) {
+		if !f.Old(now) {
 			continue
 		}
 		if f.Part {

@@ -28,6 +28,15 @@ type Garbage struct {
 	ThingsPerSecond  float64        `json:"thingsPerSecond"`
 	RemainingSeconds *int64         `json:"remainingSeconds,omitempty"`
 	Walk             GarbageWalk    `json:"walk"`
+	// Problems are why stages of the sweep, or the walk, failed when they last tried; none is an empty list.
+	Problems []GarbageProblem `json:"problems"`
+}
+
+// GarbageProblem is why something failed when it was last tried.
+type GarbageProblem struct {
+	Stage   string  `json:"stage"` // as in GarbageStage, or walk, or clock
+	At      *Moment `json:"at"`
+	Problem string  `json:"problem"`
 }
 
 // GarbageStage is what waits in a stage.
@@ -69,12 +78,16 @@ func (g Garbage) Due() (things int64) {
 
 // GarbageStatus asks how far the garbage collector is.
 func (c *Client) GarbageStatus(ctx context.Context) (g Garbage, err error) {
-	return g, c.call(ctx, "GetGarbageCollection", struct{}{}, &g)
+	g.Problems = []GarbageProblem{} // of a server that has no word for it, too
+	err = c.call(ctx, "GetGarbageCollection", struct{}{}, &g)
+	return g, err
 }
 
 // StartGarbage has the sweep begun at once.
 func (c *Client) StartGarbage(ctx context.Context) (g Garbage, err error) {
-	return g, c.call(ctx, "StartGarbageCollection", struct{}{}, &g)
+	g.Problems = []GarbageProblem{}
+	err = c.call(ctx, "StartGarbageCollection", struct{}{}, &g)
+	return g, err
 }
 
 // GarbagePause is a pause, or none where PausedBy is empty.

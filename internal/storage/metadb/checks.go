@@ -26,7 +26,7 @@ var (
 )
 
 const checkColumns = `id, actor, scrub, repair, quick, rate, state, reason, started_at, ended_at, phase, place,
-	blobs, bytes, images, things, total_blobs, total_bytes, attempts, due_at`
+	blobs, bytes, images, things, things, seen_bytes, strays, stray_bytes, strays_held, total_blobs, total_bytes, attempts, due_at`
 
 func checkFields(c *fsck.Check) []any {
 	return []any{
@@ -34,7 +34,8 @@ func checkFields(c *fsck.Check) []any {
 		timeColumn{&c.StartedAt},
 		timeColumn{&c.EndedAt},
 		&c.Phase, &c.Cursor,
-		&c.Progress.Blobs, &c.Progress.Bytes, &c.Progress.Images, &c.Progress.Things, &c.TotalBlobs, &c.TotalBytes, &c.Attempts,
+		&c.Progress.Blobs, &c.Progress.Bytes, &c.Progress.Images, &c.Progress.Things,
+		&c.Census.Seen.Things, &c.Census.Seen.Bytes, &c.Census.Found.Things, &c.Census.Found.Bytes, &c.Census.Held, &c.TotalBlobs, &c.TotalBytes, &c.Attempts,
 		timeColumn{&c.DueAt},
 	}
 }
@@ -112,10 +113,11 @@ func (s Checks) SaveCheck(ctx context.Context, c fsck.Check, due time.Time, foun
 	return s.db.engine.update(ctx, func(t tx) error {
 		n, err := t.s.exec(ctx, `
 			UPDATE checks SET state = $1, reason = $2, ended_at = $3, phase = $4, place = $5, blobs = $6, bytes = $7, images = $8, things = $9,
-				attempts = $10, due_at = $11
+				attempts = $10, due_at = $11, seen_bytes = $14, strays = $15, stray_bytes = $16, strays_held = $17
 			WHERE id = $12 AND state = 'RUNNING' AND due_at = $13`,
 			string(c.State), c.Reason, micros(c.EndedAt), string(c.Phase), c.Cursor, c.Progress.Blobs, c.Progress.Bytes, c.Progress.Images, c.Progress.Things,
-			c.Attempts, micros(c.DueAt), c.ID, micros(due))
+			c.Attempts, micros(c.DueAt), c.ID, micros(due),
+			c.Census.Seen.Bytes, c.Census.Found.Things, c.Census.Found.Bytes, c.Census.Held)
 		if err != nil {
 			return err
 		}

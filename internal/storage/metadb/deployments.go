@@ -27,15 +27,10 @@ func (q queries) Referring(ctx context.Context, repositoryID int64, subjects []o
 	return list(ctx, q.s, scanAnnotated, annotated+which+` AND i.artifact_type = $3`, repositoryID, arg, artifactType)
 }
 
-// oneOf is the condition, with its argument $2, that a column is one of the digests; it is empty when there are none. One digest alone is
-// compared as such: PostgreSQL, as long as it has no statistics of what was pushed a moment ago, takes a list for a reason to read
-// all images of the repository.
+// oneOf is the condition, with its argument $2, that a column is one of the digests; it is empty when there are none.
 func oneOf(column string, ds []oci.Digest) (condition, arg string, err error) {
-	switch len(ds) {
-	case 0:
+	if len(ds) == 0 {
 		return "", "", nil
-	case 1:
-		return ` AND ` + column + ` = $2`, ds[0].String(), nil
 	}
 	arg, err = jsonText(ds)
 	return ` AND ` + column + ` IN (SELECT value FROM texts($2))`, arg, err

@@ -15,12 +15,20 @@ import (
 //
 // Lists travel as one JSON parameter, so that a statement has the same text, and stays prepared, for
 // lists of any length.
+//
+// PostgreSQL is given x IN (SELECT value FROM texts($n)), also with CAST(value AS BIGINT) and with NOT, as a comparison with the
+// elements of an array. Otherwise it joins the list to the table, and takes it to be so long, and what it finds, as long as there are
+// no statistics, to be so much, that it reads the whole table, or all of a repository.
 type dialect struct {
 	name    string // as goose and the folder of migrations call it
 	texts   string // with $1 for the parameter
 	objects string
 	locks   bool
+	arrays  bool // a list is compared with as an array
 }
+
+// membership is a condition on whether something is in a list.
+var membership = regexp.MustCompile(`\b(NOT )?IN \(SELECT (value|CAST\(value AS BIGINT\)) FROM texts\(\$(\d+)\)\)`)
 
 func sqliteDialect() dialect {
 	return dialect{name: "sqlite", texts: "json_each($1) AS texts", objects: "json_each($1) AS objects"}
@@ -32,6 +40,7 @@ func postgresDialect() dialect {
 		texts:   "json_array_elements_text(CAST($1 AS json)) AS texts (value)",
 		objects: "json_array_elements(CAST($1 AS json)) AS objects (value)",
 		locks:   true,
+		arrays:  true,
 	}
 }
 
@@ -39,6 +48,16 @@ func postgresDialect() dialect {
 func (d dialect) sql(text string) string {
 	if !d.locks {
 		text = strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "", " FOR NO KEY UPDATE", "", " FOR KEY SHARE", "").Replace(text)
+	}
+	if d.arrays {
+		text = membership.ReplaceAllStringFunc(text, func(condition string) string {
+			list, not := strings.CutPrefix(condition, "NOT ")
+			list = strings.TrimSuffix(strings.TrimPrefix(list, "IN ("), ")")
+			if not {
+				return "<> ALL (ARRAY(" + list + "))"
+			}
+			return "= ANY (ARRAY(" + list + "))"
+		})
 	}
 	if strings.Contains(text, "texts(") {
 		text = regexp.MustCompile(`\btexts\(\$(\d+)\)`).ReplaceAllString(text, strings.Replace(d.texts, "$1", "$$$1", 1))

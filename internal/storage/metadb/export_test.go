@@ -152,3 +152,51 @@ func SealedColumns() []string {
 	}
 	return names
 }
+
+// PostgresPlans tells how PostgreSQL, knowing no arguments, runs each statement so far that has a list, by the statement.
+func PostgresPlans(ctx context.Context, db *DB) (map[string]string, error) {
+	e := db.engine.(*postgresEngine) //nolint:forcetypeassert // for PostgreSQL alone
+	conn, err := e.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `SET plan_cache_mode = force_generic_plan`); err != nil {
+		return nil, err
+	}
+	plans := map[string]string{}
+	e.texts.Range(func(text, known any) bool {
+		if !strings.Contains(text.(string), "texts(") { //nolint:forcetypeassert // as engine.sql stores it
+			return true
+		}
+		var plan string
+		plan, err = genericPlan(ctx, conn, known.(string)) //nolint:forcetypeassert // as engine.sql stores it
+		plans[text.(string)] = plan                        //nolint:forcetypeassert // as engine.sql stores it
+		return err == nil
+	})
+	return plans, err
+}
+
+func genericPlan(ctx context.Context, conn *sql.Conn, text string) (plan string, err error) {
+	if _, err := conn.ExecContext(ctx, `PREPARE planned AS `+text); err != nil {
+		return "", fmt.Errorf("%s: %w", text, err)
+	}
+	args := 0
+	for n := 1; strings.Contains(text, fmt.Sprint("$", n)); n++ {
+		args = n
+	}
+	rows, err := conn.QueryContext(ctx, `EXPLAIN EXECUTE planned (`+strings.TrimSuffix(strings.Repeat("NULL,", args), ",")+`)`)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", text, err)
+	}
+	err = eachRow(rows, func(rows *sql.Rows) error {
+		var line string
+		err := rows.Scan(&line)
+		plan += line + "\n"
+		return err
+	})
+	if err == nil {
+		_, err = conn.ExecContext(ctx, `DEALLOCATE planned`)
+	}
+	return plan, err
+}

@@ -163,7 +163,7 @@ func (l lifecycleStore) ClaimPreview(ctx context.Context, now, until time.Time) 
 	}
 	err = l.db.engine.update(ctx, func(t tx) error { // what an earlier attempt has left
 		return t.holdingPreview(ctx, c, func() error {
-			_, err := t.s.exec(ctx, `DELETE FROM lifecycle_preview_results WHERE preview_id = $1`, c.ID)
+			_, err := t.s.exec(ctx, `DELETE FROM lifecycle_preview_parcels WHERE preview_id = $1`, c.ID)
 			return err
 		})
 	})
@@ -223,7 +223,7 @@ func (l lifecycleStore) ExpirePreviews(ctx context.Context, before time.Time, li
 			return err
 		}
 		for _, id := range ids {
-			if _, err := t.s.exec(ctx, `DELETE FROM lifecycle_preview_results WHERE preview_id = $1`, id); err != nil {
+			if _, err := t.s.exec(ctx, `DELETE FROM lifecycle_preview_parcels WHERE preview_id = $1`, id); err != nil {
 				return err
 			}
 		}

@@ -14,11 +14,10 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// A preview has a result for each image of its repository, which come and go together and are read in order. So a row of
-// lifecycle_preview_results is a parcel of many: its seq is that of the last one, its digest is empty, and its tags are the
-// results, one a line. A row with a digest is the only result of its own; Berth's first versions wrote such.
+// A preview has a result for each image of its repository, which come and go together and are read in order. So they are stored
+// as parcels of many, each a row of lifecycle_preview_parcels.
 
-// resultsInParcel is how many results a row holds: about what two pages are.
+// resultsInParcel is how many results a parcel holds: about what two pages are.
 const resultsInParcel = 250
 
 // AddResults implements lifecycle.PreviewStore.
@@ -27,8 +26,7 @@ func (l lifecycleStore) AddResults(ctx context.Context, c lifecycle.Claim, resul
 		return t.holdingPreview(ctx, c, func() error {
 			for some := range slices.Chunk(results, resultsInParcel) {
 				_, err := t.s.exec(ctx, `
-					INSERT INTO lifecycle_preview_results (preview_id, seq, digest, tags, pushed_at, storage_class, action, rule)
-					VALUES ($1, $2, '', $3, 0, '', '', 0)`, c.ID, some[len(some)-1].Seq, pack(some))
+					INSERT INTO lifecycle_preview_parcels (preview_id, last_seq, results) VALUES ($1, $2, $3)`, c.ID, some[len(some)-1].Seq, pack(some))
 				if err != nil {
 					return err
 				}
@@ -97,8 +95,8 @@ func (l lifecycleStore) Results(ctx context.Context, previewID int64, tags regis
 	for after, parcels := afterSeq, few; ; parcels = many {
 		rows := 0
 		err := l.db.read.s.query(ctx, `
-			SELECT seq, digest, tags, pushed_at, storage_class, action, rule FROM lifecycle_preview_results
-			WHERE preview_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, func(r *sql.Rows) error {
+			SELECT last_seq, results FROM lifecycle_preview_parcels
+			WHERE preview_id = $1 AND last_seq > $2 ORDER BY last_seq LIMIT $3`, func(r *sql.Rows) error {
 			rows++
 			parcel, last, err := scanParcel(r)
 			after = last
@@ -117,15 +115,9 @@ func (l lifecycleStore) Results(ctx context.Context, previewID int64, tags regis
 
 // scanParcel gives a row's results, and the last one's place.
 func scanParcel(rows *sql.Rows) (results []lifecycle.Result, last int64, err error) {
-	var r lifecycle.Result
 	var text string
-	if err := rows.Scan(&r.Seq, &r.Digest, &text, timeColumn{&r.PushedAt}, &r.Class, &r.Action, &r.Rule); err != nil {
+	if err := rows.Scan(&last, &text); err != nil {
 		return nil, 0, err
-	}
-	last = r.Seq
-	if r.Digest != "" {
-		r.Tags = splitTags(text)
-		return []lifecycle.Result{r}, last, nil
 	}
 	for line := range strings.Lines(text) {
 		r, err := unpack(strings.TrimSuffix(line, "\n"))

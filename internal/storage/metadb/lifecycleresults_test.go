@@ -1,7 +1,9 @@
 package metadb_test
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +58,59 @@ func TestLifecycleResults(t *testing.T) {
 		} {
 			got, err := rows.Results(t.Context(), c.ID, q.tags, q.after, q.limit)
 			want(t, what, got, err, q.want)
+		}
+	})
+}
+
+// TestUpgradeOfPreviews: results of an earlier version's go. A preview that was complete is an old one then, and one in progress
+// begins anew at once: whoever was at it has lost it.
+func TestUpgradeOfPreviews(t *testing.T) {
+	t.Parallel()
+	eachFile(t, func(t *testing.T, o opener) {
+		engine := t.Name()[strings.LastIndex(t.Name(), "/")+1:]
+		if err := metadb.MigrateTo(t.Context(), o.raw, engine, 13); err != nil {
+			t.Fatal(err)
+		}
+		for id, status := range []string{1: "COMPLETE", 2: "IN_PROGRESS", 3: "FAILED"} {
+			if status == "" {
+				continue
+			}
+			for _, text := range []string{
+				fmt.Sprintf(`INSERT INTO repositories (id, name, created_at, mutability, exclusions, scan_on_push) OVERRIDING SYSTEM VALUE
+					VALUES (%d, 'app%[1]d', 5, 'MUTABLE', '', TRUE)`, id),
+				fmt.Sprintf(`INSERT INTO lifecycle_previews (id, repository_id, body, status, started_at, ended_at, due_at, attempts, expiring, transitioning)
+					OVERRIDING SYSTEM VALUE VALUES (%d, %[1]d, 'policy', '%s', 10, 20, %d, 5, 1, 0)`, id, status, noon().Add(time.Minute).UnixMicro()),
+				fmt.Sprintf(`INSERT INTO lifecycle_preview_results (preview_id, seq, digest, tags, pushed_at, storage_class, action, rule)
+					VALUES (%d, 1, '', 'a parcel', 0, '', '', 0)`, id),
+			} {
+				if engine == "sqlite" {
+					text = strings.ReplaceAll(text, "OVERRIDING SYSTEM VALUE", "")
+				}
+				if _, err := o.raw.ExecContext(t.Context(), text); err != nil {
+					t.Fatalf("%s: %v", text, err)
+				}
+			}
+		}
+		db := o.mustOpen(t)
+		defer db.Close()
+		rows := db.Lifecycle()
+		for id, status := range map[int64]lifecycle.PreviewStatus{1: lifecycle.Expired, 2: lifecycle.InProgress, 3: lifecycle.Failed} {
+			p, err := rows.Preview(t.Context(), id)
+			if err != nil || p.Status != status {
+				t.Errorf("preview %d is %s (%v), want %s", id, p.Status, err, status)
+			}
+			results, err := rows.Results(t.Context(), id, registry.AnyTagStatus, 0, 10)
+			if err != nil || len(results) > 0 {
+				t.Errorf("preview %d has results %v (%v)", id, results, err)
+			}
+		}
+		late := lifecycle.Claim{ID: 2, Until: noon().Add(time.Minute)}
+		if err := rows.AddResults(t.Context(), late, []lifecycle.Result{{Seq: 1}}); !errors.Is(err, registry.ErrConflict) {
+			t.Errorf("who was at the preview still is: %v", err)
+		}
+		c, err := rows.ClaimPreview(t.Context(), noon(), noon().Add(time.Minute))
+		if err != nil || c.ID != 2 || c.Attempts != 1 {
+			t.Errorf("ClaimPreview: %+v, %v; want the first attempt at 2", c, err)
 		}
 	})
 }
