@@ -295,22 +295,37 @@ func (p *program) tellGitHub(file string, data detected) error {
 	for _, d := range data.Projects {
 		include = append(include, matrixEntry{d.Name, d.Path, d.Kind, d.Build, cmp.Or(append(d.Languages, "")...)})
 	}
-	var b strings.Builder
-	for _, line := range []struct {
-		name  string
-		value any
-	}{
+	if err := p.tellLater(file, []output{
 		{"any", data.Any},
 		{"apps", data.Apps},
 		{"libs", data.Libs},
 		{"images", data.Images},
 		{"matrix", map[string]any{"include": include}},
-	} {
-		value, err := json.Marshal(line.value)
+	}); err != nil || file == "" {
+		return err
+	}
+	if len(include) > 256 {
+		p.say("the matrix has %d entries, and GitHub Actions takes 256 at most: use apps and libs", len(include))
+	}
+	p.say("%s in %s", plural(len(data.Projects), "project", "projects"), file)
+	return nil
+}
+
+// output is what later steps of a job are told: a name, and JSON on one line.
+type output struct {
+	name  string
+	value any
+}
+
+// tellLater writes outputs to the file that GitHub Actions reads them from, or to stdout where there is none.
+func (p *program) tellLater(file string, outputs []output) error {
+	var b strings.Builder
+	for _, o := range outputs {
+		value, err := json.Marshal(o.value)
 		if err != nil {
-			return fmt.Errorf("telling GitHub Actions what changed: %w", err)
+			return fmt.Errorf("telling GitHub Actions what came of it: %w", err)
 		}
-		fmt.Fprintf(&b, "%s=%s\n", line.name, value)
+		fmt.Fprintf(&b, "%s=%s\n", o.name, value)
 	}
 	if file == "" {
 		_, err := io.WriteString(p.stdout, b.String())
@@ -318,16 +333,12 @@ func (p *program) tellGitHub(file string, data detected) error {
 	}
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the runner reads it
 	if err != nil {
-		return fmt.Errorf("telling GitHub Actions what changed: %w", err)
+		return fmt.Errorf("telling GitHub Actions what came of it: %w", err)
 	}
 	_, err = f.WriteString(b.String())
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("telling GitHub Actions what changed: %w", err)
+		return fmt.Errorf("telling GitHub Actions what came of it: %w", err)
 	}
-	if len(include) > 256 {
-		p.say("the matrix has %d entries, and GitHub Actions takes 256 at most: use apps and libs", len(include))
-	}
-	p.say("%s in %s", plural(len(data.Projects), "project", "projects"), file)
 	return nil
 }
 

@@ -93,6 +93,7 @@ func (p *program) ship(cmd *cobra.Command, apps []string) error {
 		Sink:    reporter,
 		Now:     p.now,
 		Environ: config.Environ(),
+		Version: builtVersion().Version,
 	})
 	if closing := reporter.Close(); closing != nil && err == nil {
 		p.say("showing progress: %v", closing)
@@ -172,6 +173,11 @@ func (p *program) shipped(cmd *cobra.Command, run ci.Run, summary *report.Summar
 			p.say("the page for GitHub: %v", err)
 		}
 	}
+	if run.Output != "" {
+		if err := p.tellLater(run.Output, shipOutputs(summary)); err != nil {
+			return err
+		}
+	}
 	switch summary.Outcome.ExitCode() {
 	case exitDone:
 		return nil
@@ -180,6 +186,18 @@ func (p *program) shipped(cmd *cobra.Command, run ci.Run, summary *report.Summar
 	default:
 		return errors.New(summary.Sentence())
 	}
+}
+
+// shipOutputs are for later steps of a job in GitHub Actions: whether anything was done, which apps were released, and their digests.
+func shipOutputs(summary *report.Summary) []output {
+	images, digests := []string{}, map[string]string{}
+	for _, p := range summary.Projects {
+		if p.Image != nil && p.Outcome == report.Done {
+			images = append(images, p.Name)
+			digests[p.Name] = p.Image.Digest
+		}
+	}
+	return []output{{"any", summary.Outcome != report.Nothing}, {"images", images}, {"digests", digests}, {"summary", summary.Sentence()}}
 }
 
 // shipError adds what to do about what kept a run from beginning.

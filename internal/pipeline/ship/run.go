@@ -45,6 +45,7 @@ type run struct {
 
 	mu      sync.Mutex
 	digests map[string]oci.Digest // of apps, what was pushed
+	blocked map[string]bool       // projects that something they need kept back
 	begun   map[string]bool       // nodes
 }
 
@@ -108,7 +109,7 @@ func testsOf(w *work, byName map[string]*work, seen map[string]bool) []string {
 
 // all does everything, and says of what was not begun why not. What came of it is what the sink was told.
 func (r *run) all(ctx context.Context) {
-	r.digests, r.begun = map[string]oci.Digest{}, map[string]bool{}
+	r.digests, r.begun, r.blocked = map[string]oci.Digest{}, map[string]bool{}, map[string]bool{}
 	order, nodes := r.graph()
 	for _, w := range r.projects {
 		if w.passed != "" {
@@ -126,6 +127,7 @@ func (r *run) all(ctx context.Context) {
 		switch {
 		case o.State == schedule.Skipped:
 			task.End(progress.Skipped, o.Because+" failed")
+			r.blocked[nodes[n.Name].work.Name] = true
 		case o.State == schedule.Stopped && !r.begun[n.Name]:
 			task.End(progress.Stopped, "stopped before it began")
 		}

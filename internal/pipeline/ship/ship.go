@@ -50,6 +50,7 @@ type Config struct {
 	Sink    progress.Sink
 	Now     func() time.Time
 	Environ []string // for tests
+	Version string   // of this program
 }
 
 // ErrDirty is that the working tree is not the commit.
@@ -102,12 +103,16 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 		return nil, err
 	}
 	s.describe(summary)
-	for _, w := range works {
-		summary.Projects = append(summary.Projects, report.Project{Name: w.Name, Kind: string(w.Kind), Reason: w.why})
-	}
 	do, err := newDoing(ctx, s, works)
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range works {
+		p := report.Project{Name: w.Name, Kind: string(w.Kind), Reason: w.why}
+		if w.passed != "" && !w.ships {
+			p.Outcome = report.Nothing
+		}
+		summary.Projects = append(summary.Projects, p)
 	}
 	if s.DryRun {
 		s.wouldDo(works)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/git"
+	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/report"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
@@ -18,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/publish"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/tests"
+	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
 // doing is the steps as they are.
@@ -34,6 +38,7 @@ type doing struct {
 	began   map[string]time.Time // builds
 	made    map[string]*report.Image
 	scanned map[string]gate.Result
+	blocked map[string]bool
 }
 
 // ancestry asks the clone about commits.
@@ -120,6 +125,7 @@ func (d *doing) run(ctx context.Context, works []*work) {
 		}
 	}
 	r.all(ctx)
+	d.blocked = r.blocked
 	for _, b := range d.built {
 		_ = b.Close() // files that nobody reads any more
 	}
@@ -306,8 +312,41 @@ func (d *doing) push(ctx context.Context, w *work, found oci.Digest, say *progre
 }
 
 // attach says where an image that was built comes from, and what is in it.
-func (d *doing) attach(context.Context, *work, publish.Pushed) ([]report.Reference, error) {
-	return nil, nil
+func (d *doing) attach(ctx context.Context, w *work, pushed publish.Pushed) ([]report.Reference, error) {
+	run := d.Request.Run
+	found, err := d.publisher.AttachProvenance(ctx, pushed.Digest, publish.Provenance{
+		App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Repository: d.source, Run: run.URL, Workflow: run.Workflow, Actor: run.Actor,
+		Version: d.Version, Tool: d.built[w.Name].Builder, Started: d.began[w.Name], Finished: d.Now(),
+	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // explained
+	}
+	all := []report.Reference{{ArtifactType: publish.InTotoType, Digest: found.Digest.String()}}
+	if w.Image.SBOM == "" {
+		return all, nil
+	}
+	text, err := d.readFile(w.Image.SBOM)
+	if err != nil {
+		return nil, fmt.Errorf("the SBOM that %s names: %w", workspace.Name, err)
+	}
+	kind, err := publish.SBOMType(text)
+	if err == nil {
+		found, err = d.publisher.AttachSBOM(ctx, pushed.Digest, text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", w.Image.SBOM, err)
+	}
+	return append(all, report.Reference{ArtifactType: kind, Digest: found.Digest.String()}), nil
+}
+
+// readFile reads a file of the workspace, and follows no link out of it.
+func (d *doing) readFile(name string) ([]byte, error) {
+	root, err := os.OpenRoot(d.detected.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() //nolint:errcheck // it was only read
+	return root.ReadFile(name)
 }
 
 func (d *doing) shipped(ctx context.Context, w *work, image oci.Digest) (bool, error) {
@@ -325,7 +364,8 @@ func (d *doing) shipped(ctx context.Context, w *work, image oci.Digest) (bool, e
 	}), nil
 }
 
-func (d *doing) scan(ctx context.Context, w *work, image oci.Digest, say *progress.Task) (string, error) {
+// bar is the gate of this run.
+func (d *doing) bar() workspace.Gate {
 	g := d.detected.Workspace.Gate
 	if d.FailOn != "" {
 		g.Severity = d.FailOn
@@ -333,7 +373,14 @@ func (d *doing) scan(ctx context.Context, w *work, image oci.Digest, say *progre
 	if d.Unscanned != "" {
 		g.Unscanned = d.Unscanned
 	}
-	result, err := d.gate.Run(ctx, gate.Input{App: w.Name, Repository: d.detected.Workspace.Repository, Digest: image, Gate: g, Today: d.Now()}, say)
+	return g
+}
+
+func (d *doing) scan(ctx context.Context, w *work, image oci.Digest, say *progress.Task) (string, error) {
+	d.mu.Lock()
+	mediaType := d.made[w.Name].MediaType
+	d.mu.Unlock()
+	result, err := d.gate.Run(ctx, gate.Input{App: w.Name, Repository: d.detected.Workspace.Repository, Digest: image, MediaType: mediaType, Gate: d.bar(), Today: d.Now()}, say)
 	d.mu.Lock()
 	d.scanned[w.Name] = result
 	d.mu.Unlock()
@@ -369,8 +416,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	defer d.mu.Unlock()
 	var set []string
 	for _, t := range done.Tags {
-		actions := map[publish.Outcome]report.Action{publish.Moved: report.Moved, publish.There: report.Kept, publish.Stayed: report.Newer, publish.Healed: report.Newer}
-		d.made[w.Name].Tags = append(d.made[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actions[t.Outcome], From: t.From.String()})
+		d.made[w.Name].Tags = append(d.made[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actionOf(t), From: t.From.String()})
 		set = append(set, t.String())
 	}
 	if err != nil {
@@ -382,10 +428,30 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	return strings.Join(set, "; "), nil
 }
 
+// actionOf words what was done with a tag that moves.
+func actionOf(t publish.Release) report.Action {
+	switch {
+	case t.Outcome == publish.There:
+		return report.Kept
+	case t.Outcome != publish.Moved:
+		return report.Newer
+	case t.From == "":
+		return report.Pushed
+	default:
+		return report.Moved
+	}
+}
+
 // fill adds to a summary what is known of images.
 func (d *doing) fill(summary *report.Summary) {
+	for _, e := range gate.Unmatched(d.bar(), slices.Collect(maps.Values(d.scanned))) {
+		d.note("the exception for %s is for nothing in what was scanned: %s may take it out", plan.Printable(e.ID), plan.Printable(e.Owner))
+	}
 	for i := range summary.Projects {
 		p := &summary.Projects[i]
+		if d.blocked[p.Name] {
+			p.Outcome = report.Skipped
+		}
 		p.Image = d.made[p.Name]
 		if result, ok := d.scanned[p.Name]; ok {
 			p.Scan = scanOf(result)
