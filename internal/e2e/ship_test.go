@@ -213,7 +213,7 @@ func TestShip(t *testing.T) {
 	if len(built) > 0 || got.step("web", "test") != "skipped" || got.step("web", "build") != "skipped" || got.step("flaky", "test") != "failed" {
 		t.Errorf("shipping what is left built %v: %+v", built, got)
 	}
-	want := []string{"kept calculator-" + first, "kept report-" + first, "kept web-" + first, "moved calculator-latest", "moved report-latest", "moved web-latest"}
+	want := []string{"kept calculator-" + first, "kept report-" + first, "kept web-" + first, "retagged calculator-latest", "retagged report-latest", "retagged web-latest"}
 	if diff := cmp.Diff(want, tagged); diff != "" {
 		t.Errorf("shipping what is left (-want +got):\n%s", diff)
 	}

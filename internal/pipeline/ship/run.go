@@ -127,7 +127,9 @@ func (r *run) all(ctx context.Context) {
 		switch {
 		case o.State == schedule.Skipped:
 			task.End(progress.Skipped, o.Because+" failed")
-			r.blocked[nodes[n.Name].work.Name] = true
+			if nodes[o.Because].work != nodes[n.Name].work { // its own failure says more
+				r.blocked[nodes[n.Name].work.Name] = true
+			}
 		case o.State == schedule.Stopped && !r.begun[n.Name]:
 			task.End(progress.Stopped, "stopped before it began")
 		}

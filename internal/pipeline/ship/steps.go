@@ -416,7 +416,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	defer d.mu.Unlock()
 	var set []string
 	for _, t := range done.Tags {
-		d.made[w.Name].Tags = append(d.made[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actionOf(t), From: t.From.String()})
+		d.made[w.Name].Tags = append(d.made[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actionOf(t, d.made[w.Name].Built), From: t.From.String()})
 		set = append(set, t.String())
 	}
 	if err != nil {
@@ -429,14 +429,16 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 }
 
 // actionOf words what was done with a tag that moves.
-func actionOf(t publish.Release) report.Action {
+func actionOf(t publish.Release, built bool) report.Action {
 	switch {
 	case t.Outcome == publish.There:
 		return report.Kept
 	case t.Outcome != publish.Moved:
 		return report.Newer
-	case t.From == "":
+	case t.From == "" && built:
 		return report.Pushed
+	case t.From == "":
+		return report.Retagged
 	default:
 		return report.Moved
 	}
