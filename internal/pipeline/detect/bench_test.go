@@ -112,7 +112,7 @@ func BenchmarkKeys(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer tree.Close() //nolint:errcheck // it was only read
+	defer tree.Close()
 	for b.Loop() {
 		b.StopTimer()
 		// What .dockerignore says of a file is asked once: each time by another graph.

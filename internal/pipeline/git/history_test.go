@@ -74,7 +74,7 @@ func TestHistory(t *testing.T) {
 			hashes := commits(t, dir, tt.story)
 			got, err := open(t, dir).History(t.Context(), hashes[tt.of], tt.n)
 			var want []string
-			for _, c := range strings.Fields(tt.want) {
+			for c := range strings.FieldsSeq(tt.want) {
 				want = append(want, hashes[c])
 			}
 			if !slices.Equal(want, got) || err != nil {

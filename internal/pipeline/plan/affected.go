@@ -181,6 +181,22 @@ func (p *Project) dependencies() []string {
 	return names
 }
 
+// near gives all that a project depends on, and what that does, but for what it has by the images alone that it is made
+// from: of that, whatever those images have of it.
+func (g *Graph) near(p *Project) map[string]bool {
+	seen := map[string]bool{p.Name: true}
+	for next := []*Project{p}; len(next) > 0; next = next[1:] {
+		for _, d := range next[0].Dependencies {
+			if on := g.byName[d.Name]; on != nil && !seen[d.Name] && (next[0] != p || p.made || p.named[d.Name]) {
+				seen[d.Name] = true
+				next = append(next, on)
+			}
+		}
+	}
+	delete(seen, p.Name)
+	return seen
+}
+
 // takesItself tells whether a file outside its directory that the Dockerfile copies gets to the builder, and is not one
 // of a project that it depends on.
 func (p *Project) takesItself(owner *Project, name string) bool {
@@ -213,6 +229,7 @@ func (s *search) affected(p *Project) Affected {
 		why string
 	}
 	seen := map[string]bool{p.Name: true}
+	near := s.graph.near(p)
 	queue := []step{{p: p}}
 	for len(queue) > 0 {
 		at := queue[0]
@@ -229,7 +246,7 @@ func (s *search) affected(p *Project) Affected {
 			} else {
 				next.via = append(slices.Clone(at.via), at.p.Name)
 			}
-			if r, ok := s.depends(p, on); ok {
+			if r, ok := s.depends(p, on, near[d.Name]); ok {
 				r.Via, r.Why = next.via, next.why
 				a.Reasons = append(a.Reasons, r)
 			}
@@ -260,15 +277,15 @@ func (s *search) rebased(a *Affected) {
 	}
 }
 
-// depends is the reason that a project has in another that changed, if it did.
-func (s *search) depends(p, on *Project) (Reason, bool) {
+// depends is the reason that a project has in another that changed, if it did. What is not near is in its image only
+// where the Dockerfile copies it.
+func (s *search) depends(p, on *Project, near bool) (Reason, bool) {
 	d := s.direct[on.Name]
 	if len(d.paths) == 0 && !d.whole && (!d.tested || !p.made) { // nothing, or how it is tested, which makes nothing
 		return Reason{}, false
 	}
-	r := Reason{Cause: Depends, Of: on.Name, Path: d.reasons[0].Path, More: max(0, len(d.paths)-1), Image: d.whole}
+	r := Reason{Cause: Depends, Of: on.Name, Path: d.reasons[0].Path, More: max(0, len(d.paths)-1), Image: near}
 	if d.whole || p.made {
-		r.Image = true
 		return r, true
 	}
 	// Files that the Dockerfile could have copied and did not are not in the image. Where it copies nothing of that
@@ -279,13 +296,14 @@ func (s *search) depends(p, on *Project) (Reason, bool) {
 		return Reason{}, false // it has that reason itself, such as a file that a whole workspace shares
 	}
 	r.Image = slices.ContainsFunc(d.paths, func(name string) bool {
-		if !within(name, on.Dir) {
+		switch {
+		case !near || some && within(name, on.Dir):
+			return p.copies(name)
+		case within(name, on.Dir):
+			return !p.ignore.out(name)
+		default:
 			return true
 		}
-		if some {
-			return p.copies(name)
-		}
-		return !p.ignore.out(name)
 	})
 	return r, true
 }

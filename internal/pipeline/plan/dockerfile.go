@@ -50,7 +50,7 @@ func (r *reading) dockerfile(p *Project) error {
 	p.images = from.images
 	for _, image := range from.images {
 		if app := r.appOf(image); app != "" && app != p.Name {
-			p.depend(app, name+": FROM "+image)
+			p.Dependencies = append(p.Dependencies, Dependency{app, name + ": FROM " + image})
 			p.bases = append(p.bases, app)
 			p.references = append(p.references, image)
 		}

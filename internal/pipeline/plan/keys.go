@@ -3,7 +3,6 @@ package plan
 import (
 	"encoding/hex"
 	"slices"
-	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
@@ -92,10 +91,10 @@ func (k *keying) image(p *Project) digest {
 	if p.made { // by its test, maybe
 		b.command(p.Test)
 	}
-	needed := k.needs(p)
-	b.number(len(needed))
-	for _, on := range needed {
-		k.needed(b, p, on)
+	near := k.graph.near(p)
+	b.number(len(near))
+	for _, on := range sortedKeys(near) {
+		k.needed(b, p, k.graph.byName[on])
 	}
 	return b.hash()
 }
@@ -159,22 +158,6 @@ func (k *keying) member(p *Project) digest {
 	d := b.hash()
 	k.members[p.Name] = d
 	return d
-}
-
-// needs gives all that a project depends on, and what that does, by name.
-func (k *keying) needs(p *Project) []*Project {
-	seen := map[string]bool{p.Name: true}
-	var all []*Project
-	for next := []*Project{p}; len(next) > 0; next = next[1:] {
-		for _, d := range next[0].Dependencies {
-			if on := k.graph.byName[d.Name]; on != nil && !seen[d.Name] {
-				seen[d.Name] = true
-				all, next = append(all, on), append(next, on)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b *Project) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }
 
 // setKey says which files a set is of.

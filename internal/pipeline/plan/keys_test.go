@@ -54,7 +54,7 @@ func parseTree(text string) tree {
 }
 
 // Its apps: web copies from the root, with a library of which it takes a part; gen copies what its test makes; site is
-// made from web, and copies nothing of it, so that anything of web may be in it in another way; api has a context of its own, and a library of which the Dockerfile says nothing.
+// made from web's image; api has a context of its own, and a library of which the Dockerfile says nothing.
 const keyedRepo = `
 -- berth.yaml --
 repository: acme/prod
@@ -141,17 +141,17 @@ func TestKeys(t *testing.T) {
 		"nothing":                             {func(tree) {}, "", ""},
 		"what nobody has":                     {change("unused", "libs/other/f"), "", "other"},
 		"what is copied":                      {change("apps/web/src/f"), "site web", "site web"},
-		"what is not copied":                  {change("apps/web/t"), "site", "site web"},
-		"what is ignored":                     {change("apps/web/src/f.md"), "site", "site web"},
+		"what is not copied":                  {change("apps/web/t"), "", "site web"},
+		"what is ignored":                     {change("apps/web/src/f.md"), "", "site web"},
 		"what may be executed":                {func(f tree) { f["apps/web/src/f"] = "#!program" + f["apps/web/src/f"] }, "site web", "site web"},
 		"what is renamed":                     {move("apps/web/src/f", "apps/web/src/g"), "site web", "site web"},
 		"what is new":                         {change("apps/web/src/new"), "site web", "site web"},
-		"what is deleted":                     {func(f tree) { delete(f, "apps/web/src/f.md") }, "site", "site web"},
+		"what is deleted":                     {func(f tree) { delete(f, "apps/web/src/f.md") }, "", "site web"},
 		"what is moved to where nobody looks": {move("apps/web/src/f", "apps/web/f"), "site web", "site web"},
 		"outside, by a pattern":               {change("shared/a/f"), "site web", "site web"},
 		"outside, and ignored":                {change("shared/README.md"), "", ""},
 		"what of a library is copied":         {change("libs/proto/gen/f"), "site web", "proto site web"},
-		"what of a library is not":            {change("libs/proto/t"), "site", "proto site web"},
+		"what of a library is not":            {change("libs/proto/t"), "", "proto site web"},
 		"a library that nothing copies":       {change("libs/auth/f"), "api", "api auth"},
 		"the input of a library":              {change("certs/ca.pem"), "api", "api auth"},
 		"what a library links to":             {change("config/x.json"), "api", "api auth"},
@@ -219,7 +219,7 @@ func TestKeysStay(t *testing.T) {
 	for _, tt := range []struct{ name, image, test string }{
 		{"web", "3f5da74dc27b9d84093633d58567131725cf2fbb7e8e201920d83aab13761c66", "ee2883be7737546b94d3c095e95180afdcbb80cd1c2e55df9ef416bab684ff09"},
 		{"gen", "4f0120bb69e0c187d99f638c952a05c301c645720d0c677345355e7407e0739d", "882c70c4166e84f44c061cc60ed945e79fab7243e1545e52bb0a15686f11ec76"},
-		{"site", "ce8d5607c96684f87fea6415c7e43988be01b694e564c1cf444ef64dffb11420", "4b2b8aabcbfcb1df9aefac50e9a9c02c4da46a5ae2d7c97ad5dcb4df8d25755d"},
+		{"site", "a09ab4d2822613dc3c2ddcf2ffe104136036f1c4d07f7bb07d05ca36db47878f", "4b2b8aabcbfcb1df9aefac50e9a9c02c4da46a5ae2d7c97ad5dcb4df8d25755d"},
 		{"api", "74ec780e9bdabc9cb2bf682d4f3c88d2848d40a7af228490bd69918a76784f1a", "f7458680f069704097dead29564888d4e5b6becb1546a74d93d5deff0caf2616"},
 		{"tool", "", "aae7f11112b5c4c3460793c22d969607fe8ae53cfaf80e40c8e936e05b7b1f4d"},
 		{"auth", "", "222e46ddc1a9e5a49f3997604a04bff65674c6201fc786a7509fc0caf05f1300"},

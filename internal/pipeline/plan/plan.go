@@ -34,13 +34,14 @@ type Project struct {
 	Dependencies []Dependency // by name
 
 	inputs     []input
-	copied     []input  // those of the inputs that are what the Dockerfile copies
-	ignore     *ignore  // what of the context does not get to the builder
-	images     []string // of which the Dockerfile takes something, as it names them
-	bases      []string // apps whose images it is made from
-	references []string // and what its Dockerfile calls each of these images
-	unreadable string   // the file that could not be read, if one could not
-	made       bool     // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
+	copied     []input         // those of the inputs that are what the Dockerfile copies
+	ignore     *ignore         // what of the context does not get to the builder
+	images     []string        // of which the Dockerfile takes something, as it names them
+	bases      []string        // apps whose images it is made from
+	references []string        // and what its Dockerfile calls each of these images
+	named      map[string]bool // the dependencies that are not just such apps
+	unreadable string          // the file that could not be read, if one could not
+	made       bool            // the Dockerfile copies what is not in the tree, such as dist/, so something makes it from what is
 }
 
 // Bases gives the apps whose images a project's is made from, by what its Dockerfile calls each, with the ARGs put in.
@@ -212,6 +213,10 @@ func (p *Project) add(in input) { p.inputs = append(p.inputs, in) }
 
 func (p *Project) depend(on, why string) {
 	if on != p.Name {
+		if p.named == nil {
+			p.named = map[string]bool{}
+		}
+		p.named[on] = true
 		p.Dependencies = append(p.Dependencies, Dependency{on, why})
 	}
 }
