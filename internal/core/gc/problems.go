@@ -100,8 +100,8 @@ func (o outcomes) add(stage string, took bool, err error, at time.Time) {
 // note puts outcomes in the place of what is noted of the same stages. Another replica may do so at this moment: then the next
 // outcome is noted.
 func (s *Service) note(ctx context.Context, o outcomes) error {
-	if len(o) == 0 || ctx.Err() != nil { // who is stopped has no problem
-		return nil
+	if len(o) == 0 || ctx.Err() != nil {
+		return nil //nolint:nilerr // who is stopped has no problem
 	}
 	body, all, err := s.problems(ctx)
 	if err != nil {
