@@ -192,7 +192,7 @@ var refusals = []struct {
 	{"language", min + "test: {golang: x}", []string{`3:8: no language of the name "golang"; there are go, node, python, rust`}},
 	{"no command", min + "test: {go: []}", []string{"3:12: test.go is an empty command"}},
 	{"context", min + "projects: {a: {build: {context: ../..}}}", []string{`3:33: "../..": a path does not leave the workspace`}},
-	{"sbom", min + "projects: {a: {build: {sbom: /x.json}}}", []string{`3:30: "/x.json": a path does not begin with a slash`}},
+	{"sbom", min + "projects: {a: {build: {sbom: /x.json}}}", []string{`3:30: "/x.json": a path from the root of the workspace does not begin with a slash`}},
 	{"severity", min + "gate: {severity: CRITICAL}", []string{`3:18: gate.severity: "CRITICAL" is none of critical, high, medium, low, informational, none`}},
 	{"exception", min + "gate:\n  exceptions:\n    - {id: CVE-1, owner: me, expires: 2026-02-30}", []string{
 		"5:7: gate.exceptions[0].reason is missing: why it may stand",
