@@ -267,7 +267,7 @@ func buildkit(t *testing.T) string {
 func serve(t *testing.T, dir string, ready func() bool, program string, args ...string) (stop func(), ok bool) {
 	t.Helper()
 	var log bytes.Buffer
-	cmd := exec.Command(program, args...) //nolint:noctx // it is told to end below
+	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -34,8 +34,8 @@ func (c Config) command(ctx context.Context, env []string, name string, args ...
 }
 
 // ask runs a program for what it prints.
-func (c Config) ask(ctx context.Context, env []string, name string, args ...string) (string, error) {
-	cmd := c.command(ctx, env, name, args...)
+func (c Config) ask(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := c.command(ctx, nil, name, args...)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := run(cmd); err != nil {
