@@ -9,6 +9,7 @@ import (
 	"log"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -311,7 +312,7 @@ func TestCache(t *testing.T) {
 	s := newShelf(t)
 	root := tree(t, map[string]string{"Dockerfile": "FROM base\nRUN cat /proc/sys/kernel/random/uuid > /x\n"}) // another one each time that it is run
 	onEach(t, func(t *testing.T, m *machine) {
-		spec := build.Spec{Root: root, Context: ".", Dockerfile: "Dockerfile", Bases: map[string]string{"base": s.base()}, Login: s.login, Cache: s.host + "/" + m.want + ":web"}
+		spec := build.Spec{Root: root, Context: ".", Dockerfile: "Dockerfile", Bases: map[string]string{"base": s.base()}, Login: s.login, Cache: s.host + "/" + path.Base(t.Name()) + ":web"}
 		has := func(cache string) bool {
 			ref, err := name.ParseReference(cache, name.Insecure)
 			if err != nil {
