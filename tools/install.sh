@@ -8,13 +8,14 @@ set -eu
 here=$(dirname "$0")
 : "${TOOLS:=${HOME:-}/.cache/berth-tools}"
 mkdir -p "$TOOLS"
+TOOLS=$(cd "$TOOLS" && pwd)
 
 # current tells whether a program was built from this package in this version.
 current() { # file package version
 	[ -x "$1" ] && go version -m "$1" 2>/dev/null |
 		awk -v package="$2" -v version="$3" '
 			$1 == "path" && $2 == package { path = 1 }
-			$1 == "mod" && $3 == version { mod = 1 }
+			($1 == "mod" || $1 == "dep") && index(package, $2) == 1 && $3 == version { mod = 1 }
 			END { exit !(path && mod) }'
 }
 
@@ -22,11 +23,30 @@ current() { # file package version
 wanted() { # name kind names...
 	name=$1 kind=$2
 	shift 2
-	[ $# -gt 0 ] || [ "$kind" = optional ] || return 0
+	case $#-$kind in
+	0-*optional) ;;
+	0-*) return 0 ;;
+	esac
 	for n in "$@"; do
 		[ "$n" != "$name" ] || return 0
 	done
 	return 1
+}
+
+# build makes a tool whose module replaces or excludes others, which go install refuses: as what a module for the
+# moment depends on, for which neither counts.
+build() { # file package version
+	scratch=$(mktemp -d)
+	if (
+		cd "$scratch"
+		export GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0
+		go mod init moment && go get "$2@$3" && go build -trimpath -o "$1" "$2"
+	) </dev/null; then
+		rm -rf "$scratch"
+	else
+		rm -rf "$scratch"
+		return 1
+	fi
 }
 
 known=""
@@ -37,7 +57,10 @@ while read -r package version kind; do
 	wanted "$name" "$kind" "$@" || continue
 	if ! current "$TOOLS/$name" "$package" "$version"; then
 		echo "installing $name $version in $TOOLS" >&2
-		GOBIN=$TOOLS GOFLAGS= CGO_ENABLED=0 go install -trimpath "$package@$version" </dev/null
+		case $kind in
+		module*) build "$TOOLS/$name" "$package" "$version" ;;
+		*) GOBIN=$TOOLS GOFLAGS= CGO_ENABLED=0 go install -trimpath "$package@$version" </dev/null ;;
+		esac
 	fi
 done <"$here/versions.txt"
 

@@ -16,9 +16,16 @@ type Pinned struct {
 	Text    []byte
 	Base    string   // the image that the target is made from, "" if it is made from nothing
 	Epoch   bool     // it has an ARG SOURCE_DATE_EPOCH
-	Steps   [][]Step // of each stage that there is up to the target, its FROM first
+	Stages  []Stage  // up to the target
 	Globals []Step   // each ARG before the first FROM
 	Unnamed []string // of the images that are to be replaced, those that it does not name
+}
+
+// Stage is a stage of a Dockerfile.
+type Stage struct {
+	Name  string
+	From  string // the image that it is made from, "" if that is another stage, or nothing
+	Steps []Step // FROM first
 }
 
 // Step is an instruction of a Dockerfile.
@@ -52,7 +59,11 @@ func Pin(text []byte, args map[string]workspace.ArgValue, target string, bases m
 			return Pinned{}, err
 		}
 		if i <= last {
-			r.Steps = append(r.Steps, steps)
+			stage := Stage{Name: b.stages[i].Name, Steps: steps}
+			if name := p.expand(b.stages[i].BaseName, p.args); name != "scratch" && !p.isStage(name, i) {
+				stage.From = p.taken(name)
+			}
+			r.Stages = append(r.Stages, stage)
 		}
 	}
 	for _, a := range b.globals {
@@ -142,7 +153,7 @@ func (p *pinning) pinned(name string, i int) (string, bool) {
 	if name == "" {
 		return "", false
 	}
-	if j, ok := instructions.HasStage(p.stages[:i], name); ok && j < i {
+	if p.isStage(name, i) {
 		return "", false
 	}
 	to, ok := p.bases[name]
@@ -212,9 +223,20 @@ func (p *pinning) base(i int) string {
 		if name == "scratch" {
 			return ""
 		}
-		if to, ok := p.bases[name]; ok {
-			return to
-		}
-		return name
+		return p.taken(name)
 	}
+}
+
+// taken is what is taken for an image.
+func (p *pinning) taken(name string) string {
+	if to, ok := p.bases[name]; ok {
+		return to
+	}
+	return name
+}
+
+// isStage tells whether a name is of a stage before stage i.
+func (p *pinning) isStage(name string, i int) bool {
+	_, ok := instructions.HasStage(p.stages[:i], name)
+	return ok
 }

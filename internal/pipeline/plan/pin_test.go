@@ -59,7 +59,7 @@ func TestPinSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([][]plan.Step{{{4, "FROM"}, {5, "RUN"}, {7, "COPY"}}, {{8, "FROM"}, {9, "ARG"}}}, got.Steps); diff != "" {
+	if diff := cmp.Diff([]plan.Stage{{"one", "x", []plan.Step{{4, "FROM"}, {5, "RUN"}, {7, "COPY"}}}, {"two", "y", []plan.Step{{8, "FROM"}, {9, "ARG"}}}}, got.Stages); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 	if len(got.Globals) != 2 || got.Globals[1].Line != 2 || !got.Epoch || got.Base != "y" || !cmp.Equal(got.Unnamed, []string{"w"}) {

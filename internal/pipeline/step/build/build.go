@@ -105,6 +105,7 @@ type job struct {
 	dockerfile string // on disk, with the bases replaced
 	ignoreFile string // on disk, "" if there is none
 	recipe     plan.Pinned
+	broken     int // the line that could not be read
 	out        io.Writer
 	notes      []string
 }
@@ -139,11 +140,13 @@ func (c Config) prepare(s Spec, builder string, out io.Writer) (*job, error) {
 		args[k] = workspace.ArgValue(v)
 	}
 	if j.recipe, err = plan.Pin(text, args, s.Target, s.Bases); err != nil {
-		line := 0
 		if m := lineWord.FindStringSubmatch(err.Error()); m != nil {
-			line = number(m[1])
+			j.broken = number(m[1])
 		}
-		return nil, &Error{builder, s.Dockerfile, line, err.Error()}
+		if _, ok := errors.AsType[*plan.NoStageError](err); ok || len(s.Bases) > 0 {
+			return nil, &Error{builder, s.Dockerfile, j.broken, err.Error()}
+		}
+		j.recipe = plan.Pinned{Text: text} // the builder may know more of the language
 	}
 	for _, name := range j.recipe.Unnamed {
 		return nil, &Error{builder, s.Dockerfile, 0, fmt.Sprintf("names no image %s, which was to be replaced by %s", name, s.Bases[name])}

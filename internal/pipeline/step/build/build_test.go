@@ -9,6 +9,7 @@ import (
 	"log"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,8 +17,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
@@ -123,7 +127,7 @@ func sound(t *testing.T, image v1.Image) *v1.ConfigFile {
 			t.Errorf("%q is of %s, want no later than %s", h.CreatedBy, h.Created, epoch)
 		}
 	}
-	if config.Container != "" || config.DockerVersion != "" || config.Config.Hostname != "" || config.Config.Image != "" {
+	if config.Container != "" || config.Config.Hostname != "" || config.Config.Image != "" {
 		t.Errorf("the configuration says of where it was made: %+v", config)
 	}
 	return config
@@ -218,7 +222,7 @@ func TestReproducible(t *testing.T) {
 				t.Fatal(err)
 			}
 			digests, configs = append(digests, built.Digest), append(configs, string(raw))
-			time.Sleep(1100 * time.Millisecond) // so that it is another second, which is what times in a tar can differ by
+			<-time.After(1100 * time.Millisecond) // so that it is another second, which is what times in a tar can differ by
 		}
 		if digests[0] != digests[1] {
 			t.Errorf("built twice, it is %s and %s; configurations differ by\n%s", digests[0], digests[1], cmp.Diff(configs[0], configs[1]))
@@ -278,17 +282,22 @@ func TestFailure(t *testing.T) {
 		line int
 		says string
 	}{
+		"grammar": {"FROM scratch\n\nRUNN x\n", 3, "RUNN"},
 		"run":     {"ARG X\nFROM base AS one\nRUN echo fine\n\nFROM one\nRUN echo again \\\n  && exit 7\n", 6, "7"},
 		"copy":    {"FROM base\n# a comment\nCOPY nowhere /\n", 3, "nowhere"},
 		"base":    {"FROM base\nFROM " + s.host + "/nothing:1\nCOPY --from=0 /bin/sh /\n", 2, "nothing"},
-		"grammar": {"FROM base\nRUNN x\n", 2, "RUNN"},
+		"unread":  {"FROM base\nRUNN x\n", 2, "RUNN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := tree(t, map[string]string{"app/Dockerfile": test.text})
 			onEach(t, func(t *testing.T, m *machine) {
 				var out tee
+				bases := map[string]string{"base": s.base()}
+				if !strings.Contains(test.text, "base") {
+					bases = nil
+				}
 				_, err := m.builder(t).Build(t.Context(), build.Spec{
-					Root: root, Context: "app", Dockerfile: "app/Dockerfile", Bases: map[string]string{"base": s.base()}, Login: s.login, Epoch: epoch,
+					Root: root, Context: "app", Dockerfile: "app/Dockerfile", Bases: bases, Login: s.login, Epoch: epoch,
 				}, &out)
 				if failed := failure(t, err); failed.Line != test.line || failed.Path != "app/Dockerfile" || failed.Builder != m.want || !strings.Contains(failed.Text, test.says) {
 					t.Errorf("the error is %#v, want line %d and %q; it printed\n%s", failed, test.line, test.says, &out)
@@ -296,4 +305,48 @@ func TestFailure(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCache keeps a cache in the registry where the builder can, and elsewhere says that it does not.
+func TestCache(t *testing.T) {
+	s := newShelf(t)
+	root := tree(t, map[string]string{"Dockerfile": "FROM base\nRUN cat /proc/sys/kernel/random/uuid > /x\n"}) // another one each time that it is run
+	onEach(t, func(t *testing.T, m *machine) {
+		spec := build.Spec{Root: root, Context: ".", Dockerfile: "Dockerfile", Bases: map[string]string{"base": s.base()}, Login: s.login, Cache: s.host + "/" + path.Base(t.Name()) + ":web"}
+		has := func(cache string) bool {
+			ref, err := name.ParseReference(cache, name.Insecure)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = remote.Get(ref, remote.WithAuth(&authn.Basic{Username: user, Password: secret}))
+			return err == nil
+		}
+		if m.want != "buildx" || !m.platforms {
+			if built := m.build(t, spec); len(built.Notes) != 1 || !strings.Contains(built.Notes[0], "cache ") || has(spec.Cache) {
+				t.Errorf("notes are %q, want one of the cache", built.Notes)
+			}
+			return
+		}
+		spec.CacheReadOnly = true
+		if m.build(t, spec); has(spec.Cache) {
+			t.Error("a build that is to leave nothing left a cache")
+		}
+		spec.CacheReadOnly = false
+		first := m.build(t, spec)
+		if !has(spec.Cache) {
+			t.Fatal("there is no cache")
+		}
+		fresh := &machine{temp: m.temp}
+		buildxRemote(t, fresh)
+		var out tee
+		spec.Epoch = epoch
+		built, err := fresh.builder(t).Build(t.Context(), spec, &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer built.Close()
+		if built.Digest != first.Digest {
+			t.Errorf("another builder, with the cache, built %s, want %s without running anything:\n%s", built.Digest, first.Digest, &out)
+		}
+	})
 }

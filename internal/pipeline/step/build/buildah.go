@@ -19,7 +19,7 @@ func (c Config) findBuildah(ctx context.Context) (Builder, error) {
 	if err := c.program("buildah"); err != nil {
 		return nil, err
 	}
-	if _, err := c.ask(ctx, nil, "buildah", "info"); err != nil {
+	if _, err := c.ask(ctx, "buildah", "info"); err != nil {
 		return nil, fmt.Errorf("buildah is here, and cannot work: %w", err)
 	}
 	return &buildah{c}, nil
@@ -85,7 +85,7 @@ func (b *buildah) login(ctx context.Context, j *job) (args []string, done func()
 		own = filepath.Join(dir, "containers", "auth.json")
 	}
 	if _, err := os.Stat(own); err != nil {
-		own = filepath.Join(b.env("HOME"), ".docker", "config.json")
+		own = filepath.Join(b.ownDocker(), "config.json")
 	}
 	file := filepath.Join(j.dir, "auth.json")
 	done = func() error { return os.RemoveAll(file) }
@@ -127,7 +127,7 @@ func (b *buildah) image(ctx context.Context, j *job, login []string, platform st
 	}
 	// We compress by ourselves, so that the same comes of it each time.
 	to := filepath.Join(dir, "image")
-	if _, err := b.ask(ctx, nil, "buildah", "push", "--disable-compression", "--format", "oci", strings.TrimSpace(string(id)), "oci:"+to); err != nil {
+	if _, err := b.ask(ctx, "buildah", "push", "--disable-compression", "--format", "oci", strings.TrimSpace(string(id)), "oci:"+to); err != nil {
 		return nil, fmt.Errorf("the image that was built: %w", err)
 	}
 	made, _, err := readLayout(to, nil)
@@ -139,7 +139,7 @@ func (b *buildah) image(ctx context.Context, j *job, login []string, platform st
 		return nil, fmt.Errorf("the image that was built: %w", err)
 	}
 	if base := j.recipe.Base; base != "" {
-		if layers, err := b.ask(ctx, nil, "buildah", "inspect", "--type", "image", "--format", "{{len .OCIv1.RootFS.DiffIDs}}", base); err == nil {
+		if layers, err := b.ask(ctx, "buildah", "inspect", "--type", "image", "--format", "{{len .OCIv1.RootFS.DiffIDs}}", base); err == nil {
 			s.base = number(layers)
 		}
 	}

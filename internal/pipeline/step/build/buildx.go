@@ -25,11 +25,11 @@ func (c Config) findBuildx(ctx context.Context) (Builder, error) {
 	if err := c.program("docker"); err != nil {
 		return nil, err
 	}
-	version, err := c.ask(ctx, nil, "docker", "buildx", "version")
+	version, err := c.ask(ctx, "docker", "buildx", "version")
 	if err != nil || !strings.HasPrefix(version, "github.com/docker/buildx ") { // podman has a word of this name, too
 		return nil, errNoBuildx
 	}
-	described, err := c.ask(ctx, nil, "docker", "buildx", "inspect")
+	described, err := c.ask(ctx, "docker", "buildx", "inspect")
 	if err != nil {
 		return nil, fmt.Errorf("docker's buildx is here, and its builder does not answer: %w", err)
 	}
@@ -46,7 +46,7 @@ func (c Config) findBuildx(ctx context.Context) (Builder, error) {
 		return nil, err
 	}
 	b.platform = engine.(*docker).platform
-	status, err := c.ask(ctx, nil, "docker", "info", "--format", "{{json .DriverStatus}}")
+	status, err := c.ask(ctx, "docker", "info", "--format", "{{json .DriverStatus}}")
 	if err != nil {
 		return nil, fmt.Errorf("docker's engine: %w", err)
 	}

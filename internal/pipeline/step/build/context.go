@@ -115,9 +115,8 @@ func (j *job) add(t *tar.Writer, name, rel string, entry fs.DirEntry) error {
 	if err != nil {
 		return err //nolint:wrapcheck // names the file
 	}
-	defer f.Close()
 	_, err = io.Copy(t, f)
-	return err //nolint:wrapcheck // names the file
+	return errors.Join(err, f.Close())
 }
 
 // fixed is what is known of a file but for its owner, who is root in an image.

@@ -72,7 +72,7 @@ func (d *docker) image(ctx context.Context, j *job, env []string) (string, error
 		sent <- err
 	}()
 	err := d.build(ctx, j, r, append(env, "DOCKER_BUILDKIT=0"), "docker", append(args, "-")...)
-	r.Close() // whoever still sends is told that nobody reads
+	_ = r.Close() // whoever still sends is told that nobody reads
 	if sending := <-sent; sending != nil && !errors.Is(sending, io.ErrClosedPipe) {
 		return "", sending
 	}
@@ -118,7 +118,7 @@ func (j *job) epoch() string { return strconv.FormatInt(j.Epoch.Unix(), 10) }
 // export takes an image out of the engine.
 func (c Config) export(ctx context.Context, j *job, id string) (v1.Image, error) {
 	file := filepath.Join(j.dir, "image.tar")
-	if _, err := c.ask(ctx, nil, "docker", "save", "--output", file, id); err != nil {
+	if _, err := c.ask(ctx, "docker", "save", "--output", file, id); err != nil {
 		return nil, fmt.Errorf("the image that was built: %w", err)
 	}
 	saved, err := tarball.ImageFromPath(file, nil)
@@ -130,7 +130,7 @@ func (c Config) export(ctx context.Context, j *job, id string) (v1.Image, error)
 		return nil, fmt.Errorf("the image that was built: %w", err)
 	}
 	if base := j.recipe.Base; base != "" {
-		if layers, err := c.ask(ctx, nil, "docker", "image", "inspect", "--format", "{{len .RootFS.Layers}}", base); err == nil {
+		if layers, err := c.ask(ctx, "docker", "image", "inspect", "--format", "{{len .RootFS.Layers}}", base); err == nil {
 			s.base = number(layers) // BuildKit's bases are not there: their layers are clamped like the others
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
 )
 
 // Config is where builders are found and how they are run.
@@ -63,7 +62,7 @@ func (c Config) findDocker(ctx context.Context) (Builder, error) {
 	if err := c.program("docker"); err != nil {
 		return nil, err
 	}
-	platform, err := c.ask(ctx, nil, "docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
+	platform, err := c.ask(ctx, "docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
 	if err != nil {
 		return nil, fmt.Errorf("docker is here, and its engine does not answer: %w", err)
 	}
@@ -76,10 +75,4 @@ func (c Config) program(name string) error {
 		return fmt.Errorf("%s is not installed: %w", name, err)
 	}
 	return nil
-}
-
-// firstLine is the first line of a program's answer.
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return strings.TrimSpace(line)
 }

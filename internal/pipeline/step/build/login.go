@@ -41,9 +41,9 @@ func (c Config) dockerLogin(ctx context.Context, j *job) (env []string, done fun
 		return nil, nil, fmt.Errorf("docker's settings: %w", err)
 	}
 	done = func() error { return os.RemoveAll(dir) }
-	own := c.env("DOCKER_CONFIG")
-	if own == "" {
-		own = filepath.Join(c.env("HOME"), ".docker")
+	own, err := filepath.Abs(c.ownDocker())
+	if err != nil {
+		return nil, nil, errors.Join(err, done())
 	}
 	if err := mirror(own, dir); err != nil {
 		return nil, nil, errors.Join(err, done())
@@ -58,6 +58,19 @@ func (c Config) dockerLogin(ctx context.Context, j *job) (env []string, done fun
 		}
 	}
 	return env, done, nil
+}
+
+// ownDocker is the user's directory of docker's settings.
+func (c Config) ownDocker() string {
+	if dir := c.env("DOCKER_CONFIG"); dir != "" {
+		return dir
+	}
+	for _, home := range []string{"HOME", "USERPROFILE"} {
+		if dir := c.env(home); dir != "" {
+			return filepath.Join(dir, ".docker")
+		}
+	}
+	return os.DevNull + "/none"
 }
 
 // mirror links all that is in the user's directory but the file with the logins: contexts, plugins, builders.

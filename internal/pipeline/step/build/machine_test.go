@@ -114,9 +114,9 @@ func plainDocker(t *testing.T, m *machine) {
 // plugin makes settings of docker with the buildx plugin.
 func plugin(t *testing.T) string {
 	t.Helper()
-	buildx, ok := tool("docker-buildx")
-	if !ok { // it is in no package of Debian's, and takes minutes to build
-		t.Skip("docker's buildx plugin is neither in PATH nor among the tools: tools/install.sh docker-buildx")
+	buildx, ok := tool("buildx")
+	if !ok {
+		missing(t, "docker's buildx plugin is neither in PATH nor among the tools: tools/install.sh buildx")
 	}
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "cli-plugins"), 0o700); err != nil {
@@ -131,7 +131,8 @@ func plugin(t *testing.T) string {
 func buildxEngine(t *testing.T, m *machine) {
 	t.Helper()
 	m.want, m.network = "buildx", "none" // an engine of the test's own has no other, and BuildKit does not know that
-	m.env = append(engine(t), "DOCKER_CONFIG="+plugin(t))
+	m.env = []string{"DOCKER_CONFIG=" + plugin(t)}
+	m.env = append(m.env, engine(t)...)
 }
 
 func buildxRemote(t *testing.T, m *machine) {
@@ -152,6 +153,11 @@ func withBuildah(t *testing.T, m *machine) {
 	}
 	m.want, m.platforms = "buildah", true
 	dir := short(t)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("buildah leaves what cannot be removed: %v", err)
+		}
+	})
 	m.env = []string{
 		"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "TMPDIR=" + dir,
 		"CONTAINERS_STORAGE_CONF=" + filepath.Join(dir, "storage.conf"),
@@ -167,29 +173,43 @@ func withBuildah(t *testing.T, m *machine) {
 	}
 }
 
-// short makes a directory with a name that is short enough for a socket.
+// short makes a directory with a name that is short enough for a socket. The caller removes it.
 func short(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bb") //nolint:usetesting // t.TempDir's names are too long
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Logf("removing what is left: %v", err)
-		}
-	})
 	return dir
 }
 
-// engine gives the environment that reaches a docker engine: one that runs, or one of the test's own.
+// servers are those that the tests started: a docker engine for all, which takes seconds to start, and BuildKit's.
+var servers struct {
+	sync.Mutex
+	engine string // "" if none was needed
+	stop   []func()
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, stop := range servers.stop {
+		stop()
+	}
+	os.Exit(code)
+}
+
+// engine gives the environment that reaches a docker engine: one that runs, or one of the tests' own.
 func engine(t *testing.T) []string {
 	t.Helper()
 	if _, err := exec.LookPath("docker"); err != nil {
 		missing(t, "docker is not on PATH")
 	}
-	host := os.Getenv("DOCKER_HOST")
-	if answers(t, host) {
+	servers.Lock()
+	defer servers.Unlock()
+	if servers.engine != "" {
+		return []string{"DOCKER_HOST=" + servers.engine}
+	}
+	if host := os.Getenv("DOCKER_HOST"); answers(t, host) {
 		if host == "" {
 			return nil
 		}
@@ -201,10 +221,13 @@ func engine(t *testing.T) []string {
 	for _, driver := range []string{"overlay2", "vfs"} {
 		dir := short(t)
 		host := "unix://" + dir + "/sock"
-		if serve(t, func() bool { return answers(t, host) }, "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "--host", host,
-			"--storage-driver", driver, "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false") {
+		stop, ok := serve(t, dir, func() bool { return answers(t, host) }, "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
+			"--host", host, "--storage-driver", driver, "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
+		if ok {
+			servers.engine, servers.stop = host, append(servers.stop, stop)
 			return []string{"DOCKER_HOST=" + host}
 		}
+		stop()
 	}
 	missing(t, "dockerd does not start")
 	return nil
@@ -223,7 +246,7 @@ func answers(t *testing.T, host string) bool {
 func buildkit(t *testing.T) string {
 	t.Helper()
 	daemon, ok := tool("buildkitd")
-	if !ok || os.Getuid() != 0 {
+	if !ok || os.Getuid() != 0 { // optional, also where nothing else may be missing: it takes minutes to build
 		t.Skip("BuildKit's server is neither in PATH nor among the tools, or this is not root: tools/install.sh buildkitd")
 	}
 	if _, err := exec.LookPath("runc"); err != nil {
@@ -231,25 +254,27 @@ func buildkit(t *testing.T) string {
 	}
 	dir := short(t)
 	socket := dir + "/sock"
-	if !serve(t, func() bool { _, err := os.Stat(socket); return err == nil }, daemon, "--root", dir+"/data", "--addr", "unix://"+socket,
-		"--oci-worker-net", "host", "--containerd-worker=false") {
+	stop, ok := serve(t, dir, func() bool { _, err := os.Stat(socket); return err == nil }, daemon, "--root", dir+"/data", "--addr", "unix://"+socket,
+		"--oci-worker-net", "host", "--containerd-worker=false")
+	t.Cleanup(stop)
+	if !ok {
 		missing(t, "buildkitd does not start")
 	}
 	return "unix://" + socket
 }
 
-// serve starts a server and waits until it is ready, or has ended.
-func serve(t *testing.T, ready func() bool, program string, args ...string) bool {
+// serve starts a server and waits until it is ready, or has ended. Its directory goes with it.
+func serve(t *testing.T, dir string, ready func() bool, program string, args ...string) (stop func(), ok bool) {
 	t.Helper()
 	var log bytes.Buffer
-	cmd := exec.Command(program, args...) //nolint:noctx // it is told to end below
+	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(done) }()
-	t.Cleanup(func() {
+	stop = func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
@@ -257,22 +282,20 @@ func serve(t *testing.T, ready func() bool, program string, args ...string) bool
 			_ = cmd.Process.Kill()
 			<-done
 		}
-		if t.Failed() {
-			text := log.String()
-			t.Logf("%s: …%s", program, text[max(0, len(text)-1000):])
-		}
-	})
+		_ = os.RemoveAll(dir)
+	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		select {
 		case <-done:
-			return false
+			t.Logf("%s: %s", program, log.String())
+			return stop, false
 		case <-time.After(50 * time.Millisecond):
 			if ready() {
-				return true
+				return stop, true
 			}
 		}
 	}
-	return false
+	return stop, false
 }
 
 // shelf is a registry that only somebody with the password may use, with a base image that has a shell.

@@ -2,6 +2,7 @@ package build_test
 
 import (
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,10 +109,8 @@ func TestIgnored(t *testing.T) {
 		"containers' is no": {"ctx/.containerignore": "**\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files1 := map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n", "ctx/a.log": "a", "ctx/keep.log": "k", "ctx/sub/in": "i", "ctx/sub/out": "o", "ctx/kept.txt": "t"}
-			for name, text := range ignore {
-				files1[name] = text
-			}
+			text := map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n", "ctx/a.log": "a", "ctx/keep.log": "k", "ctx/sub/in": "i", "ctx/sub/out": "o", "ctx/kept.txt": "t"}
+			maps.Copy(text, ignore)
 			want := map[string]string{}
 			for _, name := range map[string][]string{
 				"none":              {"a.log", "keep.log", "sub/in", "sub/out", "kept.txt"},
@@ -119,9 +118,9 @@ func TestIgnored(t *testing.T) {
 				"the Dockerfile's":  {"a.log", "keep.log", "sub/in", "kept.txt"},
 				"containers' is no": {"a.log", "keep.log", "sub/in", "sub/out", "kept.txt", ".containerignore"},
 			}[name] {
-				want[name] = files1["ctx/"+name]
+				want[name] = text["ctx/"+name]
 			}
-			root := tree(t, files1)
+			root := tree(t, text)
 			onEach(t, func(t *testing.T, m *machine) {
 				got := files(t, m.build(t, build.Spec{Root: root, Context: "ctx", Dockerfile: "Dockerfile"}).Image)
 				delete(got, ".dockerignore") // plain docker adds a line

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 )
 
 // grace is how long a program has to end by itself when it is told to.
@@ -32,8 +34,8 @@ func (c Config) command(ctx context.Context, env []string, name string, args ...
 }
 
 // ask runs a program for what it prints.
-func (c Config) ask(ctx context.Context, env []string, name string, args ...string) (string, error) {
-	cmd := c.command(ctx, env, name, args...)
+func (c Config) ask(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := c.command(ctx, nil, name, args...)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := run(cmd); err != nil {
@@ -62,6 +64,7 @@ type reading struct {
 	pending []byte
 	line    int    // of the Dockerfile, as BuildKit says it
 	step    [2]int // stage, from 1, and instruction in it; of plain docker over all stages, as stage 0
+	vertex  string // what BuildKit was at
 	failure string
 	last    string
 }
@@ -91,12 +94,18 @@ var (
 	dockerStep   = regexp.MustCompile(`^Step (\d+)/\d+ : `)
 	buildahStep  = regexp.MustCompile(`^(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: `)
 	failureLine  = regexp.MustCompile(`^(?i:error)(?: response from daemon)?: (.*)|^(The command '.*' returned a non-zero code: \d+)|^(error building at STEP .*)`)
+	vertexLine   = regexp.MustCompile(`^ > (\[.*):$`)
+	vertexStep   = regexp.MustCompile(`^\[(?:(\S+) )?(\d+)/\d+\] `)
+	vertexBase   = regexp.MustCompile(`^\[(?:\S+ )?internal\] load metadata for (\S+)$`)
 	parseFailure = regexp.MustCompile(`parse error (?:on )?line (\d+)`)
 )
 
 func (r *reading) look(line string) {
 	if m := placeLine.FindStringSubmatch(line); m != nil {
 		r.line = number(m[1])
+	}
+	if m := vertexLine.FindStringSubmatch(line); m != nil {
+		r.vertex = m[1]
 	}
 	if m := dockerStep.FindStringSubmatch(line); m != nil {
 		r.step = [2]int{0, number(m[1])}
@@ -143,14 +152,15 @@ func (c Config) build(ctx context.Context, j *job, input io.Reader, env []string
 	defer r.mu.Unlock()
 	r.look(string(r.pending))
 	failed := &Error{Builder: j.builder, Path: j.Dockerfile, Line: r.line, Text: r.failure}
-	if failed.Text == "" {
-		failed.Text = r.last
+	for _, text := range []string{r.last, err.Error()} {
+		if failed.Text == "" {
+			failed.Text = text
+		}
 	}
-	if failed.Text == "" {
-		failed.Text = err.Error()
-	}
-	if failed.Line == 0 {
-		failed.Line = j.lineOf(r.step)
+	for _, line := range []int{j.lineOf(r.step), j.lineOfVertex(r.vertex), j.broken} {
+		if failed.Line == 0 {
+			failed.Line = line
+		}
 	}
 	return failed
 }
@@ -158,24 +168,41 @@ func (c Config) build(ctx context.Context, j *job, input io.Reader, env []string
 // lineOf is where an instruction is. Plain docker counts ARGs before the first FROM too, and all stages in one.
 func (j *job) lineOf(step [2]int) int {
 	stage, n := step[0], step[1]
-	if n == 0 {
-		return 0
+	var steps []plan.Step
+	if stage == 0 {
+		steps = append(steps, j.recipe.Globals...)
 	}
-	var steps []int
-	for _, s := range j.recipe.Globals {
-		if stage == 0 {
-			steps = append(steps, s.Line)
+	for i, s := range j.recipe.Stages {
+		if stage == 0 || stage == i+1 {
+			steps = append(steps, s.Steps...)
 		}
 	}
-	for i, instructions := range j.recipe.Steps {
-		for _, s := range instructions {
-			if stage == 0 || stage == i+1 {
-				steps = append(steps, s.Line)
+	if n < 1 || n > len(steps) {
+		return 0
+	}
+	return steps[n-1].Line
+}
+
+// lineOfVertex is where that is which BuildKit was at, for those that do not say it: of a stage by name or number, if there is more than
+// one, the how manieth instruction that makes a layer. FROM is one if it names an image.
+func (j *job) lineOfVertex(vertex string) int {
+	base, step := vertexBase.FindStringSubmatch(vertex), vertexStep.FindStringSubmatch(vertex)
+	for i, stage := range j.recipe.Stages {
+		if base != nil && stage.From != "" && (base[1] == stage.From || strings.HasSuffix(base[1], "/"+stage.From)) {
+			return stage.Steps[0].Line
+		}
+		if step == nil || step[1] != "" && step[1] != stage.Name && step[1] != fmt.Sprintf("stage-%d", i) {
+			continue
+		}
+		n := number(step[2])
+		for _, s := range stage.Steps {
+			if s.Text == "FROM" && stage.From != "" || slices.Contains([]string{"RUN", "COPY", "ADD", "WORKDIR"}, s.Text) {
+				n--
+			}
+			if n == 0 {
+				return s.Line
 			}
 		}
 	}
-	if n > len(steps) {
-		return 0
-	}
-	return steps[n-1]
+	return 0
 }

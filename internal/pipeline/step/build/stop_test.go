@@ -54,7 +54,7 @@ func TestStopped(t *testing.T) {
 		if err := <-done; !errors.Is(err, why) {
 			t.Errorf("it ended with %v, want the reason why", err)
 		}
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // an engine ends it in its own time
+		for deadline := time.Now().Add(20 * time.Second); ; <-time.After(20 * time.Millisecond) { // an engine ends it in its own time
 			found := processes(t, []byte(nap), "cmdline")
 			if len(found) == 0 {
 				break
