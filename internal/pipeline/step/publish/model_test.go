@@ -83,8 +83,10 @@ func (p *player) Records(_ context.Context, d oci.Digest) ([]shipped.Record, err
 	return play[[]shipped.Record](p, "records", func(w *world) any { return slices.Clone(w.records[d]) })
 }
 
-func (p *player) Claims(context.Context, string, time.Time) ([]shipped.Claim, error) {
-	return play[[]shipped.Claim](p, "claims", func(w *world) any { return slices.Clone(w.claims) })
+func (p *player) Claims(_ context.Context, _ string, of time.Time) ([]shipped.Claim, error) {
+	return play[[]shipped.Claim](p, "claims", func(w *world) any {
+		return slices.DeleteFunc(slices.Clone(w.claims), func(c shipped.Claim) bool { return !day(c.Written).Equal(of) })
+	})
 }
 
 func (p *player) Record(_ context.Context, d oci.Digest, r shipped.Record) error {
