@@ -265,19 +265,19 @@ func (r *releasing) shippedFor(ctx context.Context, image oci.Digest, app string
 }
 
 // end words what was done.
-func (done Release) end(l sight, mine bool, moves int) Release {
-	done.To = l.at
+func (r Release) end(l sight, mine bool, moves int) Release {
+	r.To = l.at
 	switch {
 	case mine && moves > 0:
-		done.Outcome = Moved
+		r.Outcome = Moved
 	case mine:
-		done.Outcome = There
+		r.Outcome = There
 	case moves > 0:
-		done.Outcome, done.By = Healed, l.best.Record
+		r.Outcome, r.By = Healed, l.best.Record
 	default:
-		done.Outcome, done.By = Stayed, l.best.Record
+		r.Outcome, r.By = Stayed, l.best.Record
 	}
-	return done
+	return r
 }
 
 // days are those of the boards to read: the ones on which a claim can be that was written around some moments.
