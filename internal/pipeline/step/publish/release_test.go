@@ -132,3 +132,37 @@ func TestReleasesAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestVouched: a claim and a record of a newer commit count only if the tags that its run sets name the image.
+func TestVouched(t *testing.T) {
+	p := newPlace(t, types.ImageTagMutabilityMutable)
+	one, two, bad := p.push(t, image(t, 100), "web-1"), p.push(t, image(t, 100), "web-2"), p.push(t, image(t, 100), "pull-9")
+	p.release(t, bad, 9) // somebody claims, and has the tag name his image
+	p.move(t, "web-latest", one)
+	release := func(d oci.Digest, age int) publish.Release {
+		done, err := p.Release(t.Context(), publish.ReleaseInput{
+			Image: d, Record: record(age), Stay: []string{fmt.Sprintf("web-%d", age)}, Tags: []string{"web-latest"},
+			Vouch: func(of shipped.Record) []string {
+				var n int
+				if _, err := fmt.Sscanf(of.Commit, "%x", &n); err != nil {
+					t.Error(err)
+				}
+				return []string{fmt.Sprintf("web-%d", n)}
+			},
+		}, p.task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done.Tags[0]
+	}
+	if got := release(two, 2); got.Outcome != publish.Moved || got.To != two {
+		t.Errorf("releasing beside a claim that nobody vouches for: %+v", got)
+	}
+	if got := release(one, 1); got.Outcome != publish.Stayed || got.To != two {
+		t.Errorf("releasing an older commit: %+v", got)
+	}
+	p.move(t, "web-latest", one)
+	if got := release(one, 1); got.Outcome != publish.Healed || got.To != two {
+		t.Errorf("releasing an older commit beside a claim that is vouched for: %+v", got)
+	}
+}
