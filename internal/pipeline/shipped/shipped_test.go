@@ -163,12 +163,11 @@ func TestRecords(t *testing.T) {
 	}
 	second := shipped.Record{App: "web", Commit: strings.Repeat("ab", 32), Committed: first.Committed, Written: first.Written.Add(time.Second)}
 	refer := func(artifactType string, annotations map[string]string, listed bool) {
-		text := ociManifest("")
 		var pairs []string
 		for name, value := range annotations {
 			pairs = append(pairs, fmt.Sprintf("%q:%q", name, value))
 		}
-		text = ociManifest(strings.Join(pairs, ","))
+		text := ociManifest(strings.Join(pairs, ","))
 		r := types.ImageReferrer{Digest: aws.String(f.put("", oci.MediaTypeOCIManifest, text).String()), ArtifactType: &artifactType}
 		if listed {
 			r.Annotations = annotations

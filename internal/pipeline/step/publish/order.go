@@ -50,11 +50,14 @@ func isAncestor(ctx context.Context, git Ancestry, older, newer string) (bool, e
 	return is, nil
 }
 
-// newest gives the newest of candidates, ours unless another one is newer.
-func newest(ctx context.Context, git Ancestry, ours candidate, others []candidate) (candidate, error) {
+// newest gives the newest of candidates, ours unless another one is newer and counts.
+func newest(ctx context.Context, git Ancestry, ours candidate, others []candidate, counts func(context.Context, candidate) (bool, error)) (candidate, error) {
 	best := ours
 	for _, c := range others {
 		is, err := newer(ctx, git, c.Record, best.Record)
+		if is && err == nil {
+			is, err = counts(ctx, c)
+		}
 		if err != nil {
 			return candidate{}, err
 		}

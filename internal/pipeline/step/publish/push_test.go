@@ -60,21 +60,24 @@ func TestByTags(t *testing.T) {
 	p := newPlace(t, types.ImageTagMutabilityMutable)
 	one, two := p.push(t, image(t, 100), "a"), p.push(t, index(t), "b")
 	var tags []string
-	for n := range 250 {
+	for n := range 999 { // as many as an image may have, with the one
 		tags = append(tags, fmt.Sprintf("web-%03d", n))
 	}
 	if _, err := p.Retag(t.Context(), publish.RetagInput{Digest: one, Tags: tags}); err != nil {
 		t.Fatal(err)
 	}
 	found, err := p.known.ByTags(t.Context(), append(tags, "b", "b", "none", "nor-this"))
-	if err != nil || len(found) != 251 {
-		t.Fatalf("%d tags were found, want 251: %v", len(found), err)
+	if err != nil || len(found) != 1000 {
+		t.Fatalf("%d tags were found, want 1000: %v", len(found), err)
 	}
 	if img := found["web-007"]; img.Digest != one || img.App != "web" || img.Branch != "main" || img.Inputs != "" || !slices.Equal(img.Tags, tags) {
 		t.Errorf("web-007 is %+v", img)
 	}
 	if img := found["b"]; img.Digest != two || img.Inputs != someKey || img.MediaType != oci.MediaTypeOCIIndex {
 		t.Errorf("b is %+v", img)
+	}
+	if _, err = p.Retag(t.Context(), publish.RetagInput{Digest: one, Tags: []string{"one-more"}}); err == nil || !strings.Contains(err.Error(), "more than 1000 tags") {
+		t.Errorf("the tag after the thousandth: %v", err)
 	}
 	_, err = shipped.New(p.client.ECR, "team/none").ByTags(t.Context(), []string{"a"})
 	if !errors.Is(err, shipped.ErrNoRepository) || !strings.Contains(err.Error(), "team/none") {

@@ -59,6 +59,9 @@ type ReleaseInput struct {
 	Record shipped.Record // what is to be written about it; Written is set here
 	Stay   []string       // tags that stay, set before: nothing moves unless they name the image still
 	Tags   []string       // that move
+	// Vouch gives the tags that stay which a run of that record's commit has set. What others wrote counts only if they name the image that it is
+	// about: who may push some image, but not those tags, has no say in where the tags go that move. Nil, or no tags: it counts.
+	Vouch func(of shipped.Record) []string
 }
 
 // Released is what came of it.
@@ -70,7 +73,7 @@ func (p *Publisher) Release(ctx context.Context, in ReleaseInput, task *progress
 	if err := p.check(ctx, in.Image, in.Stay); err != nil {
 		return Released{}, err
 	}
-	r := releasing{board: &realBoard{publisher: p}, git: p.Ancestry, now: p.Now}
+	r := releasing{board: &realBoard{publisher: p}, git: p.Ancestry, now: p.Now, vouch: in.Vouch}
 	done, err := r.release(ctx, in)
 	for _, one := range done.Tags {
 		task.Note(one.String())
@@ -123,6 +126,7 @@ type releasing struct {
 	board board
 	git   Ancestry
 	now   func() time.Time
+	vouch func(of shipped.Record) []string
 }
 
 func (r *releasing) release(ctx context.Context, in ReleaseInput) (Released, error) {
@@ -239,11 +243,25 @@ func (r *releasing) look(ctx context.Context, tag string, ours candidate, gone m
 			others = append(others, candidate{c.Record, c.Image})
 		}
 	}
-	if l.best, err = newest(ctx, r.git, ours, others); err != nil {
+	if l.best, err = newest(ctx, r.git, ours, others, r.counts); err != nil {
 		return sight{}, err
 	}
 	l.settled = slices.ContainsFunc(has, func(c candidate) bool { return c.Commit == l.best.Commit })
 	return l, nil
+}
+
+// counts tells whether what another run wrote about an image is vouched for.
+func (r *releasing) counts(ctx context.Context, c candidate) (bool, error) {
+	if r.vouch == nil {
+		return true, nil
+	}
+	for _, tag := range r.vouch(c.Record) {
+		at, err := r.board.Tag(ctx, tag)
+		if at != c.image || err != nil {
+			return false, err //nolint:wrapcheck // explained
+		}
+	}
+	return true, nil
 }
 
 // shippedFor lists what an image was shipped for as this app.
@@ -265,19 +283,19 @@ func (r *releasing) shippedFor(ctx context.Context, image oci.Digest, app string
 }
 
 // end words what was done.
-func (done Release) end(l sight, mine bool, moves int) Release {
-	done.To = l.at
+func (r Release) end(l sight, mine bool, moves int) Release {
+	r.To = l.at
 	switch {
 	case mine && moves > 0:
-		done.Outcome = Moved
+		r.Outcome = Moved
 	case mine:
-		done.Outcome = There
+		r.Outcome = There
 	case moves > 0:
-		done.Outcome, done.By = Healed, l.best.Record
+		r.Outcome, r.By = Healed, l.best.Record
 	default:
-		done.Outcome, done.By = Stayed, l.best.Record
+		r.Outcome, r.By = Stayed, l.best.Record
 	}
-	return done
+	return r
 }
 
 // days are those of the boards to read: the ones on which a claim can be that was written around some moments.

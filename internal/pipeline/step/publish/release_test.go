@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -97,6 +98,16 @@ func TestReleaseInImmutable(t *testing.T) {
 	}
 }
 
+// knows is a clone that has the commits up to its own, as one that was made before the later ones were pushed.
+type knows struct{ newest string }
+
+func (k knows) IsAncestor(_ context.Context, older, newer string) (bool, error) {
+	if older > k.newest || newer > k.newest {
+		return false, fmt.Errorf("%s: %w", newer, publish.ErrUnknown)
+	}
+	return older <= newer, nil
+}
+
 // TestReleasesAtOnce: many runs, each of a commit of its own, at the same time. The newest has the tag in the end.
 func TestReleasesAtOnce(t *testing.T) {
 	p := newPlace(t, types.ImageTagMutabilityMutable)
@@ -110,7 +121,7 @@ func TestReleasesAtOnce(t *testing.T) {
 		for n, d := range images {
 			all.Go(func() {
 				in := publish.ReleaseInput{Image: d, Record: record(round*runs + n), Stay: []string{fmt.Sprintf("web-%d", n)}, Tags: []string{"web-latest"}}
-				if _, err := p.publisher(knowsAll{}).Release(t.Context(), in, p.task); err != nil {
+				if _, err := p.publisher(knows{in.Record.Commit}).Release(t.Context(), in, p.task); err != nil {
 					t.Errorf("round %d, run %d: %v", round, n, err)
 				}
 			})
@@ -119,5 +130,39 @@ func TestReleasesAtOnce(t *testing.T) {
 		if d := p.named(t, "web-latest"); d != images[runs-1] {
 			t.Errorf("round %d: the tag names %s, want %s", round, d, images[runs-1])
 		}
+	}
+}
+
+// TestVouched: a claim and a record of a newer commit count only if the tags that its run sets name the image.
+func TestVouched(t *testing.T) {
+	p := newPlace(t, types.ImageTagMutabilityMutable)
+	one, two, bad := p.push(t, image(t, 100), "web-1"), p.push(t, image(t, 100), "web-2"), p.push(t, image(t, 100), "pull-9")
+	p.release(t, bad, 9) // somebody claims, and has the tag name his image
+	p.move(t, "web-latest", one)
+	release := func(d oci.Digest, age int) publish.Release {
+		done, err := p.Release(t.Context(), publish.ReleaseInput{
+			Image: d, Record: record(age), Stay: []string{fmt.Sprintf("web-%d", age)}, Tags: []string{"web-latest"},
+			Vouch: func(of shipped.Record) []string {
+				var n int
+				if _, err := fmt.Sscanf(of.Commit, "%x", &n); err != nil {
+					t.Error(err)
+				}
+				return []string{fmt.Sprintf("web-%d", n)}
+			},
+		}, p.task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done.Tags[0]
+	}
+	if got := release(two, 2); got.Outcome != publish.Moved || got.To != two {
+		t.Errorf("releasing beside a claim that nobody vouches for: %+v", got)
+	}
+	if got := release(one, 1); got.Outcome != publish.Stayed || got.To != two {
+		t.Errorf("releasing an older commit: %+v", got)
+	}
+	p.move(t, "web-latest", one)
+	if got := release(one, 1); got.Outcome != publish.Healed || got.To != two {
+		t.Errorf("releasing an older commit beside a claim that is vouched for: %+v", got)
 	}
 }

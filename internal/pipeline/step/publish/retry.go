@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -116,14 +117,14 @@ func (p *Publisher) explain(doing, action string, err error) error {
 		return fmt.Errorf("%s to %s: %w", doing, p.Repository, err)
 	}
 	for _, e := range refused.Errors {
-		switch e.Code {
-		case transport.NameUnknownErrorCode:
+		if e.Code == transport.NameUnknownErrorCode {
 			return fmt.Errorf("%s: %w: %s", doing, shipped.ErrNoRepository, p.Repository)
-		case transport.DeniedErrorCode:
+		}
+		if e.Code == transport.DeniedErrorCode && !strings.Contains(e.Message, "expired") { // ECR says it of a token, too
 			return fmt.Errorf("%s to %s needs %s and what else a push needs, which the registry does not allow: %s: %w", doing, p.Repository, action, e.Message, err)
 		}
 	}
-	if refused.StatusCode == http.StatusForbidden {
+	if refused.StatusCode == http.StatusForbidden && len(refused.Errors) == 0 {
 		return fmt.Errorf("%s to %s needs %s and what else a push needs, which the registry does not allow: %w", doing, p.Repository, action, err)
 	}
 	return fmt.Errorf("%s to %s: %w", doing, p.Repository, err)

@@ -97,8 +97,12 @@ func TestRetries(t *testing.T) {
 		"throttled":   {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "0"); answer(429, "TOOMANYREQUESTS")(w) }, ""},
 		"hung up":     {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, ""},
 		"denied":      {answer(403, "DENIED"), "needs ecr:PutImage and what else a push needs, which the registry does not allow: so it is"},
-		"no place":    {answer(404, "NAME_UNKNOWN"), "there is no such repository: team/apps"},
-		"bad":         {answer(400, "MANIFEST_INVALID"), "so it is"},
+		"expired": {func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired."}]}`)
+		}, ": DENIED: Your authorization token has expired."},
+		"no place": {answer(404, "NAME_UNKNOWN"), "there is no such repository: team/apps"},
+		"bad":      {answer(400, "MANIFEST_INVALID"), "so it is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newShaky(t, func(n int, w http.ResponseWriter, _ *http.Request) bool {
