@@ -101,7 +101,9 @@ func (f facts) ships(w *work, changed bool) (ships bool, why string) {
 	}
 	switch {
 	case same > 0:
-		return false, ""
+		// That it is of the same inputs says nothing of a run of an earlier commit that is about to release another image: one
+		// that changed is released anew, by a record that such a run will find, unless this was done.
+		return changed, ""
 	case there > 0:
 		return true, "it changed and was not shipped"
 	case len(w.tags.known) == 0 && f.has(w.tags.stay, key): // no tag says what was released last

@@ -95,9 +95,9 @@ func TestChoose(t *testing.T) {
 			facts{images: shipped, affected: changed(false, "money")},
 			[]string{"money test: money/x changed"},
 		},
-		"what changed was shipped already": {
+		"what changed back": {
 			facts{images: shipped, affected: changed(true, "base")},
-			[]string{"money test: base depends on it", "base test: base/x changed"},
+			[]string{"money test: base depends on it", "base test ship: base/x changed"},
 		},
 		"the change of a run that failed": {
 			facts{images: map[string]known{"base-latest": {inputs: "k-base"}, "web-latest": {inputs: "old"}}},

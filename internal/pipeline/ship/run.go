@@ -46,6 +46,7 @@ type run struct {
 	mu      sync.Mutex
 	digests map[string]oci.Digest // of apps, what was pushed
 	blocked map[string]bool       // projects that something they need kept back
+	whole   map[string]bool       // apps that were shipped before, for this commit
 	begun   map[string]bool       // nodes
 }
 
@@ -109,7 +110,7 @@ func testsOf(w *work, byName map[string]*work, seen map[string]bool) []string {
 
 // all does everything, and says of what was not begun why not. What came of it is what the sink was told.
 func (r *run) all(ctx context.Context) {
-	r.digests, r.begun, r.blocked = map[string]oci.Digest{}, map[string]bool{}, map[string]bool{}
+	r.digests, r.begun, r.blocked, r.whole = map[string]oci.Digest{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	order, nodes := r.graph()
 	for _, w := range r.projects {
 		if w.passed != "" {
@@ -198,6 +199,9 @@ func (r *run) pushed(ctx context.Context, w *work, found oci.Digest) (digest oci
 		}
 		if done {
 			r.done(w, found)
+			r.mu.Lock()
+			r.whole[w.Name] = !w.test
+			r.mu.Unlock()
 			r.newTask(w.Name, progress.Push).End(progress.Skipped, "it was shipped before, for this commit")
 			return "", nil
 		}

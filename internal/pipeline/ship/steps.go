@@ -39,6 +39,7 @@ type doing struct {
 	made    map[string]*report.Image
 	scanned map[string]gate.Result
 	blocked map[string]bool
+	whole   map[string]bool
 }
 
 // ancestry asks the clone about commits.
@@ -125,7 +126,7 @@ func (d *doing) run(ctx context.Context, works []*work) {
 		}
 	}
 	r.all(ctx)
-	d.blocked = r.blocked
+	d.blocked, d.whole = r.blocked, r.whole
 	for _, b := range d.built {
 		_ = b.Close() // files that nobody reads any more
 	}
@@ -411,6 +412,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 		Record: shipped.Record{
 			App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Committed: d.place.time.UTC(), Run: run.URL, Actor: run.Actor, Gate: outcomeOf(scanned),
 		},
+		Vouch: d.vouch,
 	}, say)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -426,6 +428,15 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 		return "no tag moves", nil
 	}
 	return strings.Join(set, "; "), nil
+}
+
+// vouch gives the tags that an image has which was shipped for what a record says.
+func (d *doing) vouch(of shipped.Record) []string {
+	t, err := expand(d.detected.Workspace.Tags, of.App, place{commit: of.Commit, branch: of.Branch, time: of.Committed})
+	if err != nil { // its branch makes no tag
+		return nil
+	}
+	return t.stay
 }
 
 // actionOf words what was done with a tag that moves.
@@ -451,8 +462,11 @@ func (d *doing) fill(summary *report.Summary) {
 	}
 	for i := range summary.Projects {
 		p := &summary.Projects[i]
-		if d.blocked[p.Name] {
+		switch {
+		case d.blocked[p.Name]:
 			p.Outcome = report.Skipped
+		case d.whole[p.Name]:
+			p.Outcome = report.Nothing
 		}
 		p.Image = d.made[p.Name]
 		if result, ok := d.scanned[p.Name]; ok {

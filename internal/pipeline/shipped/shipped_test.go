@@ -101,7 +101,7 @@ func TestAnnotations(t *testing.T) {
 		"all": {
 			`"vnd.berth.image.app":"web","vnd.berth.image.branch":"feature/ä","vnd.berth.image.inputs":"` + someKey + `","vnd.berth.image.tests":"` + someKey[:32] +
 				`","org.opencontainers.image.revision":"` + someCommit + `","org.opencontainers.image.created":"2026-11-26T13:00:00+01:00"`,
-			shipped.Image{App: "web", Branch: "feature/ä", Inputs: someKey, Tests: someKey[:32], Revision: someCommit, Created: created},
+			shipped.Image{App: "web", Branch: "feature/ä", Inputs: someKey, Tests: []string{someKey[:32]}, Revision: someCommit, Created: created},
 		},
 		"none": {"", shipped.Image{}},
 		"bad keys and commits": {
