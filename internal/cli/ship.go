@@ -88,8 +88,10 @@ func (p *program) ship(cmd *cobra.Command, apps []string) error {
 		cache = filepath.Join(cache, "berth")
 	}
 	summary, err := ship.Run(ctx, request, ship.Config{
-		Client:  func(context.Context) (*registry.Client, error) { return p.registryClient(cmd) },
-		Build:   build.Config{Want: builder, Env: config.Environ(), Cache: cache},
+		Client: func(context.Context) (*registry.Client, error) { return p.registryClient(cmd) },
+		Builder: func(ctx context.Context) (build.Builder, error) {
+			return build.Find(ctx, build.Config{Want: builder, Env: config.Environ(), Cache: cache})
+		},
 		Sink:    reporter,
 		Now:     p.now,
 		Environ: config.Environ(),

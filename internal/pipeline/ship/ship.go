@@ -46,7 +46,7 @@ type Request struct {
 // Config is what shipping needs.
 type Config struct {
 	Client  func(context.Context) (*registry.Client, error) // asked once, unless nothing is pushed
-	Build   build.Config
+	Builder func(context.Context) (build.Builder, error)    // asked once, when something is to be built
 	Sink    progress.Sink
 	Now     func() time.Time
 	Environ []string // for tests

@@ -70,7 +70,7 @@ func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 			s.note("%s", note)
 		}
 	}
-	d.builder = once(func(ctx context.Context) (build.Builder, error) { return build.Find(ctx, s.Build) })
+	d.builder = once(s.Builder)
 	if s.client != nil {
 		d.publisher = publish.New(publish.Config{
 			API: s.client.ECR, Remote: s.client, Repository: s.detected.Workspace.Repository, Ancestry: ancestry{s.detected.Repo}, Now: s.Now,
