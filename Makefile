@@ -73,7 +73,7 @@ bench: ## compare with distribution on this machine, about ten minutes
 	$(GO) test -run '^$$' -bench '^Benchmark(Preview|Delete)$$' -benchtime 5x ./internal/core/lifecycle ./internal/core/registry
 	$(GO) test -run '^$$' -bench '^BenchmarkNothingDue$$' ./internal/core/gc
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
-	$(GO) test -run '^$$' -bench '^BenchmarkDetect$$' ./internal/pipeline/detect
+	$(GO) test -run '^$$' -bench '^Benchmark(Detect|Keys|Dirty|Nothing|Retag)$$' ./internal/pipeline/detect ./internal/pipeline/ship
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network
