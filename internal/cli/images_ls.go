@@ -36,6 +36,7 @@ func (p *program) imagesListCommand() *cobra.Command {
 	flags.String("app", "", "only images of this app, by their tags")
 	flags.String("tag", "", "only images with a tag like this, such as web-*")
 	flags.Bool("untagged", false, "only images without a tag")
+	flags.Bool("all", false, "also what has no tag and only says something about images: signatures, SBOMs, provenance, records; JSON always has them")
 	flags.Int("limit", 0, "how many images to show, 0 for all")
 	flags.Bool("platforms", false, "show what images are built for; reads manifests, which the registry counts as pulls")
 	return cmd
@@ -137,6 +138,9 @@ func (p *program) imagesList(cmd *cobra.Command, repository string) error {
 		if len(some) < len(all) {
 			p.say("%d of %s", len(some), plural(len(all), "image", "images"))
 		}
+		if about := len(all) - len(images.Filter{Runnable: true}.Select(all)); filter.Runnable && about > 0 {
+			p.say("not shown: %s about images, without tags; --all shows them", plural(about, "artifact", "artifacts"))
+		}
 		return nil
 	})
 }
@@ -159,6 +163,11 @@ func (p *program) imagesFilter(cmd *cobra.Command, repository string) (f images.
 	if platforms, err = flags.GetBool("platforms"); err != nil {
 		return f, false, err
 	}
+	everything, err := flags.GetBool("all")
+	if err != nil {
+		return f, false, err
+	}
+	f.Runnable = !everything && !f.Untagged && !flags.Changed("query") && flags.Lookup("output").Value.String() == "text"
 	switch {
 	case f.Limit < 0:
 		return f, false, usageError{fmt.Errorf("--limit: %d is negative", f.Limit), ""}

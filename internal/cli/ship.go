@@ -184,10 +184,21 @@ func (p *program) shipped(cmd *cobra.Command, run ci.Run, summary *report.Summar
 	case exitDone:
 		return nil
 	case exitFound:
-		return foundError{errors.New("a gate stopped what was found in a scan")}
+		return p.stopped(summary)
 	default:
 		return errors.New(summary.Sentence())
 	}
+}
+
+// stopped says what to do about images that the gate stopped.
+func (p *program) stopped(summary *report.Summary) error {
+	err := foundError{errors.New(summary.Sentence())}
+	for _, project := range summary.Projects {
+		if project.Scan != nil && len(project.Scan.Stopping) > 0 {
+			return hintedError{err, "fix what was found, or say who answers for it until when: gate.exceptions in " + workspace.Name + "; docs/operate/gate.md"}
+		}
+	}
+	return hintedError{err, "gate.unscanned: pass in " + workspace.Name + ", or --unscanned pass, lets images pass that could not be scanned"}
 }
 
 // shipOutputs are for later steps of a job in GitHub Actions: whether anything was done, which apps were released, and their digests.

@@ -70,6 +70,16 @@ type Scan struct {
 	Counts      map[string]int32 // findings by severity
 }
 
+// IsArtifact tells whether it is something else than an image or an index of images, as far as the registry says.
+func (i Image) IsArtifact() bool {
+	switch i.ArtifactType {
+	case "", "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json":
+		return i.Subject != ""
+	default:
+		return true
+	}
+}
+
 // IsIndex tells an index from an image.
 func (i Image) IsIndex() bool {
 	return i.MediaType == oci.MediaTypeOCIIndex || i.MediaType == oci.MediaTypeDockerList

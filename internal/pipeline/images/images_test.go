@@ -114,6 +114,17 @@ func TestListAndSelect(t *testing.T) {
 			t.Errorf("Select(%+v) (-want +got):\n%s", tt.filter, diff)
 		}
 	}
+	about := []images.Image{
+		{ArtifactType: "application/vnd.oci.image.config.v1+json", Size: 1}, {ArtifactType: "application/vnd.in-toto+json", Size: 2},
+		{ArtifactType: "application/vnd.in-toto+json", Tags: []string{"a"}, Size: 3}, {Subject: "sha256:a", Size: 4}, {Size: 5},
+	}
+	var sizes []int64
+	for _, i := range (images.Filter{Runnable: true}).Select(about) {
+		sizes = append(sizes, i.Size)
+	}
+	if diff := cmp.Diff([]int64{1, 3, 5}, sizes); diff != "" {
+		t.Errorf("without what is about images (-want +got):\n%s", diff)
+	}
 	if err := (images.Filter{Tag: "["}).Check(); err == nil {
 		t.Error("[ passes for a pattern")
 	}

@@ -13,6 +13,7 @@ type Filter struct {
 	Tag      string                // a pattern such as web-*; empty: any
 	App      func(tag string) bool // nil: any
 	Untagged bool                  // only those that have no tag
+	Runnable bool                  // not what is only said about images: signatures, SBOMs, records; but those that have a tag
 	Limit    int                   // 0: all
 }
 
@@ -39,6 +40,9 @@ func (f Filter) Select(all []Image) []Image {
 }
 
 func (f Filter) means(i Image) bool {
+	if f.Runnable && len(i.Tags) == 0 && i.IsArtifact() {
+		return false
+	}
 	if f.Untagged {
 		return len(i.Tags) == 0
 	}
