@@ -113,7 +113,7 @@ func (b *buildah) image(ctx context.Context, j *job, login []string, platform st
 		}
 	}
 	ids := filepath.Join(dir, "id")
-	args := []string{"build", "--layers", "--format", "oci", "--iidfile", ids, "--file", j.dockerfile, "--ignorefile", ignore}
+	args := []string{"build", "--layers", "--force-rm", "--format", "oci", "--iidfile", ids, "--file", j.dockerfile, "--ignorefile", ignore}
 	args = append(append(args, login...), j.common()...)
 	if platform != "" {
 		args = append(args, "--platform", platform)
