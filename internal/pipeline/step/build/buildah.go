@@ -85,7 +85,7 @@ func (b *buildah) login(ctx context.Context, j *job) (args []string, done func()
 		own = filepath.Join(dir, "containers", "auth.json")
 	}
 	if _, err := os.Stat(own); err != nil {
-		own = filepath.Join(b.ownDocker(), "config.json")
+		own = filepath.Join(b.ownDocker(), dockerSettings)
 	}
 	file := filepath.Join(j.dir, "auth.json")
 	done = func() error { return os.RemoveAll(file) }
