@@ -85,7 +85,7 @@ func (b *buildah) login(ctx context.Context, j *job) (args []string, done func()
 		own = filepath.Join(dir, "containers", "auth.json")
 	}
 	if _, err := os.Stat(own); err != nil {
-		own = filepath.Join(b.ownDocker(), "config.json")
+		own = filepath.Join(b.ownDocker(), dockerSettings)
 	}
 	file := filepath.Join(j.dir, "auth.json")
 	done = func() error { return os.RemoveAll(file) }
@@ -113,7 +113,7 @@ func (b *buildah) image(ctx context.Context, j *job, login []string, platform st
 		}
 	}
 	ids := filepath.Join(dir, "id")
-	args := []string{"build", "--layers", "--format", "oci", "--iidfile", ids, "--file", j.dockerfile, "--ignorefile", ignore}
+	args := []string{"build", "--layers", "--force-rm", "--format", "oci", "--iidfile", ids, "--file", j.dockerfile, "--ignorefile", ignore}
 	args = append(append(args, login...), j.common()...)
 	if platform != "" {
 		args = append(args, "--platform", platform)

@@ -48,7 +48,7 @@ func (c Config) dockerLogin(ctx context.Context, j *job) (env []string, done fun
 	if err := mirror(own, dir); err != nil {
 		return nil, nil, errors.Join(err, done())
 	}
-	if err := withLogin(filepath.Join(own, "config.json"), filepath.Join(dir, "config.json"), j.Login.Host, user, secret); err != nil {
+	if err := withLogin(filepath.Join(own, dockerSettings), filepath.Join(dir, dockerSettings), j.Login.Host, user, secret); err != nil {
 		return nil, nil, errors.Join(err, done())
 	}
 	env = []string{"DOCKER_CONFIG=" + dir}
@@ -83,7 +83,7 @@ func mirror(from, to string) error {
 		return fmt.Errorf("docker's settings: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name() == "config.json" {
+		if e.Name() == dockerSettings {
 			continue
 		}
 		if err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
@@ -92,6 +92,9 @@ func mirror(from, to string) error {
 	}
 	return nil
 }
+
+// dockerSettings is what docker's file with logins is called.
+const dockerSettings = "config.json"
 
 // withLogin writes settings of docker, or of buildah, whose form is the same, with a login to one registry more.
 func withLogin(from, to, host, user, secret string) error {
@@ -114,8 +117,8 @@ func withLogin(from, to, host, user, secret string) error {
 		return fmt.Errorf("docker's settings, %s: %w", from, err)
 	}
 	delete(helpers, host)
-	if _, store := settings["credsStore"]; store {
-		helpers[host] = "" // for this one, the login is in the file
+	if _, store := settings["credsStore"]; store && filepath.Base(to) == dockerSettings {
+		helpers[host] = "" // so that docker does not ask the store; buildah asks none, and takes this for a program's name
 	}
 	if auths[host], err = json.Marshal(map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))}); err != nil {
 		return err //nolint:wrapcheck // cannot happen

@@ -157,6 +157,7 @@ func (c Config) build(ctx context.Context, j *job, input io.Reader, env []string
 			failed.Text = text
 		}
 	}
+	failed.Text = plan.Printable(failed.Text)
 	for _, line := range []int{j.lineOf(r.step), j.lineOfVertex(r.vertex), j.broken} {
 		if failed.Line == 0 {
 			failed.Line = line

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,13 @@ func TestStopped(t *testing.T) {
 			}
 			if time.Now().After(deadline) {
 				t.Fatalf("still there: %s", found)
+			}
+		}
+		if m.want == "buildah" {
+			list := exec.CommandContext(t.Context(), "buildah", "containers", "--quiet")
+			list.Env = slices.Concat(os.Environ(), m.env)
+			if left, err := list.Output(); err != nil || len(left) > 0 {
+				t.Errorf("buildah's containers that are left: %s, %v", left, err)
 			}
 		}
 	})
