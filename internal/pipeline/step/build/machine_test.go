@@ -80,9 +80,13 @@ func (m *machine) builder(t *testing.T) build.Builder {
 	return b
 }
 
-// onEach runs a test with each builder that there is.
+// onEach runs a test with each builder that there is. These are programs and engines that make test does not ask for: make
+// test-e2e runs them.
 func onEach(t *testing.T, test func(t *testing.T, m *machine)) {
 	t.Helper()
+	if os.Getenv("BERTH_E2E") == "" {
+		t.Skip("real builders are for make test-e2e, or BERTH_E2E=1")
+	}
 	for name, make := range map[string]func(*testing.T, *machine){"docker": plainDocker, "buildx": buildxEngine, "buildkit": buildxRemote, "buildah": withBuildah} {
 		t.Run(name, func(t *testing.T) {
 			m := &machine{temp: t.TempDir()}
