@@ -347,6 +347,9 @@ func (s *shipping) found(w *work) oci.Digest {
 	return image.digest
 }
 
+// builds tells whether an app's image is to be built.
+func (s *shipping) builds(w *work) bool { return w.ships && s.found(w) == "" }
+
 // describe says what is shipped.
 func (s *shipping) describe(summary *report.Summary) {
 	summary.Commit, summary.Branch, summary.Repository = s.place.commit, s.place.branch, s.detected.Workspace.Repository
