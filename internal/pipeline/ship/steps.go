@@ -135,13 +135,14 @@ func (d *doing) test(ctx context.Context, w *work, say *progress.Task) (string, 
 	switch {
 	case err != nil:
 		return "", err //nolint:wrapcheck // says what it was about
-	case result.NoTest:
-		return "it has no test", nil
 	}
 	if d.journal != nil && w.keys.Test != "" {
 		if err := d.journal.Record(w.keys.Test, w.Name, d.Now()); err != nil {
 			say.Note(err.Error()) // it will be run again, which does no harm
 		}
+	}
+	if result.NoTest { // which is known as well
+		return "it has no test", nil
 	}
 	return "passed", nil
 }
