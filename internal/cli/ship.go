@@ -70,6 +70,11 @@ func (p *program) ship(cmd *cobra.Command, apps []string) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// Whoever reads what is said may be gone, as tee is at ^C: that ends no run before it has ended what it started. It is no signal
+	// that is ignored, since the programs that are started would ignore it too.
+	gone := make(chan os.Signal, 1)
+	signal.Notify(gone, syscall.SIGPIPE)
+	defer signal.Stop(gone)
 	reporter, err := p.reporter(cmd, request.Run)
 	if err != nil {
 		return err
@@ -220,7 +225,7 @@ func (p *program) shipError(err error, dir string) error {
 	case dirty:
 		return hintedError{err, "commit it, or stash it; " + p.name + " ship --no-push tests and builds what is there"}
 	case errors.Is(err, ship.ErrNoApp):
-		return usageError{err, "which apps there are: " + p.name + " detect --output json --base HEAD"}
+		return usageError{err, ""}
 	case errors.Is(err, shipped.ErrNoRepository):
 		name := err.Error()[strings.LastIndex(err.Error(), " ")+1:]
 		return hintedError{err, "make it with: aws ecr create-repository --repository-name " + quote(name)}

@@ -156,3 +156,10 @@ func (r *Repo) hashes(ctx context.Context, files []indexed) ([]string, error) {
 	}
 	return hashes, nil
 }
+
+// Ignored gives what is on disk and git ignores, in order; a directory of which it ignores all by its own path, which ends
+// with a slash.
+func (r *Repo) Ignored(ctx context.Context) ([]string, error) {
+	out, err := r.look(ctx, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory", "--", ".")
+	return split(out), err
+}

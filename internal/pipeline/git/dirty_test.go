@@ -247,3 +247,20 @@ func TestHash(t *testing.T) {
 		}
 	}
 }
+
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	top, dir := workspaceBelow(t)
+	write(t, top, ".gitignore", "*.log\n")
+	for _, name := range []string{"outside.log", "mono/a.log", "mono/new", "mono/sub dir/x.log", "mono/sub dir/dist/y"} {
+		write(t, top, name, name)
+	}
+	repo, err := git.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := repo.Ignored(t.Context())
+	if diff := cmp.Diff([]string{"a.log", "dist/", "sub dir/dist/", "sub dir/x.log"}, got); err != nil || diff != "" {
+		t.Errorf("Ignored: %v (-want +got):\n%s", err, diff)
+	}
+}

@@ -213,6 +213,23 @@ func (p *Project) copies(name string) bool {
 	return p.made || slices.ContainsFunc(p.copied, func(in input) bool { return in.covers(name) }) && !p.ignore.out(name)
 }
 
+// TakesIgnored gives the first of the paths that git ignores of which the Dockerfile copies something, so that what is in the image
+// is not of a commit alone, and "" if there is none. A path that ends with a slash is a directory with all that is in it. Where the
+// Dockerfile copies what is neither in git nor there yet, that is said by a dot. It is not for several goroutines at once.
+func (p *Project) TakesIgnored(paths []string) string {
+	for _, name := range paths {
+		clean := strings.TrimSuffix(name, "/")
+		taken := slices.ContainsFunc(p.copied, func(in input) bool { return in.covers(clean) || clean != name && within(in.at, clean) })
+		if taken && !p.ignore.out(clean) {
+			return name
+		}
+	}
+	if p.made {
+		return "."
+	}
+	return ""
+}
+
 // affected gives the reasons of a project, its own and those of all that it depends on.
 func (s *search) affected(p *Project) Affected {
 	a := Affected{Project: p, Reasons: slices.Clone(s.direct[p.Name].reasons)}

@@ -356,3 +356,50 @@ func TestSettingsOfTests(t *testing.T) {
 		}
 	}
 }
+
+func TestTakesIgnored(t *testing.T) {
+	t.Parallel()
+	graph := read(t, parseTree(`
+-- berth.yaml --
+repository: acme/prod
+apps: [apps/*]
+projects:
+  root: {build: {context: .}}
+-- .dockerignore --
+**/node_modules
+-- apps/web/Dockerfile --
+FROM scratch
+COPY . .
+-- apps/gen/Dockerfile --
+FROM scratch
+COPY dist/gen /
+-- apps/one/Dockerfile --
+FROM scratch
+COPY main.py lib /
+-- apps/one/main.py --
+-- apps/one/lib/a --
+-- apps/root/Dockerfile --
+FROM scratch
+COPY apps/web /web
+`))
+	for _, c := range []struct{ app, ignored, want string }{
+		{"web", "", ""},
+		{"web", "apps/web/dist/", "apps/web/dist/"},
+		{"web", "apps/one/x apps/web/.env", "apps/web/.env"},
+		{"gen", "", "."},
+		{"gen", "apps/gen/dist/", "apps/gen/dist/"},
+		{"one", "apps/one/x apps/one/libx apps/web/dist/", ""},
+		{"one", "apps/one/lib/__pycache__/", "apps/one/lib/__pycache__/"},
+		{"root", "apps/web/node_modules/ apps/webx apps/one/lib/x", ""},
+		{"root", "apps/web/dist/", "apps/web/dist/"},
+	} {
+		for _, p := range graph.Projects() {
+			if p.Name != c.app {
+				continue
+			}
+			if got := p.TakesIgnored(strings.Fields(c.ignored)); got != c.want {
+				t.Errorf("TakesIgnored of %s, with %s: %q, want %q", c.app, c.ignored, got, c.want)
+			}
+		}
+	}
+}

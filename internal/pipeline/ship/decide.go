@@ -128,11 +128,50 @@ func (f facts) find(tags []string, key string) (known, bool) {
 	return known{}, false
 }
 
-// settle says whose tests need not be run: those that passed for the same files.
-func settle(all []*work, passed func(key string) bool) {
+// settle says whose tests need not be run: those that passed for the same files. Where an image is to be built of what tests leave
+// behind, those of its app and of all that this depends on are run all the same: what lies there may be of another commit.
+func settle(all []*work, passed func(key string) bool, remains func(*work) bool) {
+	byName := make(map[string]*work, len(all))
 	for _, w := range all {
-		if w.keys.Test != "" && passed(w.keys.Test) {
+		byName[w.Name] = w
+	}
+	again := map[string]bool{}
+	var run func(name string)
+	run = func(name string) {
+		if w := byName[name]; w != nil && !again[name] {
+			again[name] = true
+			for _, d := range w.Dependencies {
+				run(d.Name)
+			}
+		}
+	}
+	for _, w := range all {
+		if remains(w) {
+			run(w.Name)
+		}
+	}
+	for _, w := range all {
+		if w.keys.Test != "" && !again[w.Name] && passed(w.keys.Test) {
 			w.test, w.passed = false, "passed before, for the same files"
 		}
 	}
+}
+
+// released gives the image of each app that others are made from where this run makes none: the one of this commit's inputs, or else
+// what a tag names, this branch's before the release branch's.
+func (f facts) released() map[string]oci.Digest {
+	all := map[string]oci.Digest{}
+	for app, t := range f.tags {
+		if image, ok := f.find(slices.Concat(t.stay, t.known), f.keys[app].Image); ok {
+			all[app] = image.digest
+			continue
+		}
+		for _, tag := range slices.Concat(t.stay, t.move, t.known) {
+			if image, ok := f.images[tag]; ok {
+				all[app] = image.digest
+				break
+			}
+		}
+	}
+	return all
 }

@@ -1,12 +1,14 @@
 package ship
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
@@ -174,9 +176,73 @@ func TestChoose(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	t.Parallel()
-	all := []*work{{test: true, keys: plan.Keys{Test: "a"}}, {test: true, keys: plan.Keys{Test: "b"}}, {test: true}}
-	settle(all, func(key string) bool { return key != "b" })
-	if all[0].test || all[0].passed == "" || !all[1].test || !all[2].test {
-		t.Errorf("settle: %+v %+v %+v, want only the first to have passed", all[0], all[1], all[2])
+	order := []*plan.Project{
+		project("deep", workspace.Lib), project("money", workspace.Lib, "deep"), project("web", workspace.App, "money"),
+		project("tool", workspace.Utility, "deep"), project("other", workspace.App, "tool"),
+	}
+	passed := func(names ...string) func(string) bool {
+		return func(key string) bool { return slices.Contains(names, key) }
+	}
+	for name, c := range map[string]struct {
+		passed  func(string) bool
+		remains func(*work) bool
+		want    string // whose tests are run
+	}{
+		"none passed":      {passed(), func(*work) bool { return false }, "deep money web tool other"},
+		"some passed":      {passed("deep", "tool"), func(*work) bool { return false }, "money web other"},
+		"all passed":       {passed("deep", "money", "web", "tool", "other"), func(*work) bool { return false }, ""},
+		"one leaves files": {passed("deep", "money", "web", "tool", "other"), func(w *work) bool { return w.Name == "web" }, "deep money web"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var all []*work
+			for _, p := range order {
+				all = append(all, &work{Project: p, test: true, ships: p.Kind == workspace.App, keys: plan.Keys{Test: p.Name}})
+			}
+			settle(all, c.passed, c.remains)
+			var got []string
+			for _, w := range all {
+				if w.test != (w.passed == "") {
+					t.Errorf("%s: test %v, passed %q", w.Name, w.test, w.passed)
+				}
+				if w.test {
+					got = append(got, w.Name)
+				}
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("tests that are run: %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestReleased(t *testing.T) {
+	t.Parallel()
+	keys := map[string]plan.Keys{"base": {Image: "k"}}
+	branch := tags{stay: []string{"base-sha"}, move: []string{"base-fix"}, known: []string{"base-fix", "base-latest"}}
+	for name, c := range map[string]struct {
+		facts
+		want oci.Digest
+	}{
+		"none": {facts{keys: keys, tags: map[string]tags{"base": branch}}, ""},
+		"the branch's, of the same inputs": {
+			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {"new", "k"}, "base-latest": {"main's", "old"}}}, "new",
+		},
+		"the release's, of the same inputs": {
+			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {"old", "old"}, "base-latest": {"main's", "k"}}}, "main's",
+		},
+		"pushed by something else": {
+			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {"theirs", ""}, "base-latest": {"main's", ""}}}, "theirs",
+		},
+		"the commit's, where no tag moves": {
+			facts{keys: keys, tags: map[string]tags{"base": {stay: []string{"base-sha"}}}, images: map[string]known{"base-sha": {"this", "k"}}}, "this",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.released()["base"]; got != c.want {
+				t.Errorf("released: %q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -243,7 +243,7 @@ func (s *shipping) choose(ctx context.Context) ([]*work, error) {
 		if err := s.ask(ctx, ask); err != nil {
 			return nil, err
 		}
-		if !moves {
+		if !moves && slices.ContainsFunc(file.Tags, workspace.Template.Moves) {
 			s.note("no tag is moved: the branch is %s, and the images of %s are released", cmp.Or(s.place.branch, "not known"), cmp.Or(s.place.release, "none"))
 		}
 	}
@@ -276,11 +276,22 @@ func (s *shipping) only(works []*work) ([]*work, error) {
 	}
 	for _, name := range s.Apps {
 		if p := byName[name]; p == nil || p.Kind == workspace.Lib {
-			return nil, fmt.Errorf("%q: %w", name, ErrNoApp)
+			return nil, fmt.Errorf("%q: %w; there are %s", name, ErrNoApp, strings.Join(s.apps(), ", "))
 		}
 		want(name)
 	}
 	return slices.DeleteFunc(works, func(w *work) bool { return !wanted[w.Name] }), nil
+}
+
+// apps are the names that may be asked for.
+func (s *shipping) apps() []string {
+	var all []string
+	for _, p := range s.detected.Graph.Projects() {
+		if p.Kind != workspace.Lib {
+			all = append(all, p.Name)
+		}
+	}
+	return all
 }
 
 // connect finds the registry.
@@ -346,6 +357,9 @@ func (s *shipping) found(w *work) oci.Digest {
 	image, _ := s.facts.find(slices.Concat(w.tags.stay, w.tags.known, w.tags.before), w.keys.Image)
 	return image.digest
 }
+
+// builds tells whether an app's image is to be built.
+func (s *shipping) builds(w *work) bool { return w.ships && s.found(w) == "" }
 
 // describe says what is shipped.
 func (s *shipping) describe(summary *report.Summary) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -34,9 +33,8 @@ type doing struct {
 	gate      *gate.Gate
 
 	mu      sync.Mutex
-	built   map[string]*build.Built
-	began   map[string]time.Time // builds
-	made    map[string]*report.Image
+	built   map[string]made
+	shown   map[string]*report.Image
 	scanned map[string]gate.Result
 	blocked map[string]bool
 	whole   map[string]bool
@@ -57,7 +55,7 @@ func (a ancestry) IsAncestor(ctx context.Context, older, newer string) (bool, er
 func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 	d := &doing{
 		shipping: s, tests: tests.Config{Root: s.detected.Root, Environ: s.Environ},
-		built: map[string]*build.Built{}, began: map[string]time.Time{}, made: map[string]*report.Image{}, scanned: map[string]gate.Result{},
+		built: map[string]made{}, shown: map[string]*report.Image{}, scanned: map[string]gate.Result{},
 	}
 	if s.clean {
 		d.tests.Commit = s.place.commit
@@ -78,7 +76,14 @@ func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 		d.gate = gate.New(gate.Config{API: s.client.ECR})
 	}
 	if !s.Retest && d.journal != nil {
-		settle(works, d.passed())
+		var ignored []string
+		if slices.ContainsFunc(works, s.builds) {
+			var err error
+			if ignored, err = s.detected.Repo.Ignored(ctx); err != nil {
+				return nil, err //nolint:wrapcheck // says what it was about
+			}
+		}
+		settle(works, d.passed(), func(w *work) bool { return s.builds(w) && w.TakesIgnored(ignored) != "" })
 	}
 	return d, nil
 }
@@ -112,17 +117,10 @@ func (d *doing) passed() func(key string) bool {
 }
 
 func (d *doing) run(ctx context.Context, works []*work) {
-	r := run{steps: d, jobs: d.jobs(), noPush: d.NoPush, projects: works, found: map[string]oci.Digest{}, released: map[string]oci.Digest{}, newTask: d.task}
+	r := run{steps: d, jobs: d.jobs(), noPush: d.NoPush, projects: works, found: map[string]oci.Digest{}, released: d.facts.released(), newTask: d.task}
 	for _, w := range works {
 		if found := d.found(w); w.ships && found != "" {
 			r.found[w.Name] = found
-		}
-	}
-	for app, t := range d.facts.tags {
-		for _, tag := range t.known {
-			if image, ok := d.facts.images[tag]; ok {
-				r.released[app] = image.digest
-			}
 		}
 	}
 	r.all(ctx)
@@ -137,27 +135,21 @@ func (d *doing) test(ctx context.Context, w *work, say *progress.Task) (string, 
 	switch {
 	case err != nil:
 		return "", err //nolint:wrapcheck // says what it was about
-	case result.NoTest:
-		return "it has no test", nil
 	}
 	if d.journal != nil && w.keys.Test != "" {
 		if err := d.journal.Record(w.keys.Test, w.Name, d.Now()); err != nil {
 			say.Note(err.Error()) // it will be run again, which does no harm
 		}
 	}
+	if result.NoTest { // which is known as well
+		return "it has no test", nil
+	}
 	return "passed", nil
 }
 
 func (d *doing) build(ctx context.Context, w *work, bases map[string]oci.Digest, say *progress.Task) (string, error) {
-	if d.clean {
-		// What is built is what is committed: a test may have changed files.
-		dirty, err := d.detected.Repo.Dirty(ctx)
-		if err != nil {
-			return "", err //nolint:wrapcheck // says what it was about
-		}
-		if len(dirty) > 0 {
-			return "", &ErrDirty{dirty}
-		}
+	if err := d.committed(ctx); err != nil {
+		return "", err
 	}
 	builder, err := d.builder(ctx)
 	if err != nil {
@@ -174,6 +166,11 @@ func (d *doing) build(ctx context.Context, w *work, bases map[string]oci.Digest,
 	if failed, ok := errors.AsType[*build.Error](err); ok {
 		say.Say(progress.Event{Kind: progress.Problem, Path: failed.Path, Line: failed.Line, Text: failed.Text})
 	}
+	if err == nil {
+		if err = d.committed(ctx); err != nil {
+			_ = built.Close() // files that nobody reads
+		}
+	}
 	if err != nil {
 		return "", err //nolint:wrapcheck // says what it was about
 	}
@@ -182,9 +179,21 @@ func (d *doing) build(ctx context.Context, w *work, bases map[string]oci.Digest,
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.built[w.Name], d.began[w.Name] = built, began
-	d.made[w.Name] = &report.Image{Digest: built.Digest.String(), Inputs: w.keys.Image, Built: true}
+	d.built[w.Name] = made{built, began}
+	d.shown[w.Name] = &report.Image{Digest: built.Digest.String(), Inputs: w.keys.Image, Built: true}
 	return "built " + built.Digest.String() + " with " + built.Builder, nil
+}
+
+// committed tells whether the working tree still is the commit: a test may have changed files, before a build or while it read them.
+func (d *doing) committed(ctx context.Context) error {
+	if !d.clean {
+		return nil
+	}
+	dirty, err := d.detected.Repo.Dirty(ctx)
+	if err == nil && len(dirty) > 0 {
+		err = &ErrDirty{dirty}
+	}
+	return err //nolint:wrapcheck // says what it was about
 }
 
 // spec says what a builder is to make.
@@ -271,85 +280,6 @@ func (d *doing) testKeys(w *work) []string {
 	return slices.Compact(all)
 }
 
-func (d *doing) push(ctx context.Context, w *work, found oci.Digest, say *progress.Task) (oci.Digest, string, error) {
-	var pushed publish.Pushed
-	var err error
-	if found != "" {
-		pushed, err = d.publisher.Retag(ctx, publish.RetagInput{Digest: found, Tags: w.tags.stay})
-	} else {
-		in := publish.PushInput{Tags: w.tags.stay}
-		if b := d.built[w.Name]; b.Image != nil {
-			in.Image = b.Image
-		} else {
-			in.Image = b.Index
-		}
-		pushed, err = d.publisher.Push(ctx, in, say)
-	}
-	if err != nil {
-		return "", "", err //nolint:wrapcheck // explained
-	}
-	image := &report.Image{Digest: pushed.Digest.String(), MediaType: pushed.MediaType, Size: pushed.Size, Inputs: w.keys.Image, Built: found == ""}
-	var set []string
-	for _, tag := range pushed.Tags {
-		action := report.Pushed
-		switch {
-		case tag.There:
-			action = report.Kept
-		case found != "":
-			action = report.Retagged
-		}
-		image.Tags = append(image.Tags, report.Tag{Tag: tag.Tag, Digest: pushed.Digest.String(), Action: action})
-		set = append(set, tag.Tag)
-	}
-	d.mu.Lock()
-	d.made[w.Name] = image
-	d.mu.Unlock()
-	if found == "" {
-		if image.References, err = d.attach(ctx, w, pushed); err != nil {
-			return "", "", err
-		}
-	}
-	return pushed.Digest, strings.Join(set, ", ") + " is " + pushed.Digest.String(), nil
-}
-
-// attach says where an image that was built comes from, and what is in it.
-func (d *doing) attach(ctx context.Context, w *work, pushed publish.Pushed) ([]report.Reference, error) {
-	run := d.Request.Run
-	found, err := d.publisher.AttachProvenance(ctx, pushed.Digest, publish.Provenance{
-		App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Repository: d.source, Run: run.URL, Workflow: run.Workflow, Actor: run.Actor,
-		Version: d.Version, Tool: d.built[w.Name].Builder, Started: d.began[w.Name], Finished: d.Now(),
-	})
-	if err != nil {
-		return nil, err //nolint:wrapcheck // explained
-	}
-	all := []report.Reference{{ArtifactType: publish.InTotoType, Digest: found.Digest.String()}}
-	if w.Image.SBOM == "" {
-		return all, nil
-	}
-	text, err := d.readFile(w.Image.SBOM)
-	if err != nil {
-		return nil, fmt.Errorf("the SBOM that %s names: %w", workspace.Name, err)
-	}
-	kind, err := publish.SBOMType(text)
-	if err == nil {
-		found, err = d.publisher.AttachSBOM(ctx, pushed.Digest, text)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", w.Image.SBOM, err)
-	}
-	return append(all, report.Reference{ArtifactType: kind, Digest: found.Digest.String()}), nil
-}
-
-// readFile reads a file of the workspace, and follows no link out of it.
-func (d *doing) readFile(name string) ([]byte, error) {
-	root, err := os.OpenRoot(d.detected.Root)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close() //nolint:errcheck // it was only read
-	return root.ReadFile(name)
-}
-
 func (d *doing) shipped(ctx context.Context, w *work, image oci.Digest) (bool, error) {
 	for _, tag := range slices.Concat(w.tags.stay, w.tags.move) {
 		if has, ok := d.facts.images[tag]; !ok || has.digest != image {
@@ -379,7 +309,7 @@ func (d *doing) bar() workspace.Gate {
 
 func (d *doing) scan(ctx context.Context, w *work, image oci.Digest, say *progress.Task) (string, error) {
 	d.mu.Lock()
-	mediaType := d.made[w.Name].MediaType
+	mediaType := d.shown[w.Name].MediaType
 	d.mu.Unlock()
 	result, err := d.gate.Run(ctx, gate.Input{App: w.Name, Repository: d.detected.Workspace.Repository, Digest: image, MediaType: mediaType, Gate: d.bar(), Today: d.Now()}, say)
 	d.mu.Lock()
@@ -418,7 +348,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	defer d.mu.Unlock()
 	var set []string
 	for _, t := range done.Tags {
-		d.made[w.Name].Tags = append(d.made[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actionOf(t, d.made[w.Name].Built), From: t.From.String()})
+		d.shown[w.Name].Tags = append(d.shown[w.Name].Tags, report.Tag{Tag: t.Tag, Digest: t.To.String(), Action: actionOf(t, d.shown[w.Name].Built), From: t.From.String()})
 		set = append(set, t.String())
 	}
 	if err != nil {
@@ -468,7 +398,7 @@ func (d *doing) fill(summary *report.Summary) {
 		case d.whole[p.Name]:
 			p.Outcome = report.Nothing
 		}
-		p.Image = d.made[p.Name]
+		p.Image = d.shown[p.Name]
 		if result, ok := d.scanned[p.Name]; ok {
 			p.Scan = scanOf(result)
 		}

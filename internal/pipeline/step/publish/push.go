@@ -29,6 +29,8 @@ type Built interface {
 type PushInput struct {
 	Image Built
 	Tags  []string // that stay with it
+	// Attach, if it is set, is called when the image is there and before any tag names it.
+	Attach func(oci.Digest) error
 }
 
 // Pushed is what is in the registry then.
@@ -70,6 +72,11 @@ func (p *Publisher) Push(ctx context.Context, in PushInput, task *progress.Task)
 	}
 	if err := p.send(ctx, in.Image, pushed, task); err != nil {
 		return Pushed{}, err
+	}
+	if in.Attach != nil {
+		if err := in.Attach(pushed.Digest); err != nil {
+			return Pushed{}, err
+		}
 	}
 	pushed.Tags, err = p.stay(ctx, shipped.Manifest{Digest: pushed.Digest, MediaType: pushed.MediaType, Raw: string(text)}, in.Tags)
 	return pushed, err

@@ -169,3 +169,29 @@ func TestStopped(t *testing.T) {
 		t.Errorf("the repository has %d images: %v", len(out.ImageIds), err)
 	}
 }
+
+// TestPushAttach: what is attached is there before a tag is, so that nobody finds an image without it.
+func TestPushAttach(t *testing.T) {
+	p := newPlace(t, types.ImageTagMutabilityMutable)
+	broken := errors.New("broken")
+	built := image(t, 100)
+	var seen []oci.Digest
+	for _, fails := range []error{broken, nil} {
+		_, err := p.Push(t.Context(), publish.PushInput{Image: built, Tags: []string{"a"}, Attach: func(d oci.Digest) error {
+			seen = append(seen, d)
+			if _, there, err := p.known.ByDigest(t.Context(), d); err != nil || !there {
+				t.Errorf("the image is not there: %v", err)
+			}
+			if named := p.named(t, "a"); named != "" {
+				t.Errorf("the tag is there already, and names %s", named)
+			}
+			return fails
+		}}, p.task)
+		if !errors.Is(err, fails) {
+			t.Errorf("Push: %v, want %v", err, fails)
+		}
+	}
+	if named := p.named(t, "a"); len(seen) != 2 || named != seen[1] {
+		t.Errorf("attached to %v; the tag names %s", seen, named)
+	}
+}

@@ -60,7 +60,8 @@ type ReleaseInput struct {
 	Stay   []string       // tags that stay, set before: nothing moves unless they name the image still
 	Tags   []string       // that move
 	// Vouch gives the tags that stay which a run of that record's commit has set. What others wrote counts only if they name the image that it is
-	// about: who may push some image, but not those tags, has no say in where the tags go that move. Nil, or no tags: it counts.
+	// about: who may push some image, but not those tags, has no say in where the tags go that move. What it gives no tags for, such as a
+	// branch's name that makes none, does not count. All does if Vouch is nil.
 	Vouch func(of shipped.Record) []string
 }
 
@@ -255,13 +256,14 @@ func (r *releasing) counts(ctx context.Context, c candidate) (bool, error) {
 	if r.vouch == nil {
 		return true, nil
 	}
-	for _, tag := range r.vouch(c.Record) {
+	tags := r.vouch(c.Record)
+	for _, tag := range tags {
 		at, err := r.board.Tag(ctx, tag)
 		if at != c.image || err != nil {
 			return false, err //nolint:wrapcheck // explained
 		}
 	}
-	return true, nil
+	return len(tags) > 0, nil
 }
 
 // shippedFor lists what an image was shipped for as this app.
