@@ -61,6 +61,13 @@ func (r Result) blocking() Result {
 	return r
 }
 
+// without is of what needs a check that failed.
+func without(cause string) Result {
+	r := unseen("of %s", cause)
+	r.Because = cause
+	return r
+}
+
 // open is a result with which others go on.
 func (r Result) open() Result {
 	r.blocks = false
@@ -99,8 +106,10 @@ func Run(ctx context.Context, e *Env, checks []Check) ([]Found, error) {
 	all := make([]Found, 0, len(checks))
 	for _, c := range checks {
 		result, looked := r.results[c.Name]
-		if !looked { // it panicked, or something that it comes after did
-			result = unseen("of a fault in berth: %v", outcomes[c.Name].Err)
+		if outcome := outcomes[c.Name]; !looked && outcome.State == schedule.Skipped {
+			result = without(outcome.Because)
+		} else if !looked {
+			result = unseen("of a fault in berth: %v", outcome.Err)
 		}
 		all = append(all, Found{c.Name, result})
 	}
@@ -148,9 +157,7 @@ func (r *run) blocked(c Check) (Result, bool) {
 		if before.Because != "" { // the root of it, not the link before
 			cause = before.Because
 		}
-		skipped := unseen("of %s", cause)
-		skipped.Because = cause
-		return skipped, true
+		return without(cause), true
 	}
 	return Result{}, false
 }

@@ -90,10 +90,10 @@ func engineTrouble(said string) (what, fix string) {
 	switch lower := strings.ToLower(said); {
 	case strings.Contains(lower, "permission denied"):
 		return "this user may not speak to docker's engine", "sudo usermod -aG docker $USER && newgrp docker"
-	case strings.Contains(lower, "cannot connect") || strings.Contains(lower, "is the docker daemon running") || strings.Contains(lower, "no such file"):
-		return "docker's engine does not run, or not where docker looks for it", "sudo systemctl start docker"
 	case strings.Contains(lower, "context") && strings.Contains(lower, "not found"):
 		return "docker's context is not there: " + said, "docker context use default"
+	case strings.Contains(lower, "cannot connect") || strings.Contains(lower, "is the docker daemon running") || strings.Contains(lower, "no such file"):
+		return "docker's engine does not run, or not where docker looks for it", "sudo systemctl start docker"
 	case strings.Contains(lower, "config"):
 		return "docker cannot read its configuration", ""
 	default:

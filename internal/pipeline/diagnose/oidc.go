@@ -151,7 +151,7 @@ func parseClaims(token string) (map[string][]string, time.Time, error) {
 	decoder := json.NewDecoder(strings.NewReader(string(raw)))
 	decoder.UseNumber()
 	var said map[string]any
-	if decoder.Decode(&said) != nil {
+	if err := decoder.Decode(&said); err != nil || decoder.More() {
 		return nil, time.Time{}, errors.New("its middle part is no JSON object")
 	}
 	all := map[string][]string{}
