@@ -161,8 +161,9 @@ func tlsOfEndpoint(ctx context.Context, e *Env) Result {
 	e.answer = a
 	where := e.at.Host
 	plain := "export AWS_ENDPOINT_URL=http://" + where
+	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	switch {
-	case err != nil && strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case noTLS:
 		return fail(plain, "%s speaks plain HTTP, and is asked for https", where)
 	case err != nil && e.way.proxy != nil:
 		return fail("export NO_PROXY="+quote(e.at.Hostname()), "the proxy %s does not lead to %s: %s", e.way.proxy.Redacted(), where, sentence(err))

@@ -229,7 +229,10 @@ func platformFits(ctx context.Context, e *Env) Result {
 		if err != nil {
 			return unseen("%s", sentence(err))
 		}
-		return fits(e, []string{got}, want, where)
+		if strings.HasPrefix(got, "/") || strings.HasSuffix(got, "/") {
+			return fits(nil, want, where)
+		}
+		return fits([]string{got}, want, where)
 	}
 	var all []string
 	for _, one := range m.Manifests {
@@ -237,17 +240,17 @@ func platformFits(ctx context.Context, e *Env) Result {
 			all = append(all, p.OS+"/"+p.Architecture)
 		}
 	}
-	return fits(e, all, want, where)
+	return fits(all, want, where)
 }
 
-func fits(e *Env, all []string, want, where string) Result {
+func fits(all []string, want, where string) Result {
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if slices.Contains(all, want) {
 		return ok("the image is for %s, as %s is", strings.Join(all, ", "), where)
 	}
 	if len(all) == 0 {
-		return warn("", "the index does not say for which platforms its images are")
+		return warn("", "the image does not say for which platform it is")
 	}
 	build := "docker buildx build --platform " + want + " ."
 	return fail(build, "the image is for %s, and %s is %s", strings.Join(all, ", "), where, want)
