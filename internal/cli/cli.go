@@ -104,6 +104,7 @@ func (p *program) root() *cobra.Command {
 		p.initCommand(),
 		p.detectCommand(),
 		p.shipCommand(),
+		p.doctorCommand(),
 		p.configCommand(),
 		p.versionCommand(),
 	)
