@@ -13,10 +13,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/artifact"
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
@@ -25,11 +24,6 @@ import (
 type API interface {
 	shipped.API
 	PutImage(context.Context, *ecr.PutImageInput, ...func(*ecr.Options)) (*ecr.PutImageOutput, error)
-}
-
-// Remote gives the OCI side of a repository; *registry.Client has it.
-type Remote interface {
-	Remote(ctx context.Context, repository string) (name.Repository, []remote.Option, error)
 }
 
 // Ancestry knows the history of commits, as far as the clone has it.
@@ -44,7 +38,7 @@ var ErrUnknown = errors.New("the commit is not in this clone")
 // Config is what a Publisher needs.
 type Config struct {
 	API        API
-	Remote     Remote
+	Remote     artifact.Remote
 	Repository string
 	Ancestry   Ancestry
 	Now        func() time.Time
@@ -53,11 +47,14 @@ type Config struct {
 // Publisher works on one repository. It may be used by many goroutines.
 type Publisher struct {
 	Config
-	known *shipped.Store
+	known  *shipped.Store
+	pusher artifact.Pusher
 }
 
 // New makes one. It asks for nothing yet.
-func New(c Config) *Publisher { return &Publisher{c, shipped.New(c.API, c.Repository)} }
+func New(c Config) *Publisher {
+	return &Publisher{c, shipped.New(c.API, c.Repository), artifact.Pusher{Remote: c.Remote, Repository: c.Repository}}
+}
 
 // TagTaken says that a tag that stays names another image.
 type TagTaken struct {
