@@ -59,7 +59,7 @@ func Healthy(h workspace.Health, of Image, environ []string) Check {
 		if !h.Command.IsZero() {
 			given := append(withoutSecrets(environ), "BERTH_HOST="+at.Host, "BERTH_PORT="+strconv.Itoa(at.Port), "BERTH_CONTAINER="+at.Container,
 				"BERTH_APP="+of.App, "BERTH_ENVIRONMENT="+of.Environment, "BERTH_DIGEST="+of.Digest.String())
-			looks = append(looks, func(ctx context.Context) error { return run(ctx, h.Command, given) })
+			looks = append(looks, func(ctx context.Context) error { return execute(ctx, h.Command, given) })
 		}
 		return untilHealthy(ctx, h, looks)
 	}
@@ -167,8 +167,8 @@ func clipped(text []byte) string {
 	return line
 }
 
-// run runs a program, and the end of the context ends with it all that it started.
-func run(ctx context.Context, command workspace.Command, environ []string) error {
+// execute runs a program, and the end of the context ends with it all that it started.
+func execute(ctx context.Context, command workspace.Command, environ []string) error {
 	args := command.Args
 	if len(args) == 0 {
 		args = []string{"sh", "-c", command.Shell}
