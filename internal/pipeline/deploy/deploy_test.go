@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -300,14 +301,13 @@ func TestTakenOver(t *testing.T) {
 	f := newFixture(t)
 	f.ship(1)
 	two := f.push(image(t, 2, map[string]string{"vnd.berth.image.app": "web"}), "two")
-	once := sync.Once{}
+	var once atomic.Bool
 	f.place.at = func(step string, _ deploy.Image) {
-		if step == "after" {
-			once.Do(func() {
-				if r, err := f.run("bob", deploy.Request{Environment: "staging", Tag: "two", TakeOver: true}); err != nil || r.Found.Ended != deployment.Succeeded {
-					t.Errorf("taking over: %v, %+v", err, r)
-				}
-			})
+		if step != "after" || once.Swap(true) {
+			return
+		}
+		if r, err := f.run("bob", deploy.Request{Environment: "staging", Tag: "two", TakeOver: true}); err != nil || r.Found.Ended != deployment.Succeeded {
+			t.Errorf("taking over: %v, %+v", err, r)
 		}
 	}
 	_, err := f.run("ada", deploy.Request{Environment: "staging"})

@@ -62,7 +62,7 @@ func image(t *testing.T, n int, annotations map[string]string) v1.Image {
 }
 
 // commit is the n-th commit.
-func commit(n int) string { return fmt.Sprintf("%040x", n+1<<60) }
+func commit(n int) string { return fmt.Sprintf("%08x%032x", n+0xabc0000, n) }
 
 // ship pushes the n-th image of web, of main, with its tags.
 func (b *berth) ship(n int) oci.Descriptor {
