@@ -287,3 +287,13 @@ func readEntry(m shipped.Manifest) (Entry, error) {
 	}
 	return e, nil
 }
+
+// What records are found by, of those that refer to an image.
+const (
+	annotationApp         = "vnd.berth.deployment.app"
+	annotationEnvironment = "vnd.berth.deployment.environment"
+)
+
+func validNames(environment, app string) bool {
+	return deployment.CheckEnvironment(environment) == nil && deployment.CheckApp(app) == nil
+}
