@@ -104,6 +104,11 @@ func (p *program) root() *cobra.Command {
 		p.initCommand(),
 		p.detectCommand(),
 		p.shipCommand(),
+		p.deployCommand(),
+		p.promoteCommand(),
+		p.rollbackCommand(),
+		p.statusCommand(),
+		p.historyCommand(),
 		p.configCommand(),
 		p.versionCommand(),
 	)

@@ -10,11 +10,11 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/artifact"
-	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
 	"github.com/hoopstat-haus/berth/internal/pipeline/images"
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
+	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
@@ -37,9 +37,9 @@ type Config struct {
 	File    *workspace.File
 	Targets map[string]Opener // by type
 	Gate    Scanner
-	Clone   Clone                                      // nil if there is none
+	Clone   Clone                                     // nil if there is none
 	Actor   func(ctx context.Context) (string, error) // who deploys
-	NewID   func() string                              // of a deployment: at least 8 letters and digits by chance
+	NewID   func() string                             // of a deployment: at least 8 letters and digits by chance
 	Now     func() time.Time
 	Environ []string // for programs that look whether something is healthy
 }
@@ -157,6 +157,7 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.names(); err != nil {
 		return err
 	}
+	r.result.Request = r.Request // with what it left out
 	state, err := r.look(ctx)
 	if err != nil {
 		return err

@@ -377,4 +377,3 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("the records are %s", f.chain("staging"))
 	}
 }
-

@@ -161,7 +161,9 @@ func (f *fixture) Blob(context.Context, string, oci.Digest, int64) ([]byte, erro
 	return []byte(`{"os":"linux","architecture":"amd64"}`), nil
 }
 
-func (f *fixture) Referrers(context.Context, string, oci.Digest) ([]v1.Descriptor, error) { return nil, nil }
+func (f *fixture) Referrers(context.Context, string, oci.Digest) ([]v1.Descriptor, error) {
+	return nil, nil
+}
 
 var ids atomic.Int64
 
@@ -233,4 +235,3 @@ func (f *fixture) runs(environment string, want oci.Descriptor) {
 		f.t.Errorf("%s runs %+v, %v, want %s", environment, now, err, want.Digest)
 	}
 }
-

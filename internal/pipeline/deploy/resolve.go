@@ -263,3 +263,12 @@ func (r *run) rolledBack(ctx context.Context, state State) (oci.Reference, strin
 	}
 	return oci.Reference{}, "", fmt.Errorf("%w: no version %q of %s has run in %s", ErrNothing, r.To, r.App, r.environment.Name)
 }
+
+// Known tells what is wrong with the names of an app and an environment: ErrNoApp or ErrNoEnvironment.
+func (d *Deployer) Known(app, environment string) error {
+	if err := deployment.CheckApp(app); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoApp, err)
+	}
+	_, err := environmentOf(d.File, environment)
+	return err
+}

@@ -195,6 +195,8 @@ func (r *Records) Runs(ctx context.Context, d oci.Digest) ([]Place, error) {
 			places = append(places, Place{p.app, p.environment, s.Runs.At, s.Runs.Actor})
 		}
 	}
-	slices.SortFunc(places, func(a, b Place) int { return slices.Compare([]string{a.Environment, a.App}, []string{b.Environment, b.App}) })
+	slices.SortFunc(places, func(a, b Place) int {
+		return slices.Compare([]string{a.Environment, a.App}, []string{b.Environment, b.App})
+	})
 	return places, nil
 }
