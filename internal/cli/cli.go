@@ -105,6 +105,11 @@ func (p *program) root() *cobra.Command {
 		p.detectCommand(),
 		p.shipCommand(),
 		p.doctorCommand(),
+		p.deployCommand(),
+		p.promoteCommand(),
+		p.rollbackCommand(),
+		p.statusCommand(),
+		p.historyCommand(),
 		p.configCommand(),
 		p.versionCommand(),
 	)

@@ -106,7 +106,7 @@ func TestEngineTrouble(t *testing.T) {
 	for said, want := range map[string]string{
 		"docker: permission denied while trying to connect to the Docker daemon socket":                             "this user may not",
 		"docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?": "does not run",
-		`docker: context "away": context not found: open /root/.docker/contexts/meta: no such file`: "context is not there",
+		`docker: context "away": context not found: open /root/.docker/contexts/meta: no such file`:                 "context is not there",
 		"docker: something else": "something else",
 	} {
 		if what, _ := engineTrouble(said); !strings.Contains(what, want) {

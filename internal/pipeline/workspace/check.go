@@ -46,6 +46,7 @@ func (f *File) check() {
 				s.wrong(path+".build."+key, "%q: %v", dir, err)
 			}
 		}
+		p.Health.check(s, path+".health", false)
 		s.doubled(path+".depends_on", p.DependsOn)
 		s.doubled(path+".platforms", p.Platforms)
 		s.doubled(path+".test_env", p.TestEnv)
@@ -137,6 +138,7 @@ func (f *File) checkEnvironments() {
 			s.wrong(path+".after", "no environment of the name %q comes before %q", e.After, e.Name)
 		}
 		known[e.Name] = true
+		e.Health.check(s, path+".health", true)
 		for j, b := range e.Branches {
 			if err := checkGlob(b); err != nil {
 				s.wrong(fmt.Sprintf("%s.branches[%d]", path, j), "%q is no branch, and no pattern of branches such as release/*: %v", b, err)

@@ -153,8 +153,8 @@ func (l *layout) apply(name string, p Project) {
 		l.source.wrong(at+"#", "no app or library of the name %q%s", name, meant(name, slices.Sorted(maps.Keys(l.members))))
 		return
 	}
-	if m.Kind == Lib && (len(p.Platforms) > 0 || p.Build.Context != "" || p.Build.Dockerfile != "" || p.Build.Target != "" || len(p.Build.Args) > 0 || p.Build.SBOM != "") {
-		l.source.wrong(at+"#", "%s is a library, which is not built: platforms and build are for apps", name)
+	if m.Kind == Lib && (len(p.Platforms) > 0 || p.Build.Context != "" || p.Build.Dockerfile != "" || p.Build.Target != "" || len(p.Build.Args) > 0 || p.Build.SBOM != "" || p.Health != nil) {
+		l.source.wrong(at+"#", "%s is a library, which is not built: platforms, build and health are for apps", name)
 		return
 	}
 	m.Test, m.TestEnv, m.TestTimeout = p.Test, p.TestEnv, p.TestTimeout

@@ -10,7 +10,7 @@ import (
 // validate is as much of JSON Schema as Schema uses, and fails on what it does not know. It gives what is wrong with a value, "" if nothing is.
 func validate(schema map[string]any, value any) string {
 	for keyword := range schema {
-		if !slices.Contains([]string{"$schema", "title", "description", "type", "properties", "required", "additionalProperties", "items", "minItems", "minLength", "enum", "pattern", "format", "anyOf"}, keyword) {
+		if !slices.Contains([]string{"$schema", "title", "description", "type", "properties", "required", "additionalProperties", "items", "minItems", "minLength", "enum", "pattern", "format", "anyOf", "minimum", "maximum"}, keyword) {
 			return "a keyword that is not known here: " + keyword
 		}
 	}
@@ -30,6 +30,12 @@ func validate(schema map[string]any, value any) string {
 		}
 	}
 	switch v := value.(type) {
+	case float64:
+		least, some := schema["minimum"].(float64)
+		most, bounded := schema["maximum"].(float64)
+		if some && v < least || bounded && v > most {
+			return fmt.Sprintf("%v is too small or too large", v)
+		}
 	case string:
 		return validateString(schema, v)
 	case []any:
@@ -55,19 +61,21 @@ func isOf(types, value any) bool {
 		list = []any{types}
 	}
 	is := "null"
-	switch value.(type) {
+	switch v := value.(type) {
 	case string:
 		is = "string"
 	case bool:
 		is = "boolean"
 	case float64:
-		is = "number"
+		if is = "number"; v == float64(int(v)) {
+			is = "integer"
+		}
 	case []any:
 		is = "array"
 	case map[string]any:
 		is = "object"
 	}
-	return slices.Contains(list, any(is))
+	return slices.Contains(list, any(is)) || is == "integer" && slices.Contains(list, any("number"))
 }
 
 func validateString(schema map[string]any, v string) string {

@@ -40,6 +40,7 @@ type Project struct {
 	Build       Build      `berth:"build" doc:"how its image is built"`
 	DependsOn   []string   `berth:"depends_on" doc:"apps and libraries that it depends on, beyond what its files say"`
 	Inputs      []Glob     `berth:"inputs" doc:"files and directories outside its own that it depends on, from the root"`
+	Health      *Health    `berth:"health" doc:"how it is found out that the app is healthy where it is deployed; what is not given is as the environment says"`
 }
 
 // Build is how an image is built. Paths are from the root of the workspace.
@@ -78,6 +79,7 @@ type Environment struct {
 	Deploy   Mode     `berth:"deploy" doc:"whether images go there by themselves: automatic, or manual; manual if not given"`
 	Freeze   []Freeze `berth:"freeze" doc:"when nothing is deployed there"`
 	Target   *Target  `berth:"target" doc:"what runs images there"`
+	Health   *Health  `berth:"health" doc:"how it is found out that what was started there is healthy; what the target itself says if not given"`
 }
 
 // Target is what runs images: a kind by name, and what that kind must know, which is read by whoever knows the kind.

@@ -49,6 +49,7 @@ projects:
     inputs: [go.work, "shared/**/*.json"]
   web:
     build: {dockerfile: apps/web/build/Containerfile, sbom: apps/web/dist/sbom.json}
+    health: {timeout: 5m}
 gate:
   severity: high
   unscanned: pass
@@ -64,6 +65,7 @@ environments:
     deploy: automatic
     branches: [main, release/*]
     target: {type: compose, project: "staging-{app}", replicas: 2}
+    health: {http: "http://{host}:{port}/healthz", status: 204, command: [./healthy, "--quick"], successes: 3, interval: 1s, timeout: 30s}
   - name: production
     after: staging
     severity: medium
@@ -96,7 +98,7 @@ func TestParse(t *testing.T) {
 		Project string `berth:"project,required"`
 	}
 	err = staging.Target.Options.Decode(&options)
-	if options.Project != "staging-{app}" || err == nil || !strings.HasPrefix(err.Error(), `berth.yaml:42:55: no key of the name "replicas" in environments[0].target; there are project`) {
+	if options.Project != "staging-{app}" || err == nil || !strings.HasPrefix(err.Error(), `berth.yaml:43:55: no key of the name "replicas" in environments[0].target; there are project`) {
 		t.Errorf("Decode gives %+v, %v", options, err)
 	}
 }
@@ -324,8 +326,8 @@ func TestResolveRefusals(t *testing.T) {
 		{"depends", min + "projects:\n  web: {depends_on: [web, auth]}", []string{
 			"4:22: web depends on itself", `4:27: no app or library of the name "auth"; there are calculator, report, web`,
 		}},
-		{"a library is not built", min + "libs: [libs/*]\nprojects:\n  auth: {build: {target: x}}", []string{"5:3: auth is a library, which is not built: platforms and build are for apps"}},
-		{"a library has no image to list", min + "libs: [libs/*]\nprojects:\n  auth: {build: {sbom: x.json}}", []string{"5:3: auth is a library, which is not built: platforms and build are for apps"}},
+		{"a library is not built", min + "libs: [libs/*]\nprojects:\n  auth: {build: {target: x}}", []string{"5:3: auth is a library, which is not built: platforms, build and health are for apps"}},
+		{"a library has no image to list", min + "libs: [libs/*]\nprojects:\n  auth: {build: {sbom: x.json}}", []string{"5:3: auth is a library, which is not built: platforms, build and health are for apps"}},
 		{"files", min + "projects:\n  web: {build: {context: webs, dockerfile: Dockerfile}}", []string{
 			"4:26: there is no directory webs with files that git knows", "4:44: there is no file Dockerfile",
 		}},

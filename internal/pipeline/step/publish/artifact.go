@@ -11,12 +11,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
-	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
 
-// artifact is what is attached to something.
-type artifact struct {
+// attachment is what is attached to something.
+type attachment struct {
 	Type        string
 	Subject     oci.Descriptor
 	Annotations map[string]string
@@ -24,7 +23,7 @@ type artifact struct {
 	ContentType string
 }
 
-func (a artifact) manifest() ([]byte, error) {
+func (a attachment) manifest() ([]byte, error) {
 	empty := oci.Descriptor{MediaType: shipped.EmptyType, Digest: oci.FromBytes([]byte(shipped.Empty)), Size: int64(len(shipped.Empty))}
 	content := empty
 	if a.Content != nil {
@@ -46,35 +45,27 @@ func (a artifact) manifest() ([]byte, error) {
 }
 
 // attach pushes an artifact. What is there already stays as it is.
-func (p *Publisher) attach(ctx context.Context, a artifact) (oci.Digest, error) {
+func (p *Publisher) attach(ctx context.Context, a attachment) (oci.Digest, error) {
 	text, err := a.manifest()
 	if err != nil {
 		return "", err
 	}
-	d := oci.FromBytes(text)
 	if a.Content != nil {
-		err = p.retrying(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
+		err = p.pusher.Retry(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
 			return pusher.Upload(ctx, repo, static.NewLayer(a.Content, types.MediaType(a.ContentType)))
 		})
 		if err != nil {
-			return "", p.explain("pushing an artifact", "ecr:UploadLayerPart", err)
+			return "", p.pusher.Explain("pushing an artifact", "ecr:UploadLayerPart", err)
 		}
 	}
-	return d, p.putArtifact(ctx, text, d)
+	return p.putArtifact(ctx, text)
 }
 
-// putArtifact puts a manifest by its digest. Nearly always the repository has the blob that says nothing, so it is sent only if that is refused.
-func (p *Publisher) putArtifact(ctx context.Context, text []byte, d oci.Digest) error {
-	m := shipped.Manifest{Digest: d, MediaType: oci.MediaTypeOCIManifest, Raw: string(text)}
-	err := p.put(ctx, m, "")
-	if !platform.Refused(err, layersMissing) {
-		return err
-	}
-	err = p.retrying(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
-		return pusher.Upload(ctx, repo, static.NewLayer([]byte(shipped.Empty), shipped.EmptyType))
-	})
+// putArtifact puts a manifest by its digest.
+func (p *Publisher) putArtifact(ctx context.Context, text []byte) (oci.Digest, error) {
+	d, err := p.pusher.Put(ctx, text, "")
 	if err != nil {
-		return p.explain("pushing an artifact", "ecr:UploadLayerPart", err)
+		return "", p.pusher.Explain("pushing an artifact", "ecr:PutImage", err)
 	}
-	return p.put(ctx, m, "")
+	return d, nil
 }

@@ -1,8 +1,4 @@
 package publish
 
-// For tests.
-var (
-	PlainURL = plainURL
-	Passes   = passes
-	Wait     = wait
-)
+// PlainURL is for tests.
+var PlainURL = plainURL

@@ -78,7 +78,7 @@ func (p *Publisher) AttachProvenance(ctx context.Context, image oci.Digest, of P
 	if of.Run != "" {
 		annotations[annotationRun] = of.Run
 	}
-	d, err := p.attach(ctx, artifact{Type: InTotoType, Subject: subject, Annotations: annotations, Content: text, ContentType: InTotoType})
+	d, err := p.attach(ctx, attachment{Type: InTotoType, Subject: subject, Annotations: annotations, Content: text, ContentType: InTotoType})
 	return Attached{d, false}, err
 }
 

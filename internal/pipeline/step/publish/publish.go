@@ -13,10 +13,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/artifact"
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
@@ -25,11 +24,6 @@ import (
 type API interface {
 	shipped.API
 	PutImage(context.Context, *ecr.PutImageInput, ...func(*ecr.Options)) (*ecr.PutImageOutput, error)
-}
-
-// Remote gives the OCI side of a repository; *registry.Client has it.
-type Remote interface {
-	Remote(ctx context.Context, repository string) (name.Repository, []remote.Option, error)
 }
 
 // Ancestry knows the history of commits, as far as the clone has it.
@@ -44,7 +38,7 @@ var ErrUnknown = errors.New("the commit is not in this clone")
 // Config is what a Publisher needs.
 type Config struct {
 	API        API
-	Remote     Remote
+	Remote     artifact.Remote
 	Repository string
 	Ancestry   Ancestry
 	Now        func() time.Time
@@ -53,11 +47,14 @@ type Config struct {
 // Publisher works on one repository. It may be used by many goroutines.
 type Publisher struct {
 	Config
-	known *shipped.Store
+	known  *shipped.Store
+	pusher artifact.Pusher
 }
 
 // New makes one. It asks for nothing yet.
-func New(c Config) *Publisher { return &Publisher{c, shipped.New(c.API, c.Repository)} }
+func New(c Config) *Publisher {
+	return &Publisher{c, shipped.New(c.API, c.Repository), artifact.Pusher{Remote: c.Remote, Repository: c.Repository}}
+}
 
 // TagTaken says that a tag that stays names another image.
 type TagTaken struct {
@@ -83,19 +80,12 @@ var ErrImmutable = errors.New("the repository's tags are immutable")
 const (
 	alreadyThere = "ImageAlreadyExistsException"
 	tagImmutable = "ImageTagAlreadyExistsException"
-
-	layersMissing = "LayersNotFoundException"
 )
 
-// put puts a manifest, and has a tag name it unless it is empty. Of an image that is there it is put once more, byte for byte. It is no error if all
-// is so already.
+// put has a tag name an image that is there: its manifest is put once more, byte for byte. It is no error if the tag does already.
 func (p *Publisher) put(ctx context.Context, m shipped.Manifest, tag string) error {
 	in := &ecr.PutImageInput{
-		RepositoryName: &p.Repository, ImageManifest: &m.Raw, ImageDigest: aws.String(m.Digest.String()),
-	}
-	doing := "attaching an artifact"
-	if tag != "" {
-		in.ImageTag, doing = &tag, "setting tag "+tag
+		RepositoryName: &p.Repository, ImageManifest: &m.Raw, ImageTag: &tag, ImageDigest: aws.String(m.Digest.String()),
 	}
 	if m.MediaType != "" {
 		in.ImageManifestMediaType = &m.MediaType
@@ -108,5 +98,5 @@ func (p *Publisher) put(ctx context.Context, m shipped.Manifest, tag string) err
 	if platform.Refused(err, tagImmutable) {
 		return fmt.Errorf("tag %s: %w: %w", tag, ErrImmutable, err)
 	}
-	return shipped.Explain(p.Repository, doing, "ecr:PutImage", err) //nolint:wrapcheck // explained
+	return shipped.Explain(p.Repository, "setting tag "+tag, "ecr:PutImage", err) //nolint:wrapcheck // explained
 }

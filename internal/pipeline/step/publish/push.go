@@ -85,14 +85,14 @@ func (p *Publisher) Push(ctx context.Context, in PushInput, task *progress.Task)
 // send pushes all of an image by digest.
 func (p *Publisher) send(ctx context.Context, image Built, pushed Pushed, task *progress.Task) error {
 	said := &meter{task: task, now: p.Now, total: pushed.Size}
-	err := p.retrying(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
+	err := p.pusher.Retry(ctx, func(pusher *remote.Pusher, repo name.Repository) error {
 		return pusher.Push(registry.Metered(ctx, said.attempt()), repo.Digest(pushed.Digest.String()), image)
 	})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return p.explain("pushing", "ecr:PutImage", err)
+		return p.pusher.Explain("pushing", "ecr:PutImage", err)
 	}
 	task.Bytes(pushed.Size, pushed.Size)
 	return nil

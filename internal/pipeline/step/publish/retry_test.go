@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -131,35 +130,6 @@ func TestStoppedWhileWaiting(t *testing.T) {
 	})
 	if err := s.push(ctx, t); !errors.Is(err, errStopped) {
 		t.Errorf("Push: %v, want what stopped it", err)
-	}
-}
-
-func TestPasses(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		err  error
-		want bool
-	}{
-		{&registry.BusyError{Status: 429, After: time.Second}, true},
-		{fmt.Errorf("sending: %w", syscall.ECONNRESET), true},
-		{io.ErrUnexpectedEOF, true},
-		{context.DeadlineExceeded, true},
-		{errors.New("x509: certificate signed by unknown authority"), false},
-		{registry.ErrNoLayers, false},
-	} {
-		if got := publish.Passes(c.err); got != c.want {
-			t.Errorf("%v passes: %v", c.err, got)
-		}
-	}
-	for n := 1; n <= 4; n++ {
-		if d := publish.Wait(n, io.EOF); d < 250*time.Millisecond<<(n-1) || d > 500*time.Millisecond<<(n-1) {
-			t.Errorf("after failure %d: %s", n, d)
-		}
-	}
-	for said, least := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, time.Hour: 30 * time.Second} {
-		if d := publish.Wait(1, &registry.BusyError{After: said}); d < least || d > least+500*time.Millisecond {
-			t.Errorf("when told %s: %s", said, d)
-		}
 	}
 }
 

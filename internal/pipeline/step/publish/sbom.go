@@ -58,7 +58,7 @@ func (p *Publisher) AttachSBOM(ctx context.Context, image oci.Digest, text []byt
 	if err != nil {
 		return Attached{}, err
 	}
-	a := artifact{Type: mediaType, Subject: subject, Content: text, ContentType: mediaType}
+	a := attachment{Type: mediaType, Subject: subject, Content: text, ContentType: mediaType}
 	manifest, err := a.manifest()
 	if err != nil {
 		return Attached{}, err

@@ -1,4 +1,4 @@
-package publish
+package artifact
 
 import (
 	"context"
@@ -26,9 +26,9 @@ const (
 	mostPause  = 30 * time.Second
 )
 
-// retrying does something with the OCI side of the repository, and again when that failed for a reason that passes. What arrived is not
+// Retry does something with the OCI side of the repository, and again when that failed for a reason that passes. What arrived is not
 // sent again.
-func (p *Publisher) retrying(ctx context.Context, do func(*remote.Pusher, name.Repository) error) error {
+func (p Pusher) Retry(ctx context.Context, do func(*remote.Pusher, name.Repository) error) error {
 	for n := 1; ; n++ {
 		err := p.attempt(ctx, do)
 		if ctx.Err() != nil {
@@ -43,7 +43,7 @@ func (p *Publisher) retrying(ctx context.Context, do func(*remote.Pusher, name.R
 	}
 }
 
-func (p *Publisher) attempt(ctx context.Context, do func(*remote.Pusher, name.Repository) error) error {
+func (p Pusher) attempt(ctx context.Context, do func(*remote.Pusher, name.Repository) error) error {
 	repo, pusher, err := p.pusher(ctx)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (p *Publisher) attempt(ctx context.Context, do func(*remote.Pusher, name.Re
 	return do(pusher, repo)
 }
 
-func (p *Publisher) pusher(ctx context.Context) (name.Repository, *remote.Pusher, error) {
+func (p Pusher) pusher(ctx context.Context) (name.Repository, *remote.Pusher, error) {
 	repo, options, err := p.Remote.Remote(ctx, p.Repository)
 	if err != nil {
 		return name.Repository{}, nil, err //nolint:wrapcheck // says what is wrong
@@ -110,8 +110,8 @@ func passes(err error) bool {
 	return false
 }
 
-// explain words an error of the OCI side: what was being done, and which permission is missing if one is.
-func (p *Publisher) explain(doing, action string, err error) error {
+// Explain words an error of the OCI side: what was being done, and which permission is missing if one is.
+func (p Pusher) Explain(doing, action string, err error) error {
 	refused, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		return fmt.Errorf("%s to %s: %w", doing, p.Repository, err)

@@ -1,0 +1,7 @@
+package artifact
+
+// For tests.
+var (
+	Passes = passes
+	Wait   = wait
+)
