@@ -42,17 +42,17 @@ type Config struct {
 
 // Options are what berth.yaml says of the target.
 type Options struct {
-	Host    string                     `berth:"host" doc:"the engine, such as ssh://deployer@host, tcp://host:2376 or unix:///run/docker.sock; DOCKER_HOST if not given, or the machine's own"`
-	Name    string                     `berth:"name" doc:"the container's name, in which {app} and {environment} are replaced; {app}-{environment} if not given"`
-	Publish []string                   `berth:"publish" doc:"ports of the host that lead to the container, as [address:]port:port[/udp], such as 8080:80"`
-	Port    workspace.ArgValue         `berth:"port" doc:"the container's port that health is asked at; the published one, or the image's, if there is one alone"`
+	Host    string                        `berth:"host" doc:"the engine, such as ssh://deployer@host, tcp://host:2376 or unix:///run/docker.sock; DOCKER_HOST if not given, or the machine's own"`
+	Name    string                        `berth:"name" doc:"the container's name, in which {app} and {environment} are replaced; {app}-{environment} if not given"`
+	Publish []string                      `berth:"publish" doc:"ports of the host that lead to the container, as [address:]port:port[/udp], such as 8080:80"`
+	Port    workspace.ArgValue            `berth:"port" doc:"the container's port that health is asked at; the published one, or the image's, if there is one alone"`
 	Env     map[string]workspace.ArgValue `berth:"env" doc:"environment variables"`
-	EnvFile []string                   `berth:"env_file" doc:"files of environment variables, a NAME=value in each line"`
-	Volumes []string                   `berth:"volumes" doc:"what is mounted, as volume:path or /directory:path, with :ro to read alone"`
-	Network string                     `berth:"network" doc:"the network; the engine's own if not given"`
-	Restart string                     `berth:"restart" doc:"when the engine starts it again: no, on-failure, always or unless-stopped, which it is if not given"`
-	Labels  map[string]string          `berth:"labels" doc:"labels of the container, such as those that a proxy looks for"`
-	Command []string                   `berth:"command" doc:"arguments in place of the image's own"`
+	EnvFile []string                      `berth:"env_file" doc:"files of environment variables, a NAME=value in each line"`
+	Volumes []string                      `berth:"volumes" doc:"what is mounted, as volume:path or /directory:path, with :ro to read alone"`
+	Network string                        `berth:"network" doc:"the network; the engine's own if not given"`
+	Restart string                        `berth:"restart" doc:"when the engine starts it again: no, on-failure, always or unless-stopped, which it is if not given"`
+	Labels  map[string]string             `berth:"labels" doc:"labels of the container, such as those that a proxy looks for"`
+	Command []string                      `berth:"command" doc:"arguments in place of the image's own"`
 }
 
 // The labels of a container. Those of its own the target goes by.
@@ -216,7 +216,9 @@ func digestOf(c *container.InspectResponse) oci.Digest {
 	return oci.Digest(c.Config.Labels[labelDigest])
 }
 
-func running(c *container.InspectResponse) bool { return c != nil && c.State.Running && !c.State.Restarting }
+func running(c *container.InspectResponse) bool {
+	return c != nil && c.State.Running && !c.State.Restarting
+}
 
 // Running tells what runs now.
 func (t *target) Running(ctx context.Context, app, environment string) (deploy.Running, error) {

@@ -284,11 +284,13 @@ func (p *place) suite() *targettest.Place {
 		},
 		Image: func(_ testing.TB, b targettest.Behaviour) deploy.Image { return p.Image(p.app, environment, b) },
 		Serves: func(ctx context.Context) (oci.Digest, error) {
-			for range 20 { // whoever is told that the name is nobody's asks again
-				if behaviour, err := p.ask(ctx, p.name()); behaviour != "" || err != nil {
+			for range 20 { // whoever finds nobody asks again if the name is nobody's or another's by then
+				before, _ := p.inspect(ctx, p.name())
+				behaviour, err := p.ask(ctx, p.name())
+				if behaviour != "" || err != nil {
 					return p.Digest(behaviour), err
 				}
-				if _, err := p.inspect(ctx, p.name()); err == nil {
+				if after, err := p.inspect(ctx, p.name()); err == nil && after.Container.ID == before.Container.ID {
 					break
 				}
 			}

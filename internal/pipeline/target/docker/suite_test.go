@@ -92,7 +92,9 @@ func overHTTP(p *place, users func(ctx context.Context, name string) string) *ta
 			if at.Host == "" || at.Port == 0 {
 				return deploy.ErrNoAddress
 			}
-			return p.until(ctx, to, func(ctx context.Context) (string, bool, error) { return targettest.Ask(ctx, c, httpBase(at.Host, at.Port)) })
+			return p.until(ctx, to, func(ctx context.Context) (string, bool, error) {
+				return targettest.Ask(ctx, c, httpBase(at.Host, at.Port))
+			})
 		}
 	}
 	return s
@@ -122,13 +124,15 @@ func TestNetwork(t *testing.T) {
 	targettest.Run(t, func(t *testing.T) *targettest.Place {
 		network := newNetwork(t)
 		p := newPlace(t, "network: "+network)
-		return overHTTP(p, func(ctx context.Context, name string) string {
+		s := overHTTP(p, func(ctx context.Context, name string) string {
 			c, err := p.inspect(ctx, name)
 			if err != nil || !c.Container.State.Running {
 				return ""
 			}
 			return "http://" + c.Container.NetworkSettings.Networks[network].IPAddress.String() + ":" + targettest.Port
 		})
+		s.Changes = false // those are tried without a network
+		return s
 	})
 }
 
@@ -139,7 +143,7 @@ func TestPublished(t *testing.T) {
 		port := freePort(t)
 		p := newPlace(t, "network: "+newNetwork(t), fmt.Sprintf("publish: [\"127.0.0.1:%s:%s\"]", port, targettest.Port))
 		s := overHTTP(p, func(context.Context, string) string { return "http://127.0.0.1:" + port })
-		s.Gap = true
+		s.Gap, s.Changes = true, false // those are tried without a network
 		return s
 	})
 }
