@@ -15,9 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,6 +26,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/engine"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
@@ -68,8 +66,7 @@ const (
 type target struct {
 	Config
 	options Options
-	api     *client.Client
-	host    *url.URL
+	engine  *engine.Engine
 	ports   ports
 }
 
@@ -93,80 +90,14 @@ func Open(_ context.Context, c Config) (deploy.Target, error) {
 	if t.ports, err = readPorts(o.Publish, string(o.Port)); err != nil {
 		return nil, err
 	}
-	if err := t.dial(); err != nil {
-		return nil, err
+	if t.engine, err = engine.Open(o.Host, c.Environ); err != nil {
+		return nil, err //nolint:wrapcheck // says which
 	}
 	return t, nil
 }
 
-// env gives a variable, "" if it is not there.
-func (t *target) env(name string) string {
-	for _, kv := range slices.Backward(t.Environ) {
-		if value, ok := strings.CutPrefix(kv, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-// dial gets ready to talk to the engine, as docker's own program does by the same variables.
-func (t *target) dial() error {
-	host := t.options.Host
-	if host == "" {
-		host = t.env("DOCKER_HOST")
-	}
-	if host == "" {
-		host = client.DefaultDockerHost
-	}
-	var err error
-	if t.host, err = url.Parse(host); err != nil || t.host.Scheme == "" {
-		return fmt.Errorf("host: %q names no engine; give one such as ssh://deployer@host, tcp://host:2376 or unix:///run/docker.sock", host)
-	}
-	var opts []client.Opt
-	if t.host.Scheme == "ssh" {
-		opts = append(opts, client.WithHost("http://docker.invalid"), client.WithDialContext(t.dialSSH))
-	} else {
-		if t.env("DOCKER_TLS_VERIFY") != "" && t.host.Scheme == "tcp" {
-			dir := t.env("DOCKER_CERT_PATH")
-			if dir == "" {
-				dir = filepath.Join(t.env("HOME"), ".docker")
-			}
-			opts = append(opts, client.WithTLSClientConfig(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")))
-		}
-		opts = append(opts, client.WithHost(host))
-	}
-	if t.api, err = client.New(opts...); err != nil {
-		return fmt.Errorf("the Docker engine at %s: %w", t.host.Redacted(), err)
-	}
-	return nil
-}
-
 // Close ends the connections.
-func (t *target) Close() error { return t.api.Close() } //nolint:wrapcheck // says enough
-
-// machine is the host that published ports are on, as seen from here.
-func (t *target) machine() string {
-	switch t.host.Scheme {
-	case "unix", "npipe":
-		return "127.0.0.1"
-	default:
-		return t.host.Hostname()
-	}
-}
-
-// local tells whether the engine runs on this machine.
-func (t *target) local() bool {
-	ip := net.ParseIP(t.machine())
-	return t.host.Scheme == "unix" || t.host.Scheme == "npipe" || t.machine() == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-// failed says what was tried, and tells an engine that does not answer from one that says no.
-func (t *target) failed(what string, err error) error {
-	if client.IsErrConnectionFailed(err) {
-		return fmt.Errorf("%w: the Docker engine at %s: %w", deploy.ErrUnreachable, t.host.Redacted(), err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
+func (t *target) Close() error { return t.engine.Close() } //nolint:wrapcheck // says enough
 
 // names are those of an app's containers.
 type names struct{ current, next, trial, before string }
@@ -194,12 +125,12 @@ func (t *target) look(ctx context.Context, n names, app, environment string) (fo
 		name string
 		into **container.InspectResponse
 	}{{n.current, &f.current}, {n.next, &f.next}, {n.trial, &f.trial}, {n.before, &f.before}} {
-		c, err := t.api.ContainerInspect(ctx, one.name, client.ContainerInspectOptions{})
+		c, err := t.engine.API.ContainerInspect(ctx, one.name, client.ContainerInspectOptions{})
 		switch {
 		case errdefs.IsNotFound(err):
 			continue
 		case err != nil:
-			return found{}, t.failed("looking for the container "+one.name, err)
+			return found{}, t.engine.Failed("looking for the container "+one.name, err)
 		}
 		if labels := c.Container.Config.Labels; labels[labelApp] != app || labels[labelEnvironment] != environment {
 			return found{}, fmt.Errorf("the container %s %w: remove or rename it, or give another name", one.name, errForeign)

@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/engine"
 )
 
 // ports are those of the host that lead to the container, and the container's that health is asked at, zero if the image says.
@@ -65,7 +66,6 @@ func readPorts(publish []string, health string) (ports, error) {
 // recipe is what a container is made from.
 type recipe struct {
 	whole, bare client.ContainerCreateOptions // with the published ports, and without
-	health      network.Port                  // zero if nobody knows
 	hash        string                        // of what the options give, whatever the image
 }
 
@@ -81,7 +81,7 @@ func (t *target) recipe(to deploy.Image) (recipe, error) {
 		return recipe{}, err //nolint:wrapcheck // cannot happen
 	}
 	sum := sha256.Sum256(settings)
-	r := recipe{health: t.ports.health, hash: hex.EncodeToString(sum[:])}
+	r := recipe{hash: hex.EncodeToString(sum[:])}
 	labels := map[string]string{}
 	maps.Copy(labels, o.Labels)
 	maps.Copy(labels, map[string]string{
@@ -91,7 +91,7 @@ func (t *target) recipe(to deploy.Image) (recipe, error) {
 	for p := range t.ports.bindings {
 		exposed[p] = struct{}{}
 	}
-	make := func(bindings network.PortMap) client.ContainerCreateOptions {
+	options := func(bindings network.PortMap) client.ContainerCreateOptions {
 		return client.ContainerCreateOptions{
 			Config: &container.Config{Image: to.Reference(), Env: env, Labels: labels, Cmd: o.Command, ExposedPorts: exposed},
 			HostConfig: &container.HostConfig{
@@ -100,7 +100,7 @@ func (t *target) recipe(to deploy.Image) (recipe, error) {
 			},
 		}
 	}
-	r.whole, r.bare = make(t.ports.bindings), make(nil)
+	r.whole, r.bare = options(t.ports.bindings), options(nil)
 	return r, nil
 }
 
@@ -126,7 +126,7 @@ func (t *target) variables() ([]string, error) {
 				return nil, fmt.Errorf("env_file: %s:%d: this is no NAME=value", name, i+1) // the line may be a secret
 			}
 			if !given {
-				value = t.env(key)
+				value = engine.Variable(t.Environ, key)
 			}
 			all[key] = value
 		}
@@ -144,9 +144,9 @@ func (t *target) variables() ([]string, error) {
 func (s *switching) create(ctx context.Context, name string, o client.ContainerCreateOptions) (string, error) {
 	o.Name = name
 	s.say.Note("starting " + name)
-	c, err := s.api.ContainerCreate(ctx, o)
+	c, err := s.engine.API.ContainerCreate(ctx, o)
 	if err != nil {
-		return "", s.failed("making the container "+name, err)
+		return "", s.engine.Failed("making the container "+name, err)
 	}
 	for _, w := range c.Warnings {
 		s.say.Note(w)

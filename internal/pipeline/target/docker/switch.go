@@ -3,8 +3,6 @@ package docker
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -43,12 +41,12 @@ func (t *target) Switch(ctx context.Context, to deploy.Image, check deploy.Check
 	}
 	if c := s.found.current; running(c) && digestOf(c) == to.Digest && c.Config.Labels[labelSettings] == s.want.hash {
 		say.Note(s.names.current + " runs this image already")
-		if err := s.prove(ctx, c.ID); err != nil {
+		if err := s.engine.Prove(ctx, c.ID, s.ports.health, s.check, s.say); err != nil {
 			return &deploy.Undone{Err: err}
 		}
 		return nil
 	}
-	if err := s.pull(ctx); err != nil {
+	if err := s.engine.Pull(ctx, to, say); err != nil {
 		return err
 	}
 	if running(s.found.current) && s.takesPlace() {
@@ -106,7 +104,7 @@ func (s *switching) beside(ctx context.Context) error {
 		err = s.start(ctx, id)
 	}
 	if err == nil {
-		err = s.prove(ctx, id)
+		err = s.engine.Prove(ctx, id, s.ports.health, s.check, s.say)
 	}
 	if err == nil {
 		err = s.handOver(ctx, id)
@@ -132,7 +130,7 @@ func (s *switching) replace(ctx context.Context) error {
 		err = s.start(ctx, id)
 	}
 	if err == nil {
-		err = s.prove(ctx, id)
+		err = s.engine.Prove(ctx, id, s.ports.health, s.check, s.say)
 	}
 	if err == nil {
 		err = s.handOver(ctx, id)
@@ -152,7 +150,7 @@ func (s *switching) try(ctx context.Context) error {
 	if err := s.start(ctx, id); err != nil {
 		return err
 	}
-	err = s.prove(ctx, id)
+	err = s.engine.Prove(ctx, id, s.ports.health, s.check, s.say)
 	if errors.Is(err, deploy.ErrNoAddress) {
 		s.say.Note("the container on trial cannot be reached from here: it runs, and is asked when it has its ports")
 	} else if err != nil {
@@ -231,9 +229,9 @@ func (s *switching) undo(ctx context.Context, why error) error {
 
 // revive starts one that was retired, if it was, and looks that it still runs a moment later.
 func (s *switching) revive(ctx context.Context, id string) error {
-	c, err := s.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	c, err := s.engine.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
-		return s.failed("looking at what ran before", err)
+		return s.engine.Failed("looking at what ran before", err)
 	}
 	if policy := container.RestartPolicyMode(s.options.Restart); c.Container.HostConfig.RestartPolicy.Name != policy {
 		if err := s.restart(ctx, id, policy); err != nil {
@@ -246,12 +244,12 @@ func (s *switching) revive(ctx context.Context, id string) error {
 	if err := s.start(ctx, id); err != nil {
 		return err
 	}
-	return s.healthy(ctx, id)
+	return s.engine.Healthy(ctx, id)
 }
 
 func (s *switching) start(ctx context.Context, id string) error {
-	if _, err := s.api.ContainerStart(ctx, id, client.ContainerStartOptions{}); err != nil {
-		return s.failed("starting the container", err)
+	if _, err := s.engine.API.ContainerStart(ctx, id, client.ContainerStartOptions{}); err != nil {
+		return s.engine.Failed("starting the container", err)
 	}
 	return nil
 }
@@ -261,34 +259,34 @@ func (s *switching) retire(ctx context.Context, id string) error {
 	if err := s.restart(ctx, id, container.RestartPolicyDisabled); err != nil {
 		return err
 	}
-	if _, err := s.api.ContainerStop(ctx, id, client.ContainerStopOptions{}); err != nil {
-		return s.failed("stopping the container before", err)
+	if _, err := s.engine.API.ContainerStop(ctx, id, client.ContainerStopOptions{}); err != nil {
+		return s.engine.Failed("stopping the container before", err)
 	}
 	return nil
 }
 
 func (s *switching) restart(ctx context.Context, id string, policy container.RestartPolicyMode) error {
-	_, err := s.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{Name: policy}})
+	_, err := s.engine.API.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{Name: policy}})
 	if err != nil {
-		return s.failed("setting when the container is started again", err)
+		return s.engine.Failed("setting when the container is started again", err)
 	}
 	return nil
 }
 
 func (s *switching) rename(ctx context.Context, id, name string) error {
-	if _, err := s.api.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name}); err != nil {
-		return s.failed("calling the container "+name, err)
+	if _, err := s.engine.API.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name}); err != nil {
+		return s.engine.Failed("calling the container "+name, err)
 	}
 	return nil
 }
 
 // remove ends a container and what it alone had. One that is gone, or going, is removed.
 func (s *switching) remove(ctx context.Context, id string) error {
-	_, err := s.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	_, err := s.engine.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 	if err == nil || errdefs.IsNotFound(err) {
 		return nil
 	}
-	return s.failed("removing the container", err)
+	return s.engine.Failed("removing the container", err)
 }
 
 // discard removes what ran before the one before, and its image if nothing else has it: it would fill the disk.
@@ -300,25 +298,7 @@ func (s *switching) discard(ctx context.Context, c *container.InspectResponse) e
 		return err
 	}
 	if c.Config.Image != s.to.Reference() && (s.found.current == nil || c.Config.Image != s.found.current.Config.Image) {
-		_, _ = s.api.ImageRemove(ctx, c.Config.Image, client.ImageRemoveOptions{}) // others may run it
+		_, _ = s.engine.API.ImageRemove(ctx, c.Config.Image, client.ImageRemoveOptions{}) // others may run it
 	}
 	return nil
-}
-
-// settle is how often the engine is asked how a container is.
-const settle = 100 * time.Millisecond
-
-// errEnded is that a container does not run any more.
-type errEnded struct {
-	code int
-	said string
-}
-
-// Error says with what, and its last words.
-func (e *errEnded) Error() string {
-	text := fmt.Sprintf("the container ended with %d", e.code)
-	if e.said != "" {
-		text += ": " + e.said
-	}
-	return text
 }

@@ -1,4 +1,4 @@
-package docker
+package engine
 
 import (
 	"bytes"
@@ -17,67 +17,83 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 )
 
-// prove waits until a container is healthy: by the image's own HEALTHCHECK, if it has one, and then by the check. It does not wait for one that ends.
-func (s *switching) prove(ctx context.Context, id string) error {
+// settle is how often the engine is asked how a container is.
+const settle = 100 * time.Millisecond
+
+// Ended is that a container does not run any more.
+type Ended struct {
+	Code int
+	Said string // its last words
+}
+
+// Error says with what.
+func (e *Ended) Error() string {
+	text := fmt.Sprintf("the container ended with %d", e.Code)
+	if e.Said != "" {
+		text += ": " + e.Said
+	}
+	return text
+}
+
+// Prove waits until a container is healthy: by the image's own HEALTHCHECK, if it has one, and then by the check. It does not wait for one that ends.
+func (e *Engine) Prove(ctx context.Context, id string, port network.Port, check deploy.Check, say *progress.Task) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	wait := s.api.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	wait := e.API.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		select {
 		case r := <-wait.Result:
-			cancel(&errEnded{code: int(r.StatusCode)})
+			cancel(&Ended{Code: int(r.StatusCode)})
 		case err := <-wait.Error:
-			cancel(s.failed("waiting for the container", err))
+			cancel(e.Failed("waiting for the container", err))
 		}
 	}()
-	err := s.healthy(ctx, id)
+	err := e.Healthy(ctx, id)
 	if err == nil {
-		s.say.Note("checking its health")
-		err = s.checked(ctx, id)
+		say.Note("checking its health")
+		err = e.checked(ctx, id, port, check)
 	}
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-done
 	if err == nil {
-		return s.healthy(ctx2(ctx), id)
+		return e.Healthy(context.WithoutCancel(ctx), id)
 	}
-	if ended, ok := errors.AsType[*errEnded](cause); ok {
-		ended.said = s.lastWords(ctx2(ctx), id)
+	if ended, ok := errors.AsType[*Ended](cause); ok {
+		ended.Said = e.lastWords(context.WithoutCancel(ctx), id)
 		return ended
 	}
 	return err
 }
 
-// ctx2 is a context for a last question.
-func ctx2(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
-
-func (s *switching) checked(ctx context.Context, id string) error {
-	c, err := s.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+func (e *Engine) checked(ctx context.Context, id string, port network.Port, check deploy.Check) error {
+	c, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
-		return s.failed("looking at the container", err)
+		return e.Failed("looking at the container", err)
 	}
-	return s.check(ctx, s.endpoint(&c.Container))
+	return check(ctx, e.endpoint(&c.Container, port))
 }
 
-// healthy waits until the image's own HEALTHCHECK is content. One without is content while it runs.
-func (s *switching) healthy(ctx context.Context, id string) error {
+// Healthy waits until the image's own HEALTHCHECK is content. One without is content while it runs.
+func (e *Engine) Healthy(ctx context.Context, id string) error {
 	tick := time.NewTicker(settle)
 	defer tick.Stop()
 	for {
-		c, err := s.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+		c, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return s.failed("looking at the container", err)
+			return e.Failed("looking at the container", err)
 		}
 		switch state := c.Container.State; {
 		case !state.Running:
-			return &errEnded{code: state.ExitCode, said: s.lastWords(ctx, id)}
+			return &Ended{Code: state.ExitCode, Said: e.lastWords(ctx, id)}
 		case state.Health == nil, state.Health.Status == container.Healthy, state.Health.Status == container.NoHealthcheck:
 			return nil
 		case state.Health.Status == container.Unhealthy:
@@ -96,10 +112,10 @@ func (s *switching) healthy(ctx context.Context, id string) error {
 }
 
 // lastWords are the last line that a container printed, "" if that is not known.
-func (s *switching) lastWords(ctx context.Context, id string) string {
+func (e *Engine) lastWords(ctx context.Context, id string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	logs, err := s.api.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "5"})
+	logs, err := e.API.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "5"})
 	if err != nil {
 		return ""
 	}
@@ -127,28 +143,32 @@ func lastLine(text string) string {
 }
 
 // endpoint is where a container answers, as seen from here.
-func (s *switching) endpoint(c *container.InspectResponse) deploy.Endpoint {
+func (e *Engine) endpoint(c *container.InspectResponse, port network.Port) deploy.Endpoint {
 	at := deploy.Endpoint{Container: strings.TrimPrefix(c.Name, "/")}
-	port := s.want.health
+	if exposed := c.Config.ExposedPorts; port.IsZero() && len(exposed) == 1 { // the image's
+		for p := range exposed {
+			port = p
+		}
+	}
 	if port.IsZero() {
 		return at
 	}
 	at.Port = int(port.Num())
 	if c.HostConfig.NetworkMode.IsHost() {
-		at.Host = s.machine()
+		at.Host = e.machine()
 		return at
 	}
 	if c.NetworkSettings == nil {
 		return at
 	}
 	if bound := c.NetworkSettings.Ports[port]; len(bound) > 0 {
-		host, number, ok := s.bound(bound[0])
+		host, number, ok := e.bound(bound[0])
 		if ok {
 			at.Host, at.Port = host, number
 		}
 		return at
 	}
-	if !s.local() || runtime.GOOS != "linux" { // elsewhere engines run in a machine of their own
+	if !e.local() || runtime.GOOS != "linux" { // elsewhere engines run in a machine of their own
 		return at
 	}
 	for _, n := range c.NetworkSettings.Networks {
@@ -160,15 +180,15 @@ func (s *switching) endpoint(c *container.InspectResponse) deploy.Endpoint {
 }
 
 // bound is where a published port answers, as seen from here.
-func (s *switching) bound(b network.PortBinding) (host string, port int, ok bool) {
+func (e *Engine) bound(b network.PortBinding) (host string, port int, ok bool) {
 	number, err := network.ParsePort(b.HostPort)
 	if err != nil {
 		return "", 0, false
 	}
 	switch ip := b.HostIP; {
 	case !ip.IsValid() || ip.IsUnspecified():
-		host = s.machine()
-	case ip.IsLoopback() && !s.local():
+		host = e.machine()
+	case ip.IsLoopback() && !e.local():
 		return "", 0, false
 	default:
 		host = ip.String()

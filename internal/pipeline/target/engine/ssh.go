@@ -1,4 +1,4 @@
-package docker
+package engine
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 
 // dialSSH reaches an engine on another machine by way of ssh, and of docker's own program there, which passes a connection on.
 // Who may log in is ssh's business: its keys, its agent, its settings.
-func (t *target) dialSSH(context.Context, string, string) (net.Conn, error) {
+func (e *Engine) dialSSH(context.Context, string, string) (net.Conn, error) {
 	args := []string{"-o", "BatchMode=yes", "-o", "ConnectTimeout=30"}
-	if user := t.host.User.Username(); user != "" {
+	if user := e.url.User.Username(); user != "" {
 		args = append(args, "-l", user)
 	}
-	if port := t.host.Port(); port != "" {
+	if port := e.url.Port(); port != "" {
 		args = append(args, "-p", port)
 	}
-	args = append(args, "--", t.host.Hostname(), "docker", "system", "dial-stdio")
+	args = append(args, "--", e.url.Hostname(), "docker", "system", "dial-stdio")
 	cmd := exec.Command("ssh", args...) //nolint:noctx // a connection outlives the request that it was made for
-	cmd.Env = t.Environ
+	cmd.Env = e.Environ
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err //nolint:wrapcheck // cannot happen
