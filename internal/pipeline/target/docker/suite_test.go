@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/enginetest"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/targettest"
 )
 
@@ -37,24 +36,10 @@ func TestPublishedWithoutNetwork(t *testing.T) {
 
 func onSockets(t *testing.T, options ...string) *targettest.Place {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bs") // short, for the sockets' paths
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := newPlace(t, append(options, "network: none", fmt.Sprintf("volumes: [%q]", dir+":/sockets"))...)
-	ask := func(ctx context.Context, name string) (string, bool, error) {
-		c, err := p.inspect(ctx, name)
-		if err != nil {
-			return "", false, err
-		}
-		transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, c.Container.ID[:12]))
-		}}
-		return targettest.Ask(ctx, &http.Client{Transport: transport}, "http://app/")
-	}
+	sockets := enginetest.New(t).NewSockets(t)
+	p := newPlace(t, append(options, "network: none", fmt.Sprintf("volumes: [%q]", sockets.Dir+":/sockets"))...)
 	p.ask = func(ctx context.Context, name string) (string, error) {
-		behaviour, _, err := ask(ctx, name)
+		behaviour, _, err := sockets.Ask(ctx, name)
 		if err != nil {
 			return "", nil //nolint:nilerr // nobody answers
 		}
@@ -66,7 +51,7 @@ func onSockets(t *testing.T, options ...string) *targettest.Place {
 			if at.Host != "" {
 				return fmt.Errorf("a container without a network has the address %s", at.Host)
 			}
-			return p.until(ctx, to, func(ctx context.Context) (string, bool, error) { return ask(ctx, at.Container) })
+			return enginetest.Until(ctx, p.Registry, to, func(ctx context.Context) (string, bool, error) { return sockets.Ask(ctx, at.Container) })
 		}
 	}
 	return s
@@ -92,7 +77,7 @@ func overHTTP(p *place, users func(ctx context.Context, name string) string) *ta
 			if at.Host == "" || at.Port == 0 {
 				return deploy.ErrNoAddress
 			}
-			return p.until(ctx, to, func(ctx context.Context) (string, bool, error) {
+			return enginetest.Until(ctx, p.Registry, to, func(ctx context.Context) (string, bool, error) {
 				return targettest.Ask(ctx, c, httpBase(at.Host, at.Port))
 			})
 		}
@@ -103,15 +88,15 @@ func overHTTP(p *place, users func(ctx context.Context, name string) string) *ta
 // newNetwork makes a network of the test's own.
 func newNetwork(t *testing.T) string {
 	t.Helper()
-	e, name := newEngine(t), "berth-test-"+strings.ToLower(rand.Text()[:8])
-	if _, err := e.api.NetworkCreate(t.Context(), name, client.NetworkCreateOptions{Driver: "bridge"}); err != nil {
+	e, name := enginetest.New(t), "berth-test-"+strings.ToLower(rand.Text()[:8])
+	if _, err := e.API.NetworkCreate(t.Context(), name, client.NetworkCreateOptions{Driver: "bridge"}); err != nil {
 		if errdefs.IsInvalidArgument(err) {
 			t.Fatal(err)
 		}
 		t.Skipf("the engine cannot make a network here: %v", err)
 	}
 	t.Cleanup(func() {
-		if _, err := e.api.NetworkRemove(context.Background(), name, client.NetworkRemoveOptions{}); err != nil {
+		if _, err := e.API.NetworkRemove(context.Background(), name, client.NetworkRemoveOptions{}); err != nil {
 			t.Error(err)
 		}
 	})

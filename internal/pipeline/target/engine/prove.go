@@ -92,7 +92,7 @@ func (e *Engine) Healthy(ctx context.Context, id string) error {
 			return e.Failed("looking at the container", err)
 		}
 		switch state := c.Container.State; {
-		case !state.Running:
+		case !state.Running, state.Restarting:
 			return &Ended{Code: state.ExitCode, Said: e.lastWords(ctx, id)}
 		case state.Health == nil, state.Health.Status == container.Healthy, state.Health.Status == container.NoHealthcheck:
 			return nil
