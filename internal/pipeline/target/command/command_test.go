@@ -324,3 +324,8 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	targettest.Documented(t, "command", command.Options{})
+}

@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/client"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -35,8 +37,14 @@ type place struct {
 
 func newPlace(t *testing.T, options ...string) *place {
 	t.Helper()
+	return newPlaceOf(t, nil, options...)
+}
+
+// newPlaceOf is one with images whose configuration is changed.
+func newPlaceOf(t *testing.T, change func(*v1.Config), options ...string) *place {
+	t.Helper()
 	p := &place{engine: enginetest.New(t), app: "web-" + strings.ToLower(rand.Text()[:8]), options: options}
-	p.Registry = targettest.NewRegistry(t, nil)
+	p.Registry = targettest.NewRegistry(t, change)
 	t.Cleanup(func() {
 		for _, suffix := range []string{"", ".next", ".trial", ".before"} {
 			_, _ = p.engine.API.ContainerRemove(context.Background(), p.name()+suffix, client.ContainerRemoveOptions{Force: true})
@@ -50,9 +58,10 @@ func newPlace(t *testing.T, options ...string) *place {
 
 func (p *place) name() string { return p.app + "-" + environment }
 
-func (p *place) open(t testing.TB, host string) deploy.Target {
+func (p *place) open(t testing.TB, host string, more ...string) deploy.Target {
 	t.Helper()
-	target, err := docker.Open(t.Context(), docker.Config{Options: enginetest.Options(t, "docker", append(p.options, "host: "+host)...), Dir: t.TempDir(), Environ: os.Environ(), Now: time.Now})
+	options := slices.Concat(p.options, more, []string{"host: " + host})
+	target, err := docker.Open(t.Context(), docker.Config{Options: enginetest.Options(t, "docker", options...), Dir: t.TempDir(), Environ: os.Environ(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,9 @@ func readPorts(publish []string, health string) (ports, error) {
 			return ports{}, fmt.Errorf("publish: %q is no [address:]port:port, such as 8080:80", text)
 		}
 		inside, err := network.ParsePort(text[i+1:])
+		if err == nil && !slices.Contains([]network.IPProtocol{network.TCP, network.UDP, network.SCTP}, inside.Proto()) {
+			err = fmt.Errorf("%q is none of tcp, udp, sctp", inside.Proto())
+		}
 		if err != nil {
 			return ports{}, fmt.Errorf("publish: %q: %w", text, err)
 		}
