@@ -55,7 +55,7 @@ type Target interface {
 	// Running tells what runs now. It changes nothing.
 	Running(ctx context.Context, app, environment string) (Running, error)
 	// Switch has an image run instead of what does. What runs stays until the new one is ready by the target's own notion and
-	// the check has passed. A switch to what runs already checks it, and is done. Errors are Undone, where what ran
+	// the check has passed. A switch to what runs already checks it, and is done, or Undone. Errors are Undone, where what ran
 	// before runs as before, or Broken, where it may not; any other error is from before anything was touched. A context that ends has
 	// it undone. It takes over what a switch that was killed has left.
 	Switch(ctx context.Context, to Image, check Check, say *progress.Task) error

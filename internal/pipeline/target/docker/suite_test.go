@@ -140,7 +140,7 @@ func TestHostNetwork(t *testing.T) {
 		port := freePort(t)
 		p := newPlace(t, "network: host", "port: "+port, "env: {PORT: "+port+"}")
 		s := overHTTP(p, func(context.Context, string) string { return "http://127.0.0.1:" + port })
-		s.Gap, s.Replaces = true, true
+		s.Gap, s.Replaces, s.Changes = true, true, false
 		return s
 	})
 }
