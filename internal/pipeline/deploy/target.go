@@ -46,7 +46,8 @@ type Endpoint struct {
 	Container string // for targets whose containers commands can be run in
 }
 
-// Check tells whether what was started is healthy, and comes back when it is, or will not be.
+// Check tells whether what was started is healthy, and comes back when it is, or will not be. A check that has to reach an endpoint
+// gives ErrNoAddress for one that cannot be reached from here.
 type Check func(ctx context.Context, at Endpoint) error
 
 // Target is a place that runs the image of one app in one environment. Its methods are not called at once.
@@ -54,7 +55,7 @@ type Target interface {
 	// Running tells what runs now. It changes nothing.
 	Running(ctx context.Context, app, environment string) (Running, error)
 	// Switch has an image run instead of what does. What runs stays until the new one is ready by the target's own notion and
-	// the check has passed. A switch to what runs already checks it, and is done. Errors are Undone, where what ran
+	// the check has passed. A switch to what runs already checks it, and is done, or Undone. Errors are Undone, where what ran
 	// before runs as before, or Broken, where it may not; any other error is from before anything was touched. A context that ends has
 	// it undone. It takes over what a switch that was killed has left.
 	Switch(ctx context.Context, to Image, check Check, say *progress.Task) error
@@ -64,6 +65,10 @@ type Target interface {
 
 // ErrUnreachable is that a target does not answer.
 var ErrUnreachable = errors.New("the target does not answer")
+
+// ErrNoAddress is a Check's, that health cannot be asked for where there is no host or port to ask. A target that starts an image twice,
+// at first where nobody can reach it, goes on after it.
+var ErrNoAddress = errors.New("its health cannot be asked for: it has no address that can be reached from here")
 
 // Undone is that an image does not run, and that what ran before runs as before.
 type Undone struct{ Err error }
