@@ -110,6 +110,7 @@ func (p *program) root() *cobra.Command {
 		p.rollbackCommand(),
 		p.statusCommand(),
 		p.historyCommand(),
+		p.watchCommand(),
 		p.configCommand(),
 		p.versionCommand(),
 	)

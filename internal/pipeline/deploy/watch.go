@@ -1,0 +1,159 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/deployment"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
+)
+
+// Watching is what a watch follows.
+type Watching struct {
+	Environment string
+	Apps        []string
+	Every       time.Duration // how long it rests between two looks
+	Once        bool          // look once, and come back
+	Timeout     time.Duration // of one deployment; DefaultTimeout if 0
+	Reason      string        // recorded
+}
+
+// Watch deploys in an environment whatever the tags of its apps name that move, until the context ends, for hosts that no CI system
+// reaches. What the gate or a rule of the environment refuses is tried again at each look; an image that failed is not, until the tag names
+// another. Each deployment is told to done, with its error; a registry that does not answer is noted, and asked again.
+func (d *Deployer) Watch(ctx context.Context, w Watching, task func(app string) *progress.Task, done func(*Result, error)) error {
+	seen := map[string]sighting{}
+	for {
+		for _, app := range w.Apps {
+			if ctx.Err() != nil {
+				break
+			}
+			seen[app] = d.follow(ctx, w, app, seen[app], task(app), done)
+		}
+		if w.Once {
+			return nil
+		}
+		rest := time.NewTimer(w.Every)
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+			return nil
+		}
+	}
+}
+
+// MayWatch tells what is wrong with a watch, before it begins.
+func (d *Deployer) MayWatch(w Watching) error {
+	e, err := environmentOf(d.File, w.Environment)
+	if err != nil {
+		return err
+	}
+	if e.Deploy != workspace.Automatic {
+		return fmt.Errorf("%w: images go to %s by hand, unless %s says deploy: automatic of it", ErrUsage, e.Name, workspace.Name)
+	}
+	for _, app := range w.Apps {
+		if err := deployment.CheckApp(app); err != nil {
+			return fmt.Errorf("%w: %w", ErrNoApp, err)
+		}
+		if _, err := movingTag(d.File.Tags, app); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sighting is what a watch remembers of an app.
+type sighting struct {
+	image oci.Digest // that the tag named, and that needs nothing
+	said  string     // the last note, which is not said twice
+}
+
+// follow looks at one app's tag, and deploys what it names if that is another image.
+func (d *Deployer) follow(ctx context.Context, w Watching, app string, before sighting, task *progress.Task, done func(*Result, error)) sighting {
+	note := func(text string) sighting {
+		if text != before.said && ctx.Err() == nil {
+			task.Note(text)
+		}
+		return sighting{said: text}
+	}
+	image, there, err := d.follows(ctx, app)
+	switch {
+	case err != nil:
+		return note(err.Error())
+	case !there:
+		return note("there is no image yet to follow")
+	case image == before.image:
+		return before
+	}
+	state, err := d.records.State(ctx, w.Environment, app)
+	if err != nil {
+		return note(err.Error())
+	}
+	if n := state.Newest; n != nil && n.Image.Digest == image && state.Pending == nil {
+		if n.Outcome != deployment.Succeeded {
+			note(fmt.Sprintf("%s failed here, and is not tried again until the tag names another", image))
+		}
+		return sighting{image: image, said: before.said}
+	}
+	switch back, err := d.rolledBack(ctx, w.Environment, app, image); {
+	case err != nil:
+		return note(err.Error())
+	case back:
+		note(fmt.Sprintf("%s was rolled back here, and is not deployed again until the tag names another", image))
+		return sighting{image: image, said: before.said}
+	}
+	task.Begin(image.String())
+	result, err := d.Run(ctx, Request{
+		Action: deployment.Deploy, App: app, Environment: w.Environment, Digest: image.String(), Timeout: w.Timeout, Reason: w.Reason, Automatic: true,
+	}, task)
+	if _, refused := errors.AsType[*Refusal](err); refused {
+		task.End(progress.Skipped, err.Error())
+		return sighting{said: err.Error()}
+	}
+	done(result, err)
+	switch {
+	case ctx.Err() != nil:
+		task.End(progress.Stopped, context.Cause(ctx).Error())
+	case err != nil:
+		task.End(progress.Failed, err.Error())
+	default:
+		task.End(progress.Done, string(result.Outcome))
+		return sighting{image: image}
+	}
+	return sighting{}
+}
+
+// rolledBack tells whether the image ran, and somebody then went back from it: that stands, though the tag still names it.
+func (d *Deployer) rolledBack(ctx context.Context, environment, app string, image oci.Digest) (bool, error) {
+	back, is := false, false
+	err := d.records.Walk(ctx, environment, app, func(e Entry) bool {
+		if e.Outcome != deployment.Succeeded {
+			return true
+		}
+		if e.Action == deployment.Rollback {
+			back = true
+			return true
+		}
+		is = back && e.Image.Digest == image
+		return false
+	})
+	return is, err
+}
+
+// follows gives the image that an app's tag names, and whether there is one.
+func (d *Deployer) follows(ctx context.Context, app string) (oci.Digest, bool, error) {
+	tag, err := movingTag(d.File.Tags, app)
+	if err != nil {
+		return "", false, err
+	}
+	found, there, err := d.Images.Tagged(ctx, tag)
+	if err != nil {
+		return "", false, fmt.Errorf("looking for tag %s: %w", tag, err)
+	}
+	return found.Digest, there, nil
+}
