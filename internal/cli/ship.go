@@ -40,6 +40,7 @@ func (p *program) shipCommand() *cobra.Command {
 			"berth ship web report --fail-on high\n" +
 			"berth ship --dry-run\n" +
 			"berth ship --no-push --base origin/main\n" +
+			"berth ship --deploy\n" +
 			"berth ship --output json --query \"projects[?image.built].name\"",
 		RunE: func(cmd *cobra.Command, args []string) error { return p.ship(cmd, args) },
 	}
@@ -51,6 +52,7 @@ func (p *program) shipCommand() *cobra.Command {
 	flags.Bool("dry-run", false, "say what would be done")
 	flags.Bool("rebuild", false, "build what is affected though the registry has an image of the same inputs")
 	flags.Bool("retest", false, "run tests that passed before for the same files")
+	flags.Bool("deploy", false, "deploy what was shipped, if all went well, to the environments that say deploy: automatic")
 	flags.String("fail-on", "", "the least severity of a finding that stops an image: critical, high, medium, low, informational or none; berth.yaml's if not given")
 	flags.String("unscanned", "", "whether an image passes whose scan could not run: fail or pass; berth.yaml's if not given")
 	flags.String("builder", "auto", "what builds: buildx, docker or buildah; auto for the first of these that is here")
@@ -97,10 +99,11 @@ func (p *program) ship(cmd *cobra.Command, apps []string) error {
 		Builder: func(ctx context.Context) (build.Builder, error) {
 			return build.Find(ctx, build.Config{Want: builder, Env: config.Environ(), Cache: cache})
 		},
-		Sink:    reporter,
-		Now:     p.now,
-		Environ: config.Environ(),
-		Version: builtVersion().Version,
+		Deployer: func(ctx context.Context) (ship.Deployer, error) { return p.deployer(ctx, cmd) },
+		Sink:     reporter,
+		Now:      p.now,
+		Environ:  config.Environ(),
+		Version:  builtVersion().Version,
 	})
 	if closing := reporter.Close(); closing != nil && err == nil {
 		p.say("showing progress: %v", closing)
@@ -121,7 +124,7 @@ func (p *program) shipRequest(cmd *cobra.Command, apps []string) (r ship.Request
 			return r, err
 		}
 	}
-	for name, into := range map[string]*bool{"no-push": &r.NoPush, "dry-run": &r.DryRun, "rebuild": &r.Rebuild, "retest": &r.Retest} {
+	for name, into := range map[string]*bool{"no-push": &r.NoPush, "dry-run": &r.DryRun, "rebuild": &r.Rebuild, "retest": &r.Retest, "deploy": &r.Deploy} {
 		if *into, err = flags.GetBool(name); err != nil {
 			return r, err
 		}

@@ -108,8 +108,8 @@ func testsOf(w *work, byName map[string]*work, seen map[string]bool) []string {
 	return all
 }
 
-// all does everything, and says of what was not begun why not. What came of it is what the sink was told.
-func (r *run) all(ctx context.Context) {
+// all does everything, says of what was not begun why not, and tells whether all went well. What came of it is what the sink was told.
+func (r *run) all(ctx context.Context) bool {
 	r.digests, r.begun, r.blocked, r.whole = map[string]oci.Digest{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	order, nodes := r.graph()
 	for _, w := range r.projects {
@@ -123,8 +123,10 @@ func (r *run) all(ctx context.Context) {
 		r.mu.Unlock()
 		return nodes[name].do(ctx, nodes[name].work)
 	})
+	well := true
 	for _, n := range order {
 		task, o := r.newTask(nodes[n.Name].work.Name, nodes[n.Name].first), outcomes[n.Name]
+		well = well && o.State == schedule.Done
 		switch {
 		case o.State == schedule.Skipped:
 			task.End(progress.Skipped, o.Because+" failed")
@@ -138,6 +140,7 @@ func (r *run) all(ctx context.Context) {
 			task.End(progress.Failed, fmt.Sprintf("%v: %s", p, p.Stack))
 		}
 	}
+	return well
 }
 
 // step does one step, and says how it ended.

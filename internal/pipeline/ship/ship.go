@@ -38,6 +38,7 @@ type Request struct {
 	DryRun    bool     // say what would be done
 	Rebuild   bool     // what is affected, though the registry has it
 	Retest    bool     // what passed before, too
+	Deploy    bool     // where images go by themselves, if all went well
 	FailOn    workspace.Severity
 	Unscanned workspace.Unscanned // both as berth.yaml says if ""
 	Run       ci.Run              // what a CI system says
@@ -45,12 +46,13 @@ type Request struct {
 
 // Config is what shipping needs.
 type Config struct {
-	Client  func(context.Context) (*registry.Client, error) // asked once, unless nothing is pushed
-	Builder func(context.Context) (build.Builder, error)    // asked once, when something is to be built
-	Sink    progress.Sink
-	Now     func() time.Time
-	Environ []string // for tests
-	Version string   // of this program
+	Client   func(context.Context) (*registry.Client, error) // asked once, unless nothing is pushed
+	Builder  func(context.Context) (build.Builder, error)    // asked once, when something is to be built
+	Deployer func(context.Context) (Deployer, error)         // asked if something is to be deployed
+	Sink     progress.Sink
+	Now      func() time.Time
+	Environ  []string // for tests
+	Version  string   // of this program
 }
 
 // ErrDirty is that the working tree is not the commit.
@@ -117,7 +119,10 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 	if s.DryRun {
 		s.wouldDo(works)
 	} else {
-		do.run(ctx, works)
+		if err := do.run(ctx, works); err != nil {
+			do.note("nothing was deployed: %v", err)
+			summary.Outcome = report.Failed
+		}
 		do.fill(summary)
 	}
 	summary.Notes = append(summary.Notes, s.notes...)

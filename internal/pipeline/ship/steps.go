@@ -116,18 +116,22 @@ func (d *doing) passed() func(key string) bool {
 	return func(key string) bool { return attested[key] || d.journal.Passed(key) }
 }
 
-func (d *doing) run(ctx context.Context, works []*work) {
+func (d *doing) run(ctx context.Context, works []*work) error {
 	r := run{steps: d, jobs: d.jobs(), noPush: d.NoPush, projects: works, found: map[string]oci.Digest{}, released: d.facts.released(), newTask: d.task}
 	for _, w := range works {
 		if found := d.found(w); w.ships && found != "" {
 			r.found[w.Name] = found
 		}
 	}
-	r.all(ctx)
+	well := r.all(ctx)
 	d.blocked, d.whole = r.blocked, r.whole
 	for _, b := range d.built {
 		_ = b.Close() // files that nobody reads any more
 	}
+	if !well || !d.Deploy || d.NoPush {
+		return nil
+	}
+	return d.deploy(ctx, works, r.digests)
 }
 
 func (d *doing) test(ctx context.Context, w *work, say *progress.Task) (string, error) {
