@@ -68,8 +68,8 @@ func (d *doing) deployOne(ctx context.Context, deployer Deployer, app, environme
 
 // overtaken tells whether a newer commit's image was released meanwhile, whose run deploys.
 func (d *doing) overtaken(app string) bool {
-	made := d.made[app]
-	return made != nil && slices.ContainsFunc(made.Tags, func(t report.Tag) bool { return t.Action == report.Newer })
+	image := d.shown[app]
+	return image != nil && slices.ContainsFunc(image.Tags, func(t report.Tag) bool { return t.Action == report.Newer })
 }
 
 func orUnknown(branch string) string {

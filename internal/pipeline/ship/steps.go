@@ -29,6 +29,7 @@ type doing struct {
 	tests     tests.Config
 	journal   *tests.Journal // nil where nothing says what a test is of
 	builder   func(context.Context) (build.Builder, error)
+	after     func(context.Context) (string, error) // what the commit comes after, for records
 	publisher *publish.Publisher
 	gate      *gate.Gate
 
@@ -69,6 +70,13 @@ func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 		}
 	}
 	d.builder = once(s.Builder)
+	d.after = once(func(ctx context.Context) (string, error) {
+		commits, err := s.detected.Repo.History(ctx, s.place.commit, lookBack)
+		if err != nil {
+			return "", err //nolint:wrapcheck // says what it was about
+		}
+		return shipped.After(commits[1:]), nil // but for itself
+	})
 	if s.client != nil {
 		d.publisher = publish.New(publish.Config{
 			API: s.client.ECR, Remote: s.client, Repository: s.detected.Workspace.Repository, Ancestry: ancestry{s.detected.Repo}, Now: s.Now,
@@ -340,11 +348,16 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	d.mu.Lock()
 	scanned := d.scanned[w.Name]
 	d.mu.Unlock()
+	after, err := d.after(ctx)
+	if err != nil {
+		return "", err
+	}
 	run := d.Request.Run
 	done, err := d.publisher.Release(ctx, publish.ReleaseInput{
 		Image: image, Stay: w.tags.stay, Tags: w.tags.move,
 		Record: shipped.Record{
-			App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Committed: d.place.time.UTC(), Run: run.URL, Actor: run.Actor, Gate: outcomeOf(scanned),
+			App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Committed: d.place.time.UTC(), After: after,
+			Run: run.URL, Actor: run.Actor, Gate: outcomeOf(scanned),
 		},
 		Vouch: d.vouch,
 	}, say)

@@ -24,6 +24,7 @@ const (
 	annotationCommit    = "vnd.berth.ship.commit"
 	annotationCommitted = "vnd.berth.ship.committed"
 	annotationShipped   = "vnd.berth.ship.branch"
+	annotationAfter     = "vnd.berth.ship.after"
 	annotationRun       = "vnd.berth.ship.run"
 	annotationActor     = "vnd.berth.ship.actor"
 	annotationGate      = "vnd.berth.ship.gate"
@@ -36,6 +37,9 @@ const (
 const (
 	maxName = 255
 	maxRun  = 1024
+
+	maxAfter   = 50 // commits
+	afterWidth = 12 // digits of each
 )
 
 // Record says that an image went through everything that comes before its release, for a commit.
@@ -44,10 +48,26 @@ type Record struct {
 	Commit    string // 40 or 64 hexadecimal digits
 	Committed time.Time
 	Branch    string
+	After     string    // as After words it, or empty
 	Run       string    // URL or name of the run, or empty
 	Actor     string    // or empty
 	Gate      string    // what came of the check for vulnerabilities, or empty
 	Written   time.Time // when it was pushed, by the clock of the run
+}
+
+// After words the newest commits of a commit's history, for runs in clones that have not got the commit. No more than fifty are said,
+// by their first digits.
+func After(commits []string) string {
+	var all []string
+	for _, c := range commits[:min(len(commits), maxAfter)] {
+		all = append(all, c[:min(len(c), afterWidth)])
+	}
+	return strings.Join(all, " ")
+}
+
+// IsAfter tells whether a commit is said to be in the history of the record's.
+func (r Record) IsAfter(commit string) bool {
+	return len(commit) >= afterWidth && slices.Contains(strings.Fields(r.After), commit[:afterWidth])
 }
 
 // Claim says, on a board, that a run is about to have a tag name an image.
@@ -63,7 +83,7 @@ func (r Record) Annotations() map[string]string {
 		annotationShipApp: r.App, annotationCommit: r.Commit, annotationCommitted: r.Committed.UTC().Format(time.RFC3339),
 		AnnotationCreated: r.Written.UTC().Format(time.RFC3339),
 	}
-	for name, text := range map[string]string{annotationShipped: r.Branch, annotationRun: r.Run, annotationActor: r.Actor, annotationGate: r.Gate} {
+	for name, text := range map[string]string{annotationShipped: r.Branch, annotationAfter: r.After, annotationRun: r.Run, annotationActor: r.Actor, annotationGate: r.Gate} {
 		if text != "" {
 			a[name] = text
 		}
@@ -83,7 +103,7 @@ func ParseRecord(a map[string]string) (Record, bool) {
 	r := Record{
 		App: word(a[annotationShipApp], maxName), Commit: commit(a[annotationCommit]), Committed: moment(a[annotationCommitted]),
 		Branch: word(a[annotationShipped], maxName), Run: word(a[annotationRun], maxRun), Actor: word(a[annotationActor], maxName),
-		Gate: word(a[annotationGate], maxName), Written: moment(a[AnnotationCreated]),
+		After: word(a[annotationAfter], maxAfter*(afterWidth+1)), Gate: word(a[annotationGate], maxName), Written: moment(a[AnnotationCreated]),
 	}
 	return r, r.App != "" && r.Commit != "" && !r.Committed.IsZero() && !r.Written.IsZero()
 }

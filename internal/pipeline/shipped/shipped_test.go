@@ -159,7 +159,7 @@ func TestRecords(t *testing.T) {
 	image := f.put("t", oci.MediaTypeOCIManifest, ociManifest(""))
 	first := shipped.Record{
 		App: "web", Commit: someCommit, Committed: time.Unix(1_700_000_000, 0).UTC(), Branch: "main", Run: "https://ci.example/7", Actor: "ann",
-		Gate: "passed", Written: time.Unix(1_700_000_100, 0).UTC(),
+		Gate: "passed", Written: time.Unix(1_700_000_100, 0).UTC(), After: shipped.After([]string{strings.Repeat("12", 20), strings.Repeat("34", 20)}),
 	}
 	second := shipped.Record{App: "web", Commit: strings.Repeat("ab", 32), Committed: first.Committed, Written: first.Written.Add(time.Second)}
 	refer := func(artifactType string, annotations map[string]string, listed bool) {
@@ -231,5 +231,26 @@ func TestBoard(t *testing.T) {
 	}
 	if _, next := shipped.Board("web-latest", time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)); next == d {
 		t.Error("two days have one board")
+	}
+}
+
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	var commits []string
+	for n := range 60 {
+		commits = append(commits, fmt.Sprintf("%012x%028d", n+1, 0))
+	}
+	r := shipped.Record{App: "web", Commit: someCommit, Committed: time.Unix(1, 0), Written: time.Unix(2, 0), After: shipped.After(commits)}
+	read, ok := shipped.ParseRecord(r.Annotations())
+	if !ok || read.After == "" {
+		t.Fatalf("what was written is read as %+v", read)
+	}
+	for n, c := range commits {
+		if got := read.IsAfter(c); got != (n < 50) {
+			t.Errorf("IsAfter of commit %d: %v", n, got)
+		}
+	}
+	if read.IsAfter("") || (shipped.Record{}).IsAfter(commits[0]) {
+		t.Error("a record is after nothing, or one without a history after something")
 	}
 }

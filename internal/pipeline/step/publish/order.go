@@ -16,7 +16,8 @@ type candidate struct {
 }
 
 // newer tells whether a record is of a newer commit than another: git decides where it knows both and one is in the history of the
-// other, and the commits' times where it does not, among those of one branch. Commits of the same second are in the
+// other. A run in a clone that is older than a commit knows nothing of it: what that commit's record says of its history is what that
+// run's own git says. Where neither is in the history of the other, their times decide, among those of one branch. Commits of the same second are in the
 // order of their hashes, so that all runs agree.
 func newer(ctx context.Context, git Ancestry, a, than shipped.Record) (bool, error) {
 	if a.Commit == than.Commit {
@@ -30,6 +31,10 @@ func newer(ctx context.Context, git Ancestry, a, than shipped.Record) (bool, err
 	switch {
 	case before || err != nil:
 		return false, err
+	case a.IsAfter(than.Commit):
+		return true, nil
+	case than.IsAfter(a.Commit):
+		return false, nil
 	case a.Branch != than.Branch:
 		return false, nil
 	case !a.Committed.Equal(than.Committed):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,11 @@ func TestNewer(t *testing.T) {
 	at := func(commit, branch string, second int64) shipped.Record {
 		return shipped.Record{Commit: commit, Branch: branch, Committed: time.Unix(second, 0)}
 	}
+	long := func(digit string) string { return strings.Repeat(digit, 40) }
+	after := func(r shipped.Record, commits ...string) shipped.Record {
+		r.After = shipped.After(commits)
+		return r
+	}
 	for name, c := range map[string]struct {
 		a, than shipped.Record
 		want    bool
@@ -51,6 +57,9 @@ func TestNewer(t *testing.T) {
 		"unknown, of another branch":       {at("x", "other", 9), at("b", "main", 1), false, nil},
 		"unknown, the same second":         {at("x", "main", 1), at("b", "main", 1), true, nil},
 		"the other is unknown, likewise":   {at("b", "main", 1), at("x", "main", 1), false, nil},
+		"unknown, and said to be after":    {after(at(long("b"), "main", 1), long("a")), at(long("a"), "main", 9), true, nil},
+		"unknown, and the other is after":  {at(long("a"), "main", 9), after(at(long("b"), "main", 1), long("c"), long("a")), false, nil},
+		"after another":                    {after(at(long("b"), "main", 1), long("c")), at(long("a"), "main", 9), false, nil},
 		"git fails":                        {at("ill", "main", 9), at("b", "main", 1), false, errGit},
 	} {
 		got, err := newer(t.Context(), git, c.a, c.than)
