@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (d *Deployer) open(ctx context.Context, e workspace.Environment) (Target, e
 			known = append(known, name)
 		}
 		slices.Sort(known)
-		return nil, fmt.Errorf("%s: no type of target of the name %q; there are %s", e.Name, e.Target.Type, strings.Join(known, ", "))
+		return nil, fmt.Errorf("%s: no type of target of the name %q; there are %s", e.Name, e.Target.Type, cmp.Or(strings.Join(known, ", "), "none"))
 	}
 	return open(ctx, e.Target.Options)
 }

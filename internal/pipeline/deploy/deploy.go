@@ -62,9 +62,19 @@ func (d *Deployer) Records() *Records { return d.records }
 // DefaultTimeout is how long a deployment may take that does not say.
 const DefaultTimeout = 10 * time.Minute
 
+// Action is why an image is deployed, as records have it.
+type Action = deployment.Action
+
+// The actions.
+const (
+	Deploy   = deployment.Deploy
+	Promote  = deployment.Promote
+	Rollback = deployment.Rollback
+)
+
 // Request is what to deploy where.
 type Request struct {
-	Action      deployment.Action
+	Action      Action
 	App         string
 	Environment string
 	From        string // Promote: the environment; the one that must come before if ""
