@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 //	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone
 //
-// and those of lifecycle_test.go, images_test.go, images_built_test.go and doctor_test.go.
+// and those of lifecycle_test.go, images_test.go, images_built_test.go doctor_test.go and deploy_test.go.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -73,7 +73,7 @@ func TestScripts(t *testing.T) {
 			"pushlayers": pushLayers, "pushindex": pushIndex, "gone": gone, "stored": stored,
 			"pushbuilt": pushBuilt, "pushbuilts": pushBuilts, "attach": attach, "immutable": immutable, "putmanifest": putManifest,
 			"clockfront": clockFront, "tlsfront": tlsFront, "plainfront": plainFront, "idtokens": idTokens,
-			"deleteimage": deleteImage, "deleterepo": deleteRepo, "makerepo": makeRepo, "pulls": pulls,
+			"deleteimage": deleteImage, "deleterepo": deleteRepo, "makerepo": makeRepo, "pulls": pulls, "deployed": deployedBefore,
 		},
 	})
 }

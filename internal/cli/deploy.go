@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hoopstat-haus/berth/internal/config"
-	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/pipeline/ci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/detect"
@@ -45,7 +45,7 @@ func (p *program) deployCommand() *cobra.Command {
 			"berth deploy web --env prod --ignore freeze --reason \"the shop is down\"",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := deploy.Request{Action: deployment.Deploy, App: args[0]}
+			req := deploy.Request{Action: deploy.Deploy, App: args[0]}
 			err := stringFlags(cmd, map[string]*string{"tag": &req.Tag, "sha": &req.Commit, "digest": &req.Digest})
 			if err != nil {
 				return err
@@ -72,7 +72,6 @@ func addDeploy(cmd *cobra.Command, environment string) {
 	flags.Bool("take-over", false, "end somebody else's deployment that has not come to its end, though they may be at work still")
 	flags.Duration("timeout", deploy.DefaultTimeout, "how long it may take")
 	flags.Bool("verbose", false, "print what is done as it comes")
-	_ = cmd.MarkFlagRequired(environment)
 	addWorkspace(cmd)
 }
 
@@ -96,11 +95,14 @@ func stringFlags(cmd *cobra.Command, flags map[string]*string) (err error) {
 func deployRequest(cmd *cobra.Command, req *deploy.Request) (err error) {
 	flags := cmd.Flags()
 	environment := "env"
-	if req.Action == deployment.Promote {
+	if req.Action == deploy.Promote {
 		environment = "to"
 	}
 	if err := stringFlags(cmd, map[string]*string{environment: &req.Environment, "reason": &req.Reason}); err != nil {
 		return err
+	}
+	if req.Environment == "" {
+		return missingEnvironment(environment)
 	}
 	for name, into := range map[string]*bool{"dry-run": &req.DryRun, "wait": &req.Wait, "take-over": &req.TakeOver} {
 		if *into, err = flags.GetBool(name); err != nil {
@@ -114,6 +116,10 @@ func deployRequest(cmd *cobra.Command, req *deploy.Request) (err error) {
 		err = usageError{fmt.Errorf("--timeout: %s is no time for anything", req.Timeout), ""}
 	}
 	return err
+}
+
+func missingEnvironment(flag string) error {
+	return usageError{fmt.Errorf("--%s is missing: an environment of %s", flag, workspace.Name), ""}
 }
 
 // deploy deploys, and prints what came of it.
@@ -238,15 +244,17 @@ func (p *program) deployError(err error, req deploy.Request) error {
 
 // refusalHint says how to go on in spite of the checks, where that can be.
 func (p *program) refusalHint(refusal *deploy.Refusal) string {
+	if slices.ContainsFunc(refusal.Problems, func(problem deploy.Problem) bool { return problem.Check == deploy.CheckAtWork }) {
+		return "wait for them with --wait; if they are gone for good, --take-over"
+	}
 	var ignore []string
 	for _, problem := range refusal.Problems {
-		switch problem.Check {
-		case deploy.CheckAtWork:
-			return "wait for them with --wait; if they are gone for good, --take-over"
-		case deploy.CheckImage, deploy.CheckTarget, deploy.CheckMode:
+		if !slices.Contains(deploy.Ignorable(), problem.Check) {
 			return ""
 		}
-		ignore = append(ignore, problem.Check)
+		if !slices.Contains(ignore, problem.Check) {
+			ignore = append(ignore, problem.Check)
+		}
 	}
 	return "to go on in spite of it: --ignore " + strings.Join(ignore, ",") + " --reason WHY"
 }

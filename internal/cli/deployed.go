@@ -164,7 +164,7 @@ func writeDeployed(w io.Writer, d deployed) error {
 		line = fmt.Sprintf("%s does not run%s in %s; what ran before does", d.App, of, d.Environment)
 	case deploy.OutcomeBroken:
 		line = fmt.Sprintf("%s is broken in %s: neither%s nor what ran before runs as it should", d.App, d.Environment, of)
-	default:
+	default: // refused, or taken over
 		return nil // the error says all
 	}
 	if _, err := fmt.Fprintln(w, line); err != nil || d.Changes == nil {

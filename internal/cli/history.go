@@ -23,7 +23,6 @@ func (p *program) historyCommand() *cobra.Command {
 	}
 	cmd.Flags().String("env", "", "the environment")
 	cmd.Flags().Int("limit", 20, "how many deployments to show, 0 for all")
-	_ = cmd.MarkFlagRequired("env")
 	addWorkspace(cmd)
 	return cmd
 }
@@ -47,6 +46,9 @@ func (p *program) history(cmd *cobra.Command, app string) error {
 	var environment string
 	if err := stringFlags(cmd, map[string]*string{"env": &environment}); err != nil {
 		return err
+	}
+	if environment == "" {
+		return missingEnvironment("env")
 	}
 	limit, err := cmd.Flags().GetInt("limit")
 	if err != nil {

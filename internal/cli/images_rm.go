@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,13 +22,15 @@ func (p *program) imagesRemoveCommand() *cobra.Command {
 		Short:   "Delete tags, and images with their last tag",
 		Long: "Rm deletes tags, or images by digest with all their tags. An image goes with its last tag. It says first what goes,\n" +
 			"what goes along, such as signatures, and whether it can be restored; then it asks on a terminal, and needs --yes\n" +
-			"elsewhere. The beginning of a digest is enough, as lists show it.",
+			"elsewhere. The beginning of a digest is enough, as lists show it.\n\n" +
+			"A Berth does not delete what is deployed, nor what can be rolled back to, unless --force says so.",
 		Example: "berth images rm hoopstat-haus/prod example-calculator-app-old-version\n" +
 			"berth images rm hoopstat-haus/prod sha256:1f4e2d3c4b5a --yes",
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.imagesRemove(cmd, args[0], args[1:]) },
 	}
 	cmd.Flags().Bool("yes", false, "do not ask")
+	cmd.Flags().Bool("force", false, "delete also what is deployed, of a Berth")
 	return cmd
 }
 
@@ -74,13 +77,39 @@ func (p *program) imagesRemove(cmd *cobra.Command, repository string, args []str
 	if err := p.confirm(cmd, "delete this from "+repository); err != nil {
 		return err
 	}
-	failed, err := repo.Remove(cmd.Context(), plan)
+	failed, err := removeFrom(cmd, repo, plan, trash)
 	if err != nil {
 		return p.imagesError(fmt.Errorf("deleting images of %s: %w", repository, err), client)
 	}
 	data := newRemoved(repository, plan, failed, trash.until(cmd, repository))
 	err = p.print(cmd, data, func(w io.Writer) error { return p.writeRemoved(w, data) })
-	return errors.Join(err, removalFailures(failed))
+	return errors.Join(err, p.removalFailures(repository, failed))
+}
+
+// removeFrom deletes, by force where that was asked for.
+func removeFrom(cmd *cobra.Command, repo *images.Client, plan []images.Removal, at trash) ([]images.Failure, error) {
+	force, err := cmd.Flags().GetBool("force")
+	if err != nil {
+		return nil, err
+	}
+	if !force {
+		return repo.Remove(cmd.Context(), plan)
+	}
+	if at.Client == nil {
+		return nil, usageError{errors.New("--force: Amazon's ECR knows nothing of what is deployed, and deletes it without"), ""}
+	}
+	var ids []platform.ImageID
+	for _, r := range plan {
+		for _, ref := range r.Asked() {
+			ids = append(ids, platform.ImageID{Digest: ref.Digest.String(), Tag: ref.Tag})
+		}
+	}
+	failed, err := at.DeleteImages(cmd.Context(), repo.Repository, ids, true)
+	var failures []images.Failure
+	for _, f := range failed {
+		failures = append(failures, images.Failure{Digest: f.ID.Digest, Tag: f.ID.Tag, Code: f.Code, Reason: f.Reason})
+	}
+	return failures, err
 }
 
 // removalLines says what would go.
@@ -160,7 +189,7 @@ func (p *program) writeRemoved(w io.Writer, data removed) error {
 }
 
 // removalFailures makes one error of what was not deleted, a line each.
-func removalFailures(failed []images.Failure) error {
+func (p *program) removalFailures(repository string, failed []images.Failure) error {
 	var all []error
 	for _, f := range failed {
 		name := f.Tag
@@ -168,7 +197,10 @@ func removalFailures(failed []images.Failure) error {
 			name = short(f.Digest)
 		}
 		err := fmt.Errorf("%s was not deleted: %s: %s", name, f.Code, f.Reason) //nolint:err113 // the server's words
-		if f.Code == "ImageReferencedByManifestList" {
+		switch {
+		case f.Code == "ImageReferencedByManifestList" && strings.Contains(f.Reason, " is deployed"):
+			err = hintedError{err, "it can be deleted all the same with: " + p.name + " images rm --force " + quote(repository) + " " + quote(cmp.Or(f.Tag, f.Digest))}
+		case f.Code == "ImageReferencedByManifestList":
 			err = hintedError{err, "delete the index that it belongs to as well, in the same command"}
 		}
 		all = append(all, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/images"
 	"github.com/hoopstat-haus/berth/internal/pipeline/lifecycle"
 	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
@@ -41,6 +42,7 @@ type shown struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Images      []shownVariant    `json:"images"`
 	Referrers   []shownReferrer   `json:"referrers"`
+	Deployments []shownDeployment `json:"deployments"`
 	NotRead     string            `json:"notRead,omitempty"`
 	Unique      *uniqueBytes      `json:"unique,omitempty"`
 }
@@ -168,10 +170,34 @@ func (p *program) imagesShow(cmd *cobra.Command, named string) error {
 		p.say("configurations and referrers are not shown: %s", found.NotRead)
 	}
 	data := newShown(name.Repository, found, values)
+	if data.Deployments, err = deploymentsOf(cmd, client, name.Repository, found); err != nil {
+		p.say("where it runs is not shown: %s", err)
+	}
 	if data.Unique, err = uniqueOf(cmd, client, name.Repository, found); err != nil {
 		return p.imagesError(err, client)
 	}
 	return p.print(cmd, data, func(w io.Writer) error { return writeShown(w, data) })
+}
+
+// shownDeployment is where an image runs now, by the records of deployments.
+type shownDeployment struct {
+	App         string    `json:"app"`
+	Environment string    `json:"environment"`
+	Since       time.Time `json:"since"`
+	Actor       string    `json:"actor"`
+}
+
+// deploymentsOf tells where an image runs, if anything says that it ever did.
+func deploymentsOf(cmd *cobra.Command, client *registry.Client, repository string, found images.Details) ([]shownDeployment, error) {
+	places := []shownDeployment{}
+	if !slices.ContainsFunc(found.Referrers, func(r images.Referrer) bool { return r.Kind == "deployment" }) {
+		return places, nil
+	}
+	all, err := deploy.NewRecords(client.ECR, client, repository).Runs(cmd.Context(), found.Digest)
+	for _, at := range all {
+		places = append(places, shownDeployment{at.App, at.Environment, at.Since, at.Actor})
+	}
+	return places, err
 }
 
 // uniqueOf counts what no other image needs, if that was asked for.
@@ -212,6 +238,9 @@ func writeShown(w io.Writer, s shown) error {
 		rows = append(rows, []string{"refers to", s.Subject})
 	}
 	rows = append(rows, []string{"scan", s.scan()})
+	for _, d := range s.Deployments {
+		rows = append(rows, []string{"runs in", fmt.Sprintf("%s as %s since %s, by %s", d.Environment, d.App, d.Since.Format(time.RFC3339), shortActor(d.Actor))})
+	}
 	for _, k := range slices.Sorted(maps.Keys(s.Annotations)) {
 		rows = append(rows, []string{"annotation", k + "=" + oneLine(s.Annotations[k])})
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 )
 
@@ -16,7 +15,7 @@ func (p *program) promoteCommand() *cobra.Command {
 		Example: "berth promote web --from staging --to prod",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := deploy.Request{Action: deployment.Promote, App: args[0]}
+			req := deploy.Request{Action: deploy.Promote, App: args[0]}
 			if err := stringFlags(cmd, map[string]*string{"from": &req.From}); err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 )
 
@@ -16,7 +15,7 @@ func (p *program) rollbackCommand() *cobra.Command {
 		Example: "berth rollback web --env prod\nberth rollback web --env prod --to 3\nberth rollback web --env prod --to sha256:1f4e2d3c4b5a",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := deploy.Request{Action: deployment.Rollback, App: args[0]}
+			req := deploy.Request{Action: deploy.Rollback, App: args[0]}
 			if err := stringFlags(cmd, map[string]*string{"to": &req.To}); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,7 @@ func (r *run) check(ctx context.Context, state State, missing *Refusal) error {
 		return context.Cause(ctx)
 	}
 	refused := &Refusal{}
+	r.result.Problems = nil
 	for i := range found {
 		p := &found[i]
 		p.Ignored = !p.Warning && slices.Contains(r.Ignore, p.Check)
@@ -140,12 +142,14 @@ func (r *run) checkImage() []Problem {
 
 // openTarget finds out what runs.
 func (r *run) openTarget(ctx context.Context) []Problem {
-	target, err := r.open(ctx, r.environment)
-	if err != nil {
-		return []Problem{{Check: CheckTarget, Text: err.Error(), Err: err}}
+	if r.target == nil {
+		target, err := r.open(ctx, r.environment)
+		if err != nil {
+			return []Problem{{Check: CheckTarget, Text: err.Error(), Err: err}}
+		}
+		r.target = target
 	}
-	r.target = target
-	now, err := target.Running(ctx, r.App, r.environment.Name)
+	now, err := r.target.Running(ctx, r.App, r.environment.Name)
 	if err != nil {
 		return unknown(CheckTarget, err, "what runs is not known")
 	}
@@ -165,7 +169,7 @@ func (d *Deployer) open(ctx context.Context, e workspace.Environment) (Target, e
 			known = append(known, name)
 		}
 		slices.Sort(known)
-		return nil, fmt.Errorf("%s: no type of target of the name %q; there are %s", e.Name, e.Target.Type, strings.Join(known, ", "))
+		return nil, fmt.Errorf("%s: no type of target of the name %q; there are %s", e.Name, e.Target.Type, cmp.Or(strings.Join(known, ", "), "none"))
 	}
 	return open(ctx, e.Target.Options)
 }

@@ -62,9 +62,19 @@ func (d *Deployer) Records() *Records { return d.records }
 // DefaultTimeout is how long a deployment may take that does not say.
 const DefaultTimeout = 10 * time.Minute
 
+// Action is why an image is deployed, as records have it.
+type Action = deployment.Action
+
+// The actions.
+const (
+	Deploy   = deployment.Deploy
+	Promote  = deployment.Promote
+	Rollback = deployment.Rollback
+)
+
 // Request is what to deploy where.
 type Request struct {
-	Action      deployment.Action
+	Action      Action
 	App         string
 	Environment string
 	From        string // Promote: the environment; the one that must come before if ""
@@ -89,9 +99,10 @@ const (
 	OutcomeDeployed  Outcome = "deployed"
 	OutcomeUnchanged Outcome = "unchanged" // it runs already
 	OutcomeWould     Outcome = "would-deploy"
-	OutcomeRefused   Outcome = "refused" // nothing was touched
-	OutcomeFailed    Outcome = "failed"  // what ran before runs
-	OutcomeBroken    Outcome = "broken"  // neither does as it should
+	OutcomeRefused   Outcome = "refused"    // nothing was touched
+	OutcomeFailed    Outcome = "failed"     // what ran before runs
+	OutcomeBroken    Outcome = "broken"     // neither does as it should
+	OutcomeTakenOver Outcome = "taken-over" // by somebody else in the middle, who is to say what runs
 )
 
 // Result is what came of it, as far as it got.
@@ -163,15 +174,7 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	r.result.Before = state
-	r.result.Image, err = r.resolve(ctx, state)
-	missing, isMissing := errors.AsType[*Refusal](err)
-	if err != nil && !isMissing {
-		return err
-	}
-	if !isMissing {
-		r.task.Note(plan.Printable(fmt.Sprintf("%s is %s", r.result.Image.Named, r.result.Image.Digest)))
-	}
-	if err := r.check(ctx, state, missing); err != nil {
+	if err := r.choose(ctx, state); err != nil {
 		return err
 	}
 	switch {
@@ -193,12 +196,30 @@ func (r *run) do(ctx context.Context) error {
 		if state, err = r.settle(ctx, state); err != nil {
 			return err
 		}
+		if r.Action == Rollback { // what ran before may be something else now
+			if err := r.choose(ctx, state); err != nil {
+				return err
+			}
+		}
 		if r.unchanged(state) { // the one who did not come back had wanted the same
 			r.result.Outcome = OutcomeUnchanged
 			return nil
 		}
 	}
 	return r.deploy(ctx, state)
+}
+
+// choose finds the image that is meant, and checks everything.
+func (r *run) choose(ctx context.Context, state State) (err error) {
+	r.result.Image, err = r.resolve(ctx, state)
+	missing, isMissing := errors.AsType[*Refusal](err)
+	if err != nil && !isMissing {
+		return err
+	}
+	if !isMissing {
+		r.task.Note(plan.Printable(fmt.Sprintf("%s is %s", r.result.Image.Named, r.result.Image.Digest)))
+	}
+	return r.check(ctx, state, missing)
 }
 
 // look reads the records, and waits for whoever is at work if that is wanted.
@@ -251,7 +272,7 @@ func (r *run) deploy(ctx context.Context, state State) error {
 	}
 	claim, err := r.records.Write(ctx, record, r.until.Add(Undoing))
 	if err != nil {
-		return err
+		return r.unclaim(ctx, record, err)
 	}
 	r.result.Record = &claim
 	image, err := r.image(ctx, claim.Record)
@@ -262,6 +283,20 @@ func (r *run) deploy(ctx context.Context, state State) error {
 		err = during(err, context.Cause(ctx))
 	}
 	return r.record(ctx, claim, err)
+}
+
+// unclaim ends a claim that was written though its answer did not come, so that nobody waits for us.
+func (r *run) unclaim(ctx context.Context, record deployment.Record, failed error) error {
+	if _, lost := errors.AsType[*Conflict](failed); lost {
+		return failed
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), Undoing)
+	defer cancel()
+	newest, there, err := r.records.Newest(late, record.Environment, record.App)
+	if err != nil || !there || newest.ID != record.ID {
+		return failed
+	}
+	return r.record(ctx, newest, failed)
 }
 
 // during adds why a switch was stopped, and leaves what the error says of what runs now.
@@ -291,6 +326,7 @@ func (r *run) record(ctx context.Context, claim Entry, failed error) error {
 		return failed
 	}
 	if conflict, ok := errors.AsType[*Conflict](err); ok {
+		r.result.Outcome = OutcomeTakenOver
 		return errors.Join(failed, fmt.Errorf("while this was deployed, somebody took over, and what runs now is theirs to say: %w", conflict))
 	}
 	return errors.Join(failed, fmt.Errorf("what came of it, %s, could not be recorded; the next deployment finds out: %w", end.Outcome, err))

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 )
 
@@ -310,8 +311,8 @@ func TestTakenOver(t *testing.T) {
 			t.Errorf("taking over: %v, %+v", err, r)
 		}
 	}
-	_, err := f.run("ada", deploy.Request{Environment: "staging"})
-	if _, ok := errors.AsType[*deploy.Conflict](err); !ok || !strings.Contains(err.Error(), "somebody took over") {
+	r, err := f.run("ada", deploy.Request{Environment: "staging"})
+	if _, ok := errors.AsType[*deploy.Conflict](err); !ok || r.Outcome != deploy.OutcomeTakenOver || !strings.Contains(err.Error(), "somebody took over") {
 		t.Errorf("the slow one is told %v", err)
 	}
 	f.runs("staging", two)
@@ -376,4 +377,81 @@ func TestDryRun(t *testing.T) {
 	if f.chain("staging") != "deploy succeeded ada, deploy started ada" {
 		t.Errorf("the records are %s", f.chain("staging"))
 	}
+}
+
+// TestRollbackOfTheDead: what a dead deployer had got to run is what is rolled back from.
+func TestRollbackOfTheDead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ship(1)
+	f.must(deploy.Request{Environment: "staging"})
+	two := f.ship(2)
+	f.must(deploy.Request{Environment: "staging"})
+	f.ship(3)
+	f.place.at = func(step string, _ deploy.Image) {
+		if step == "after" {
+			panic(killed{})
+		}
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = f.run("ada", deploy.Request{Environment: "staging"})
+	}()
+	f.place.at = func(string, deploy.Image) {}
+	r, err := f.run("bob", deploy.Request{Environment: "staging", Action: deployment.Rollback, TakeOver: true})
+	if err != nil || r.Outcome != deploy.OutcomeDeployed || r.Found.Ended != deployment.Succeeded {
+		t.Fatalf("%s: %v", r.Outcome, err)
+	}
+	f.runs("staging", two)
+}
+
+// TestWait: one who waits for somebody at work deploys when they are done, and is refused when the time is over.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	one := f.ship(1)
+	working, done := make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	f.place.at = func(step string, _ deploy.Image) {
+		if step == "before" && !once.Swap(true) {
+			close(working)
+			<-done
+		}
+	}
+	first := make(chan error, 1)
+	go func() {
+		_, err := f.run("ada", deploy.Request{Environment: "staging"})
+		first <- err
+	}()
+	<-working
+	r, err := f.run("bob", deploy.Request{Environment: "staging", Wait: true, Timeout: 50 * time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "still at work: deploy of web in staging by ada") || r.Outcome != deploy.OutcomeRefused {
+		t.Errorf("waiting in vain: %s, %v", r.Outcome, err)
+	}
+	second := make(chan error, 1)
+	go func() {
+		r, err := f.run("bob", deploy.Request{Environment: "staging", Wait: true, DryRun: true})
+		if err == nil && r.Outcome != deploy.OutcomeUnchanged {
+			err = errors.New(string(r.Outcome))
+		}
+		second <- err
+	}()
+	close(done)
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
+	}
+	f.runs("staging", one)
+}
+
+// TestTimeout: what takes too long is undone, and the record says that it was the time.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.yaml = strings.Replace(f.yaml, "    deploy: automatic\n", "    deploy: automatic\n    health: {command: [sleep, \"600\"], timeout: 1h}\n", 1)
+	f.ship(1)
+	r, err := f.run("ada", deploy.Request{Environment: "staging", Timeout: time.Second})
+	if err == nil || r.Outcome != deploy.OutcomeFailed || !strings.Contains(r.Record.Reason, "the time for the deployment is over: 1s") {
+		t.Errorf("%s: %v, recorded as %+v", r.Outcome, err, r.Record)
+	}
+	f.runs("staging", oci.Descriptor{})
 }

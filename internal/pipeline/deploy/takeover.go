@@ -24,10 +24,10 @@ func (r *run) settle(ctx context.Context, state State) (State, error) {
 	r.note("found %s, without an end: whoever it was did not come back", pending.sentence())
 	found := &Found{Entry: pending, Running: *r.result.Running}
 	r.result.Found = found
-	if at, _, err := r.records.at(ctx, pending); err != nil {
+	if at, newest, err := r.records.at(ctx, pending); err != nil {
 		return state, err
 	} else if at != pending.Digest { // before anything is touched: several may have found it
-		return state, &Conflict{}
+		return state, &Conflict{newest, ""}
 	}
 	outcome, why, err := r.finishOrUndo(ctx, state, found.Running)
 	if err != nil {

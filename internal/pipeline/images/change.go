@@ -63,6 +63,9 @@ func (c *Client) PlanRemoval(ctx context.Context, names []string) ([]Removal, er
 	return plan, nil
 }
 
+// Asked is what was asked to be deleted.
+func (r Removal) Asked() []oci.Reference { return r.asked }
+
 // take notes that this was asked for.
 func (r *Removal) take(ref oci.Reference) {
 	if slices.Contains(r.asked, ref) {
