@@ -52,7 +52,7 @@ var house = rules{
 	free: []string{"internal/bench", "internal/e2e"},
 
 	// They sort rooms, and hold no Go files of their own but tests.
-	groups: []string{".", "cmd", "internal", "internal/core", "internal/api", "internal/storage", "internal/remote", "internal/pipeline", "internal/pipeline/step"},
+	groups: []string{".", "cmd", "internal", "internal/core", "internal/api", "internal/storage", "internal/remote", "internal/pipeline", "internal/pipeline/step", "internal/pipeline/target"},
 
 	// Packages (and those below them) that only some of ours may import.
 	confined: []confinement{

@@ -1,0 +1,232 @@
+package lambda_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
+	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/amazon"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/amazon/amazontest"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/lambda"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/targettest"
+)
+
+const (
+	repository  = "123456789012.dkr.ecr.us-east-1.amazonaws.com/prod"
+	placeholder = repository + ":placeholder"
+)
+
+func image(b targettest.Behaviour) deploy.Image {
+	return deploy.Image{App: "calculator", Environment: "staging", Repository: repository, Digest: digests[b], Deployment: "d-" + string(b)}
+}
+
+func fresh(t testing.TB) *stub {
+	return &stub{
+		t: t, name: "staging-calculator", kind: "Image", image: placeholder, tags: map[string]string{"team": "web"},
+		versions: []string{placeholder}, aliases: map[string]alias{"live": {FunctionVersion: "1"}},
+	}
+}
+
+func changes(r *http.Request) bool { return r.Method != http.MethodGet }
+
+func open(t testing.TB, at string, options ...string) deploy.Target {
+	t.Helper()
+	options = append(options, `function: "{environment}-{app}"`, "endpoint: "+at)
+	target, err := lambda.Open(t.Context(), lambda.Config{Options: amazontest.Options(t, "lambda", options...), Sleep: amazontest.Soon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+func place(t testing.TB, s *stub, options ...string) *targettest.Place {
+	return &targettest.Place{
+		Open: func(t testing.TB, during func() bool) deploy.Target {
+			return open(t, amazontest.Proxy(t, s, changes, during), options...)
+		},
+		Gone:  func(t testing.TB) (deploy.Target, error) { return open(t, amazontest.Gone(t), options...), nil },
+		Image: func(_ testing.TB, b targettest.Behaviour) deploy.Image { return image(b) },
+		Serves: func(context.Context) (oci.Digest, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if len(options) > 0 {
+				n, err := strconv.Atoi(s.aliases["live"].FunctionVersion)
+				return amazon.Digest(s.versions[n-1]), err
+			}
+			return amazon.Digest(s.image), nil
+		},
+		Check: func(to deploy.Image) deploy.Check {
+			return func(context.Context, deploy.Endpoint) error {
+				if to.Digest == digests[targettest.Sick] {
+					return errors.New("it coughs")
+				}
+				return nil
+			}
+		},
+		Left: func(testing.TB) (left []string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, key := range []string{amazon.TagBegun, amazon.TagBefore} {
+				if v, ok := s.tags[key]; ok {
+					left = append(left, key+"="+v)
+				}
+			}
+			return left
+		},
+		Replaces: true,
+		Changes:  true,
+	}
+}
+
+func TestSuite(t *testing.T) {
+	amazontest.Account(t)
+	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(t, fresh(t)) })
+}
+
+func TestSuiteWithAlias(t *testing.T) {
+	amazontest.Account(t)
+	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(t, fresh(t), "alias: live") })
+}
+
+// notes keeps what is said.
+type notes struct{ texts []string }
+
+func (n *notes) Event(e progress.Event) { n.texts = append(n.texts, e.Text) }
+
+func switchTo(t testing.TB, target deploy.Target, to deploy.Image) (string, error) {
+	t.Helper()
+	n := &notes{}
+	err := target.Switch(t.Context(), to, func(context.Context, deploy.Endpoint) error { return nil }, &progress.Task{Sink: n, Now: time.Now})
+	return strings.Join(n.texts, "\n"), err
+}
+
+func TestRefused(t *testing.T) {
+	amazontest.Account(t)
+	for name, c := range map[string]struct {
+		place   func(s *stub)
+		image   targettest.Behaviour
+		options []string
+		want    []string
+	}{
+		"no function": {
+			place: func(s *stub) { s.name = "another" },
+			want: []string{
+				"there is no function staging-calculator in us-east-1",
+				"aws lambda create-function --region us-east-1 --function-name staging-calculator --package-type Image --code ImageUri=" + image(targettest.First).Reference(),
+			},
+		},
+		"no alias": {
+			options: []string{"alias: green"},
+			want:    []string{"no alias green", "aws lambda create-alias --region us-east-1 --function-name staging-calculator --name green"},
+		},
+		"a zip archive": {place: func(s *stub) { s.kind = "Zip" }, want: []string{"is of a zip archive"}},
+		"no image":      {image: targettest.Missing, want: []string{"does not exist"}},
+		"an index":      {place: func(s *stub) { s.denied = "index" }, image: targettest.Third, want: []string{"media type", "one platform"}},
+		"may not tag":   {place: func(s *stub) { s.denied = "TagResource" }, want: []string{"lambda:TagResource is not allowed: User: arn:aws:iam::123456789012:user/ci"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fresh(t)
+			if c.place != nil {
+				c.place(s)
+			}
+			if c.image == "" {
+				c.image = targettest.First
+			}
+			_, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil), c.options...), image(c.image))
+			if err == nil {
+				t.Fatal("Switch gives no error")
+			}
+			if _, broken := errors.AsType[*deploy.Broken](err); broken {
+				t.Errorf("Switch gives %v, want nothing broken", err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("Switch gives %v, want %q in it", err, want)
+				}
+			}
+			if diff := cmp.Diff(map[string]string{"team": "web"}, s.tags); diff != "" || s.image != placeholder {
+				t.Errorf("the function runs %s, its tags (-want +got):\n%s", s.image, diff)
+			}
+		})
+	}
+}
+
+func TestAnotherUpdateIsAtWork(t *testing.T) {
+	amazontest.Account(t)
+	s := fresh(t)
+	s.busy = 3
+	said, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil)), image(targettest.First))
+	if err != nil || s.busy != 0 || strings.Count(said, "still at work") != 1 {
+		t.Errorf("Switch gives %v, with %d refusals left, and says\n%s", err, s.busy, said)
+	}
+}
+
+// TestTagMoves looks that what ran by a tag is put back by the digest that the tag had.
+func TestTagMoves(t *testing.T) {
+	amazontest.Account(t)
+	s := fresh(t)
+	s.resolved = repository + "@" + oci.FromBytes([]byte("as it was")).String()
+	want := s.resolved
+	_, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil)), image(targettest.Ending))
+	if _, undone := errors.AsType[*deploy.Undone](err); !undone || s.image != want {
+		t.Errorf("Switch gives %v, and the function runs %s, want %s", err, s.image, want)
+	}
+	if !strings.Contains(err.Error(), "FunctionError.InvalidEntryPoint: exec: no such file") {
+		t.Errorf("Switch gives %v, want Lambda's reason", err)
+	}
+}
+
+// TestInvoke looks that an alias does not move to a version that answers with an error.
+func TestInvoke(t *testing.T) {
+	amazontest.Account(t)
+	s := fresh(t)
+	moved := 0
+	at := amazontest.Proxy(t, s, func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/aliases/live") && r.Method == http.MethodPut
+	}, func() bool { moved++; return true })
+	target := open(t, at, "alias: live", `invoke: '{"a": 1}'`)
+	_, err := switchTo(t, target, image(targettest.Sick))
+	if _, undone := errors.AsType[*deploy.Undone](err); !undone || !strings.Contains(err.Error(), "version 2 answers with an error (Unhandled)") || s.aliases["live"].FunctionVersion != "1" {
+		t.Errorf("Switch gives %v, and the alias leads to version %s", err, s.aliases["live"].FunctionVersion)
+	}
+	if _, err := switchTo(t, target, image(targettest.Second)); err != nil || s.aliases["live"].FunctionVersion != "3" || s.invoked != 2 {
+		t.Errorf("Switch gives %v, the alias leads to version %s, %d invocations", err, s.aliases["live"].FunctionVersion, s.invoked)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	amazontest.Account(t)
+	for text, want := range map[string]string{
+		"functoin: x":  `did you mean "function"?`,
+		"invoke: '{}'": "needs an alias",
+	} {
+		if _, err := lambda.Open(t.Context(), lambda.Config{Options: amazontest.Options(t, "lambda", text)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open with %q gives %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestAnotherRegistry looks that Amazon's Lambda is not asked to take an image that it cannot.
+func TestAnotherRegistry(t *testing.T) {
+	amazontest.Account(t)
+	for at, want := range map[string]string{
+		repository: "us-east-1",
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/prod":     "eu-west-1",
+		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/prod": "cn-north-1",
+		"berth.example.com/prod":                                "",
+		"123456789012.dkr.ecr.us-east-1.amazonaws.com.evil/x":   "",
+	} {
+		if got := amazon.Region(at); got != want {
+			t.Errorf("Region(%q) = %q, want %q", at, got, want)
+		}
+	}
+}
