@@ -38,6 +38,8 @@ require (
 
 require github.com/aws/aws-sdk-go-v2/service/lambda v1.114.3
 
+require github.com/aws/aws-sdk-go-v2/service/ecs v1.104.2
+
 require (
 	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.26 // indirect
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.8 // indirect

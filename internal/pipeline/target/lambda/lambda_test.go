@@ -9,6 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -200,6 +205,71 @@ func TestInvoke(t *testing.T) {
 	}
 	if _, err := switchTo(t, target, image(targettest.Second)); err != nil || s.aliases["live"].FunctionVersion != "3" || s.invoked != 2 {
 		t.Errorf("Switch gives %v, the alias leads to version %s, %d invocations", err, s.aliases["live"].FunctionVersion, s.invoked)
+	}
+}
+
+// TestAtMoto goes a way with moto's Lambda, which nobody here has written. Its updates are done at once, and it runs nothing.
+func TestAtMoto(t *testing.T) {
+	amazontest.Account(t)
+	at, moto := amazontest.Moto(t)
+	c, err := config.LoadDefaultConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := iam.NewFromConfig(c, func(o *iam.Options) { o.BaseEndpoint = &at })
+	role, err := roles.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("runs"), AssumeRolePolicyDocument: aws.String(
+		`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sdk.NewFromConfig(c, func(o *sdk.Options) { o.BaseEndpoint = &at })
+	target := open(t, amazontest.Proxy(t, moto, changes, nil))
+	if got, err := target.Running(t.Context(), "calculator", "staging"); err != nil || got.Digest != "" || !strings.Contains(got.Detail, "there is no function staging-calculator") {
+		t.Errorf("Running without a function gives %+v, %v", got, err)
+	}
+	if _, err := switchTo(t, target, image(targettest.First)); err == nil || !strings.Contains(err.Error(), "aws lambda create-function") {
+		t.Errorf("Switch without a function gives %v", err)
+	}
+	if _, err := client.CreateFunction(t.Context(), &sdk.CreateFunctionInput{
+		FunctionName: aws.String("staging-calculator"), PackageType: types.PackageTypeImage, Role: role.Role.Arn,
+		Code: &types.FunctionCode{ImageUri: aws.String(image(targettest.First).Reference())}, Publish: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CreateAlias(t.Context(), &sdk.CreateAliasInput{
+		FunctionName: aws.String("staging-calculator"), Name: aws.String("live"), FunctionVersion: aws.String("1"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	leads := func() string {
+		out, err := client.GetAlias(t.Context(), &sdk.GetAliasInput{FunctionName: aws.String("staging-calculator"), Name: aws.String("live")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return aws.ToString(out.FunctionVersion)
+	}
+	for i, target := range []deploy.Target{target, open(t, amazontest.Proxy(t, moto, changes, nil), "alias: live")} {
+		for _, b := range []targettest.Behaviour{targettest.First, targettest.Second, targettest.Third} {
+			if _, err := switchTo(t, target, image(b)); err != nil {
+				t.Fatalf("Switch to the %s image: %v", b, err)
+			}
+			if got, err := target.Running(t.Context(), "calculator", "staging"); err != nil || got.Digest != digests[b] || got.Begun != "" || got.Healthy == nil || !*got.Healthy {
+				t.Errorf("Running gives %+v, %v, want the %s image", got, err, b)
+			}
+		}
+		before := leads()
+		sick := func(context.Context, deploy.Endpoint) error { return errors.New("it coughs") }
+		err := target.Switch(t.Context(), image(targettest.Sick), sick, &progress.Task{Sink: &notes{}, Now: time.Now})
+		if _, undone := errors.AsType[*deploy.Undone](err); !undone {
+			t.Errorf("Switch to a sick image gives %v", err)
+		}
+		if after := leads(); after != before {
+			t.Errorf("the alias leads to version %s, want %s again", after, before)
+		}
+		got, err := target.Running(t.Context(), "calculator", "staging")
+		if same := got.Digest == digests[targettest.Third] || i == 1; err != nil || !same || got.Begun != "" { // moto's versions have the newest code
+			t.Errorf("Running gives %+v, %v, want the third image again", got, err)
+		}
 	}
 }
 
