@@ -18,8 +18,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/amazon"
-	"github.com/hoopstat-haus/berth/internal/pipeline/target/amazon/amazontest"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/ecs"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/stubtest"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/targettest"
 )
 
@@ -47,7 +47,7 @@ func fresh(t testing.TB) *stub {
 func open(t testing.TB, at string, options ...string) deploy.Target {
 	t.Helper()
 	options = append(options, "endpoint: "+at)
-	target, err := ecs.Open(t.Context(), ecs.Config{Options: amazontest.Options(t, "ecs", options...), Sleep: amazontest.Soon})
+	target, err := ecs.Open(t.Context(), ecs.Config{Options: stubtest.Options(t, "ecs", options...), Sleep: stubtest.Soon})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +64,14 @@ func check(to deploy.Image) deploy.Check {
 }
 
 func TestSuite(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	targettest.Run(t, func(t *testing.T) *targettest.Place {
 		s := fresh(t)
 		return &targettest.Place{
 			Open: func(t testing.TB, during func() bool) deploy.Target {
-				return open(t, amazontest.Proxy(t, s, changes, during), "container: app")
+				return open(t, stubtest.Proxy(t, s, changes, during), "container: app")
 			},
-			Gone:  func(t testing.TB) (deploy.Target, error) { return open(t, amazontest.Gone(t)), nil },
+			Gone:  func(t testing.TB) (deploy.Target, error) { return open(t, stubtest.Gone(t)), nil },
 			Image: func(_ testing.TB, b targettest.Behaviour) deploy.Image { return image(b) },
 			Serves: func(context.Context) (oci.Digest, error) {
 				s.mu.Lock()
@@ -87,9 +87,9 @@ func TestSuite(t *testing.T) {
 
 // TestSuiteAtMoto is the suite with moto's ECS, which nobody here has written: its services are stable at once, and it runs nothing.
 func TestSuiteAtMoto(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	t.Setenv("MOTO_ECS_SERVICE_RUNNING", "1")
-	at, moto := amazontest.Moto(t)
+	at, moto := stubtest.Moto(t)
 	c, err := config.LoadDefaultConfig(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -103,9 +103,9 @@ func TestSuiteAtMoto(t *testing.T) {
 		create(t, client, app)
 		return &targettest.Place{
 			Open: func(t testing.TB, during func() bool) deploy.Target {
-				return open(t, amazontest.Proxy(t, moto, changes, during), "container: app")
+				return open(t, stubtest.Proxy(t, moto, changes, during), "container: app")
 			},
-			Gone: func(t testing.TB) (deploy.Target, error) { return open(t, amazontest.Gone(t)), nil },
+			Gone: func(t testing.TB) (deploy.Target, error) { return open(t, stubtest.Gone(t)), nil },
 			Image: func(t testing.TB, b targettest.Behaviour) deploy.Image {
 				if b == targettest.Ending || b == targettest.Missing {
 					t.Skip("moto runs nothing, and so nothing ends")
@@ -164,9 +164,9 @@ func switchTo(t testing.TB, target deploy.Target, to deploy.Image) (string, erro
 
 // TestRevision looks that a revision differs from the one before in the image and in our tags only.
 func TestRevision(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	s := fresh(t)
-	said, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil), "container: app"), image(targettest.First))
+	said, err := switchTo(t, open(t, stubtest.Proxy(t, s, changes, nil), "container: app"), image(targettest.First))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func sparse(in any) any {
 }
 
 func TestTasksEnd(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	for name, c := range map[string]struct {
 		place func(s *stub)
 		want  []string
@@ -229,7 +229,7 @@ func TestTasksEnd(t *testing.T) {
 			if c.place != nil {
 				c.place(s)
 			}
-			said, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil), "container: app"), image(targettest.Ending))
+			said, err := switchTo(t, open(t, stubtest.Proxy(t, s, changes, nil), "container: app"), image(targettest.Ending))
 			if _, undone := errors.AsType[*deploy.Undone](err); !undone || s.current != family+"1" || !strings.Contains(said, c.quiet) {
 				t.Fatalf("Switch gives %v, the service has %s, it says\n%s", err, s.current, said)
 			}
@@ -246,7 +246,7 @@ func TestTasksEnd(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	for name, c := range map[string]struct {
 		place  func(s *stub)
 		option string
@@ -265,7 +265,7 @@ func TestRefused(t *testing.T) {
 			if c.place != nil {
 				c.place(s)
 			}
-			_, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil), c.option), image(targettest.First))
+			_, err := switchTo(t, open(t, stubtest.Proxy(t, s, changes, nil), c.option), image(targettest.First))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Switch gives %v, want %q in it", err, c.want)
 			}
@@ -281,8 +281,8 @@ func TestRefused(t *testing.T) {
 
 // TestNotECS looks that a server which is no ECS, such as a Berth, is told from one that refuses.
 func TestNotECS(t *testing.T) {
-	amazontest.Account(t)
-	at := amazontest.Proxy(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fault(w, "UnknownOperationException", "") }), changes, nil)
+	stubtest.Account(t)
+	at := stubtest.Proxy(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fault(w, "UnknownOperationException", "") }), changes, nil)
 	_, err := open(t, at).Running(t.Context(), "calculator", "staging")
 	if err == nil || !strings.Contains(err.Error(), `does not know ecs:DescribeServices`) || !strings.Contains(err.Error(), `endpoint: amazon`) {
 		t.Errorf("Running gives %v", err)
@@ -290,8 +290,8 @@ func TestNotECS(t *testing.T) {
 }
 
 func TestPlatform(t *testing.T) {
-	amazontest.Account(t)
-	target := open(t, amazontest.Proxy(t, fresh(t), changes, nil), "container: app")
+	stubtest.Account(t)
+	target := open(t, stubtest.Proxy(t, fresh(t), changes, nil), "container: app")
 	p, ok := target.(interface {
 		Platform(ctx context.Context, app, environment string) (string, error)
 	})

@@ -20,8 +20,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/amazon"
-	"github.com/hoopstat-haus/berth/internal/pipeline/target/amazon/amazontest"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/lambda"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/stubtest"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/targettest"
 )
 
@@ -46,7 +46,7 @@ func changes(r *http.Request) bool { return r.Method != http.MethodGet }
 func open(t testing.TB, at string, options ...string) deploy.Target {
 	t.Helper()
 	options = append(options, `function: "{environment}-{app}"`, "endpoint: "+at)
-	target, err := lambda.Open(t.Context(), lambda.Config{Options: amazontest.Options(t, "lambda", options...), Sleep: amazontest.Soon})
+	target, err := lambda.Open(t.Context(), lambda.Config{Options: stubtest.Options(t, "lambda", options...), Sleep: stubtest.Soon})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,9 +56,9 @@ func open(t testing.TB, at string, options ...string) deploy.Target {
 func place(t testing.TB, s *stub, options ...string) *targettest.Place {
 	return &targettest.Place{
 		Open: func(t testing.TB, during func() bool) deploy.Target {
-			return open(t, amazontest.Proxy(t, s, changes, during), options...)
+			return open(t, stubtest.Proxy(t, s, changes, during), options...)
 		},
-		Gone:  func(t testing.TB) (deploy.Target, error) { return open(t, amazontest.Gone(t), options...), nil },
+		Gone:  func(t testing.TB) (deploy.Target, error) { return open(t, stubtest.Gone(t), options...), nil },
 		Image: func(_ testing.TB, b targettest.Behaviour) deploy.Image { return image(b) },
 		Serves: func(context.Context) (oci.Digest, error) {
 			s.mu.Lock()
@@ -93,12 +93,12 @@ func place(t testing.TB, s *stub, options ...string) *targettest.Place {
 }
 
 func TestSuite(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(t, fresh(t)) })
 }
 
 func TestSuiteWithAlias(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(t, fresh(t), "alias: live") })
 }
 
@@ -115,7 +115,7 @@ func switchTo(t testing.TB, target deploy.Target, to deploy.Image) (string, erro
 }
 
 func TestRefused(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	for name, c := range map[string]struct {
 		place   func(s *stub)
 		image   targettest.Behaviour
@@ -146,7 +146,7 @@ func TestRefused(t *testing.T) {
 			if c.image == "" {
 				c.image = targettest.First
 			}
-			_, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil), c.options...), image(c.image))
+			_, err := switchTo(t, open(t, stubtest.Proxy(t, s, changes, nil), c.options...), image(c.image))
 			if err == nil {
 				t.Fatal("Switch gives no error")
 			}
@@ -166,10 +166,10 @@ func TestRefused(t *testing.T) {
 }
 
 func TestAnotherUpdateIsAtWork(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	s := fresh(t)
 	s.busy = 3
-	said, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil)), image(targettest.First))
+	said, err := switchTo(t, open(t, stubtest.Proxy(t, s, changes, nil)), image(targettest.First))
 	if err != nil || s.busy != 0 || strings.Count(said, "still at work") != 1 {
 		t.Errorf("Switch gives %v, with %d refusals left, and says\n%s", err, s.busy, said)
 	}
@@ -177,11 +177,11 @@ func TestAnotherUpdateIsAtWork(t *testing.T) {
 
 // TestTagMoves looks that what ran by a tag is put back by the digest that the tag had.
 func TestTagMoves(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	s := fresh(t)
 	s.resolved = repository + "@" + oci.FromBytes([]byte("as it was")).String()
 	want := s.resolved
-	_, err := switchTo(t, open(t, amazontest.Proxy(t, s, changes, nil)), image(targettest.Ending))
+	_, err := switchTo(t, open(t, stubtest.Proxy(t, s, changes, nil)), image(targettest.Ending))
 	if _, undone := errors.AsType[*deploy.Undone](err); !undone || s.image != want {
 		t.Errorf("Switch gives %v, and the function runs %s, want %s", err, s.image, want)
 	}
@@ -192,10 +192,10 @@ func TestTagMoves(t *testing.T) {
 
 // TestInvoke looks that an alias does not move to a version that answers with an error.
 func TestInvoke(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	s := fresh(t)
 	moved := 0
-	at := amazontest.Proxy(t, s, func(r *http.Request) bool {
+	at := stubtest.Proxy(t, s, func(r *http.Request) bool {
 		return strings.Contains(r.URL.Path, "/aliases/live") && r.Method == http.MethodPut
 	}, func() bool { moved++; return true })
 	target := open(t, at, "alias: live", `invoke: '{"a": 1}'`)
@@ -210,8 +210,8 @@ func TestInvoke(t *testing.T) {
 
 // TestAtMoto goes a way with moto's Lambda, which nobody here has written. Its updates are done at once, and it runs nothing.
 func TestAtMoto(t *testing.T) {
-	amazontest.Account(t)
-	at, moto := amazontest.Moto(t)
+	stubtest.Account(t)
+	at, moto := stubtest.Moto(t)
 	c, err := config.LoadDefaultConfig(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +223,7 @@ func TestAtMoto(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := sdk.NewFromConfig(c, func(o *sdk.Options) { o.BaseEndpoint = &at })
-	target := open(t, amazontest.Proxy(t, moto, changes, nil))
+	target := open(t, stubtest.Proxy(t, moto, changes, nil))
 	if got, err := target.Running(t.Context(), "calculator", "staging"); err != nil || got.Digest != "" || !strings.Contains(got.Detail, "there is no function staging-calculator") {
 		t.Errorf("Running without a function gives %+v, %v", got, err)
 	}
@@ -248,7 +248,7 @@ func TestAtMoto(t *testing.T) {
 		}
 		return aws.ToString(out.FunctionVersion)
 	}
-	for i, target := range []deploy.Target{target, open(t, amazontest.Proxy(t, moto, changes, nil), "alias: live")} {
+	for i, target := range []deploy.Target{target, open(t, stubtest.Proxy(t, moto, changes, nil), "alias: live")} {
 		for _, b := range []targettest.Behaviour{targettest.First, targettest.Second, targettest.Third} {
 			if _, err := switchTo(t, target, image(b)); err != nil {
 				t.Fatalf("Switch to the %s image: %v", b, err)
@@ -274,12 +274,12 @@ func TestAtMoto(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	for text, want := range map[string]string{
 		"functoin: x":  `did you mean "function"?`,
 		"invoke: '{}'": "needs an alias",
 	} {
-		if _, err := lambda.Open(t.Context(), lambda.Config{Options: amazontest.Options(t, "lambda", text)}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := lambda.Open(t.Context(), lambda.Config{Options: stubtest.Options(t, "lambda", text)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open with %q gives %v, want %q", text, err, want)
 		}
 	}
@@ -287,7 +287,7 @@ func TestOptions(t *testing.T) {
 
 // TestAnotherRegistry looks that Amazon's Lambda is not asked to take an image that it cannot.
 func TestAnotherRegistry(t *testing.T) {
-	amazontest.Account(t)
+	stubtest.Account(t)
 	for at, want := range map[string]string{
 		repository: "us-east-1",
 		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/prod":     "eu-west-1",

@@ -1,10 +1,11 @@
-// Package amazontest has what tests of targets at Amazon share: a proxy that kills deployers, moto's server, and options as berth.yaml
+// Package stubtest has what tests of targets share whose places are stand-ins: a proxy that kills deployers, moto's server, and options as berth.yaml
 // has them.
-package amazontest
+package stubtest
 
 import (
 	"bufio"
 	"context"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -59,8 +60,22 @@ func Soon(ctx context.Context, _ time.Duration) error {
 // before the answer is seen. Once during has given false no request gets through.
 func Proxy(t testing.TB, place http.Handler, changes func(r *http.Request) bool, during func() bool) string {
 	t.Helper()
+	server := httptest.NewServer(deadly(place, changes, during))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// SecureProxy is a Proxy with TLS, and gives the certificate to trust.
+func SecureProxy(t testing.TB, place http.Handler, changes func(r *http.Request) bool, during func() bool) (at string, certificate []byte) {
+	t.Helper()
+	server := httptest.NewTLSServer(deadly(place, changes, during))
+	t.Cleanup(server.Close)
+	return server.URL, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+}
+
+func deadly(place http.Handler, changes func(r *http.Request) bool, during func() bool) http.Handler {
 	var dead atomic.Bool
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if dead.Load() {
 			panic(http.ErrAbortHandler)
 		}
@@ -76,9 +91,7 @@ func Proxy(t testing.TB, place http.Handler, changes func(r *http.Request) bool,
 		}
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(answer.Body.Bytes())
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
+	})
 }
 
 // Gone is an address where nobody answers.
