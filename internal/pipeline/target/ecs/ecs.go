@@ -33,8 +33,8 @@ type Config struct {
 	Sleep   replace.Sleep // the machine's clock if nil
 }
 
-// options are the keys in berth.yaml.
-type options struct {
+// Options are the keys in berth.yaml.
+type Options struct {
 	Cluster   string `berth:"cluster" doc:"the cluster's name, with {app} and {environment} in it as needed; {environment} if not given"`
 	Service   string `berth:"service" doc:"the service's name, in the same way; {app} if not given"`
 	Container string `berth:"container" doc:"the container whose image is switched, in the same way; the only one if not given"`
@@ -44,7 +44,7 @@ type options struct {
 }
 
 type target struct {
-	options
+	Options
 	client *ecs.Client
 	sleep  replace.Sleep
 }
@@ -52,7 +52,7 @@ type target struct {
 // Open reads the options, and asks for nothing yet.
 func Open(ctx context.Context, c Config) (deploy.Target, error) {
 	t := &target{sleep: c.Sleep}
-	if err := c.Options.Decode(&t.options); err != nil {
+	if err := c.Options.Decode(&t.Options); err != nil {
 		return nil, err
 	}
 	t.Cluster, t.Service = cmp.Or(t.Cluster, "{environment}"), cmp.Or(t.Service, "{app}")

@@ -302,3 +302,7 @@ func TestPlatform(t *testing.T) {
 		t.Errorf("Platform gives %q, %v, want linux/arm64", got, err)
 	}
 }
+
+func TestDocumented(t *testing.T) {
+	stubtest.Documented(t, "ecs", ecs.Options{})
+}

@@ -27,14 +27,13 @@ type api struct {
 }
 
 // connect finds the cluster. It asks for nothing yet.
-func connect(kubeconfig, context string) (a *api, namespace string, err error) {
+func connect(kubeconfigs []string, context string) (a *api, namespace string, err error) {
 	var config *rest.Config
 	if context == Inside {
 		config, err = rest.InClusterConfig()
 		namespace = "default"
 	} else {
-		rules := clientcmd.NewDefaultClientConfigLoadingRules()
-		rules.ExplicitPath = kubeconfig
+		rules := &clientcmd.ClientConfigLoadingRules{Precedence: kubeconfigs, WarnIfAllMissing: false}
 		loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
 		if config, err = loaded.ClientConfig(); err == nil {
 			namespace, _, err = loaded.Namespace()

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -22,13 +23,15 @@ import (
 // Config is what a target is told.
 type Config struct {
 	Options workspace.Options
+	Dir     string        // that kubeconfig is named from: the workspace's root
+	Environ []string      // KUBECONFIG and HOME
 	Sleep   replace.Sleep // the machine's clock if nil
 }
 
-// options are the keys in berth.yaml. The context is never taken from what somebody used last.
-type options struct {
+// Options are the keys in berth.yaml. The context is never taken from what somebody used last.
+type Options struct {
 	Context    string `berth:"context,required" doc:"the context of the kubeconfig, or in-cluster for the service account of the pod that berth runs in"`
-	Kubeconfig string `berth:"kubeconfig" doc:"the kubeconfig's path; KUBECONFIG or ~/.kube/config if not given"`
+	Kubeconfig string `berth:"kubeconfig" doc:"the kubeconfig's path, from the root; KUBECONFIG or ~/.kube/config if not given"`
 	Namespace  string `berth:"namespace" doc:"the namespace, with {app} and {environment} in it as needed; the context's if not given"`
 	Kind       string `berth:"kind" doc:"Deployment, StatefulSet, DaemonSet or CronJob; Deployment if not given"`
 	Name       string `berth:"name" doc:"the workload's name, in the same way; {app} if not given"`
@@ -36,7 +39,7 @@ type options struct {
 }
 
 type target struct {
-	options
+	Options
 	api   *api
 	kind  kind
 	sleep replace.Sleep
@@ -45,7 +48,7 @@ type target struct {
 // Open reads the options and the kubeconfig, and asks for nothing yet.
 func Open(_ context.Context, c Config) (deploy.Target, error) {
 	t := &target{sleep: c.Sleep}
-	if err := c.Options.Decode(&t.options); err != nil {
+	if err := c.Options.Decode(&t.Options); err != nil {
 		return nil, err
 	}
 	t.Kind, t.Name = cmp.Or(t.Kind, "Deployment"), cmp.Or(t.Name, "{app}")
@@ -56,12 +59,31 @@ func Open(_ context.Context, c Config) (deploy.Target, error) {
 	if t.sleep == nil {
 		t.sleep = replace.Asleep
 	}
-	a, namespace, err := connect(t.Kubeconfig, t.Context)
+	a, namespace, err := connect(t.configs(c), t.Context)
 	if err != nil {
 		return nil, err
 	}
 	t.api, t.Namespace = a, cmp.Or(t.Namespace, namespace)
 	return t, nil
+}
+
+// configs are the paths of kubeconfigs, of which the first one that says something counts.
+func (o Options) configs(c Config) []string {
+	environ := map[string]string{}
+	for _, e := range c.Environ {
+		name, value, _ := strings.Cut(e, "=")
+		environ[name] = value
+	}
+	switch {
+	case filepath.IsAbs(o.Kubeconfig):
+		return []string{o.Kubeconfig}
+	case o.Kubeconfig != "":
+		return []string{filepath.Join(c.Dir, o.Kubeconfig)}
+	case environ["KUBECONFIG"] != "":
+		return filepath.SplitList(environ["KUBECONFIG"])
+	default:
+		return []string{filepath.Join(environ["HOME"], ".kube", "config")}
+	}
 }
 
 // Close ends the connections.

@@ -34,6 +34,16 @@ func fresh(t testing.TB, kind string) *stub {
 
 func changes(r *http.Request) bool { return r.Method != http.MethodGet }
 
+// soon is for clusters that need little time.
+func soon(ctx context.Context, _ time.Duration) error {
+	select {
+	case <-time.After(10 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // kubeconfig writes one whose current context leads nowhere.
 func kubeconfig(t testing.TB, at string, certificate []byte, token string) string {
 	t.Helper()
@@ -56,7 +66,7 @@ contexts:
 func openWith(t testing.TB, config string, options ...string) deploy.Target {
 	t.Helper()
 	options = append(options, "context: staging", "kubeconfig: "+config)
-	target, err := kubernetes.Open(t.Context(), kubernetes.Config{Options: stubtest.Options(t, "kubernetes", options...), Sleep: stubtest.Soon})
+	target, err := kubernetes.Open(t.Context(), kubernetes.Config{Options: stubtest.Options(t, "kubernetes", options...), Sleep: soon})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +251,42 @@ func TestStrategies(t *testing.T) {
 			t.Errorf("Switch gives %v, want %q in it", err, want)
 		}
 	}
+}
+
+// TestKubeconfig looks where a kubeconfig is looked for.
+func TestKubeconfig(t *testing.T) {
+	t.Parallel()
+	at, certificate := stubtest.SecureProxy(t, fresh(t, "Deployment"), changes, nil)
+	path := kubeconfig(t, at, certificate, "t0ken")
+	home := t.TempDir()
+	text, err := os.ReadFile(path)
+	if err := errors.Join(err, os.Mkdir(filepath.Join(home, ".kube"), 0o700), os.WriteFile(filepath.Join(home, ".kube", "config"), text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		config kubernetes.Config
+		option string
+	}{
+		"from the root":  {kubernetes.Config{Dir: filepath.Dir(path), Environ: []string{"KUBECONFIG=/nowhere"}}, "kubeconfig: kubeconfig"},
+		"by path":        {kubernetes.Config{Dir: "/nowhere"}, "kubeconfig: " + path},
+		"by environment": {kubernetes.Config{Dir: "/nowhere", Environ: []string{"KUBECONFIG=/nowhere:" + path, "HOME=/nowhere"}}, "name: calculator"},
+		"at home":        {kubernetes.Config{Dir: "/nowhere", Environ: []string{"HOME=" + home}}, "name: calculator"},
+	} {
+		c.config.Options, c.config.Sleep = stubtest.Options(t, "kubernetes", "context: staging", "container: app", c.option), soon
+		target, err := kubernetes.Open(t.Context(), c.config)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := switchTo(t, target, image(targettest.First)); err != nil {
+			t.Errorf("%s: Switch gives %v", name, err)
+		}
+	}
+}
+
+func TestDocumented(t *testing.T) {
+	t.Parallel()
+	stubtest.Documented(t, "kubernetes", kubernetes.Options{})
 }
 
 func TestOptions(t *testing.T) {

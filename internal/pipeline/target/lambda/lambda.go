@@ -32,8 +32,8 @@ type Config struct {
 	Sleep   replace.Sleep // the machine's clock if nil
 }
 
-// options are the keys in berth.yaml.
-type options struct {
+// Options are the keys in berth.yaml.
+type Options struct {
 	Function string `berth:"function" doc:"the function's name, with {app} and {environment} in it as needed; {app} if not given"`
 	Alias    string `berth:"alias" doc:"the alias that callers use, which moves from version to version; the code itself is replaced if not given"`
 	Invoke   string `berth:"invoke" doc:"an event in JSON that a new version is invoked with before the alias moves; not invoked if not given"`
@@ -43,7 +43,7 @@ type options struct {
 }
 
 type target struct {
-	options
+	Options
 	client *lambda.Client
 	sleep  replace.Sleep
 }
@@ -51,7 +51,7 @@ type target struct {
 // Open reads the options, and asks for nothing yet.
 func Open(ctx context.Context, c Config) (deploy.Target, error) {
 	t := &target{sleep: c.Sleep}
-	if err := c.Options.Decode(&t.options); err != nil {
+	if err := c.Options.Decode(&t.Options); err != nil {
 		return nil, err
 	}
 	if t.Invoke != "" && t.Alias == "" {

@@ -300,3 +300,7 @@ func TestAnotherRegistry(t *testing.T) {
 		}
 	}
 }
+
+func TestDocumented(t *testing.T) {
+	stubtest.Documented(t, "lambda", lambda.Options{})
+}

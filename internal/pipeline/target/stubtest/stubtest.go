@@ -12,7 +12,10 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,6 +36,32 @@ func Options(t testing.TB, kind string, lines ...string) workspace.Options {
 		t.Fatal(err)
 	}
 	return f.Environments[0].Target.Options
+}
+
+var row = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
+
+// Documented looks that the section of a kind in docs/operate/targets-cloud.md has a row for each of its options, and for no other.
+func Documented(t testing.TB, kind string, options any) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "docs", "operate", "targets-cloud.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## "+kind+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var rows, keys []string
+	for _, m := range row.FindAllStringSubmatch(section, -1) {
+		rows = append(rows, m[1])
+	}
+	for field := range reflect.TypeOf(options).Fields() {
+		key, _, _ := strings.Cut(field.Tag.Get("berth"), ",")
+		keys = append(keys, key)
+	}
+	slices.Sort(rows)
+	slices.Sort(keys)
+	if !slices.Equal(rows, keys) {
+		t.Errorf("the section %s has rows for %q, and the options are %q", kind, rows, keys)
+	}
 }
 
 // Account sets credentials that stand-ins take, and that nothing is asked for twice.
