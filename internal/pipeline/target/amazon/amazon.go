@@ -38,7 +38,7 @@ type Account struct {
 const Own = "amazon"
 
 // Config reads the AWS configuration for an account. The pipeline's AWS_ENDPOINT_URL may lead to a Berth, which has no functions and no
-// services: then the account's endpoint is Own.
+// services: then the account's endpoint is Own. The error is platform.ErrNoCredentials if nobody has set any.
 func (a Account) Config(ctx context.Context) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if a.Profile != "" {
@@ -50,12 +50,17 @@ func (a Account) Config(ctx context.Context) (aws.Config, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	switch {
 	case err == nil && loaded.BaseEndpoint != nil && a.Endpoint != Own:
-		return platform.AWS(ctx, options...) // roles are taken there too
+		if loaded, err = platform.AWS(ctx, options...); err != nil { // roles are taken there too
+			return aws.Config{}, err
+		}
 	case err == nil && loaded.Region == "":
 		err = errors.New("no region is set: the target's region, or AWS_REGION, says it")
 	}
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	if _, err := platform.Credentials(ctx, loaded); err != nil {
+		return aws.Config{}, err
 	}
 	return loaded, nil
 }

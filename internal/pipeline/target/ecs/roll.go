@@ -64,7 +64,7 @@ func (r *roll) do(ctx context.Context, check deploy.Check) error {
 			}
 			return r.update(ctx, r.made)
 		},
-		Ready: func(ctx context.Context) error { return r.wait(ctx, r.made) },
+		Ready: func(ctx context.Context) error { return r.wait(ctx, r.made, stable) },
 		Watch: r.watch,
 		Keep:  r.keep,
 		Back:  r.back,
@@ -107,15 +107,21 @@ func (r *roll) update(ctx context.Context, arn string) error {
 	return r.explain(ctx, err, "ecs:UpdateService")
 }
 
-// wait waits until the service is stable with a revision.
-func (r *roll) wait(ctx context.Context, arn string) error {
+// wait waits until the service is as it should be with a revision.
+func (r *roll) wait(ctx context.Context, arn string, is func(s types.Service) bool) error {
 	return r.sleep.Until(ctx, func(ctx context.Context) (bool, error) {
 		s, err := r.holds(ctx, arn)
 		if err != nil {
 			return false, err
 		}
-		return stable(s), nil
+		return is(s), nil
 	})
+}
+
+// manned tells whether the newest deployment has all its tasks. Those of others may take minutes to drain.
+func manned(s types.Service) bool {
+	d := primary(s)
+	return aws.ToString(d.Id) != "" && d.RunningCount >= d.DesiredCount
 }
 
 // watch comes back when the service has left the revision, or its tasks end.
@@ -233,7 +239,7 @@ func (r *roll) back(ctx context.Context) error {
 		if err := r.update(ctx, r.before); err != nil {
 			return err
 		}
-		if err := r.wait(ctx, r.before); err != nil {
+		if err := r.wait(ctx, r.before, manned); err != nil {
 			return err
 		}
 	}

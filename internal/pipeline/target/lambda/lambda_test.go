@@ -285,22 +285,6 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestAnotherRegistry looks that Amazon's Lambda is not asked to take an image that it cannot.
-func TestAnotherRegistry(t *testing.T) {
-	stubtest.Account(t)
-	for at, want := range map[string]string{
-		repository: "us-east-1",
-		"123456789012.dkr.ecr.eu-west-1.amazonaws.com/prod":     "eu-west-1",
-		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/prod": "cn-north-1",
-		"berth.example.com/prod":                                "",
-		"123456789012.dkr.ecr.us-east-1.amazonaws.com.evil/x":   "",
-	} {
-		if got := amazon.Region(at); got != want {
-			t.Errorf("Region(%q) = %q, want %q", at, got, want)
-		}
-	}
-}
-
 func TestDocumented(t *testing.T) {
 	stubtest.Documented(t, "lambda", lambda.Options{})
 }
