@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -86,7 +87,7 @@ func (r *roll) register(ctx context.Context) error {
 	out, err := r.client.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
 		ContainerDefinitions: containers, Family: d.Family, Tags: tags,
 		Cpu: d.Cpu, Memory: d.Memory, EnableFaultInjection: d.EnableFaultInjection, EphemeralStorage: d.EphemeralStorage,
-		ExecutionRoleArn: d.ExecutionRoleArn, TaskRoleArn: d.TaskRoleArn, InferenceAccelerators: d.InferenceAccelerators,
+		ExecutionRoleArn: d.ExecutionRoleArn, TaskRoleArn: d.TaskRoleArn,
 		IpcMode: d.IpcMode, PidMode: d.PidMode, NetworkMode: d.NetworkMode, PlacementConstraints: d.PlacementConstraints,
 		ProxyConfiguration: d.ProxyConfiguration, RequiresCompatibilities: d.RequiresCompatibilities, RuntimePlatform: d.RuntimePlatform,
 		Volumes: d.Volumes,
@@ -211,19 +212,16 @@ func (r *roll) why(ctx context.Context, d types.Deployment) string {
 		return ""
 	}
 	task := out.Tasks[0]
-	text := ": " + aws.ToString(task.StoppedReason)
+	text := []string{aws.ToString(task.StoppedReason)}
 	for _, c := range task.Containers {
-		if c.ExitCode != nil || c.Reason != nil {
-			text += fmt.Sprintf("; container %s", aws.ToString(c.Name))
-			if c.ExitCode != nil {
-				text += fmt.Sprintf(" ended with code %d", *c.ExitCode)
-			}
-			if c.Reason != nil {
-				text += ": " + *c.Reason
-			}
+		if c.ExitCode != nil {
+			text = append(text, fmt.Sprintf("container %s ended with code %d", aws.ToString(c.Name), *c.ExitCode))
+		}
+		if c.Reason != nil {
+			text = append(text, fmt.Sprintf("container %s: %s", aws.ToString(c.Name), *c.Reason))
 		}
 	}
-	return plan.Printable(text)
+	return ": " + plan.Printable(strings.Join(text, "; "))
 }
 
 // keep takes the mark from the revision.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -275,14 +276,12 @@ func (c *cluster) workload(t *testing.T, kind string, more object) string {
 	spec, group := object{"replicas": 2, "selector": object{"matchLabels": object{"app": "calculator"}}, "template": pods}, "apps"
 	switch kind {
 	case "CronJob":
-		pods["spec"].(object)["restartPolicy"] = "Never" //nolint:forcetypeassert,errcheck // three lines above
+		pods["spec"].(object)["restartPolicy"] = "Never" //nolint:forcetypeassert // three lines above
 		spec, group = object{"schedule": "0 4 1 1 *", "jobTemplate": object{"spec": object{"template": pods}}}, "batch"
 	case "StatefulSet":
 		spec["serviceName"] = "calculator"
 	}
-	for name, value := range more {
-		spec[name] = value
-	}
+	maps.Copy(spec, more)
 	c.create(t, "/apis/"+group+"/v1/namespaces/"+space+"/"+strings.ToLower(kind)+"s", object{"metadata": object{"name": "calculator"}, "spec": spec})
 	if kind != "CronJob" {
 		c.await(t, time.Minute, "two pods are ready", func() bool {

@@ -3,6 +3,7 @@ package kubernetes_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -83,9 +84,7 @@ func (s *stub) look(w http.ResponseWriter) {
 		"currentRevision": "b", "updateRevision": "b", "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2,
 	}
 	if !done {
-		for name, value := range (object{"replicas": 3, "updatedReplicas": 1, "readyReplicas": 1, "updateRevision": "c", "updatedNumberScheduled": 1}) {
-			status[name] = value
-		}
+		maps.Copy(status, object{"replicas": 3, "updatedReplicas": 1, "readyReplicas": 1, "updateRevision": "c", "updatedNumberScheduled": 1})
 	}
 	if s.left == 1 {
 		status["observedGeneration"] = s.generation - 1
@@ -95,15 +94,11 @@ func (s *stub) look(w http.ResponseWriter) {
 		"containers":   []object{{"name": "proxy", "image": "proxy:1"}, {"name": "app", "image": s.image}},
 	}}}
 	spec := object{"replicas": 2, "selector": object{"matchLabels": object{"app": "calculator"}}}
-	for name, value := range pods {
-		spec[name] = value
-	}
+	maps.Copy(spec, pods)
 	if s.kind == "CronJob" {
 		spec = object{"schedule": "0 4 * * *", "jobTemplate": object{"spec": pods}}
 	}
-	for name, value := range s.spec {
-		spec[name] = value
-	}
+	maps.Copy(spec, s.spec)
 	answer(w, object{"metadata": object{"name": s.name, "generation": s.generation, "annotations": s.marks}, "spec": spec, "status": status})
 }
 

@@ -53,7 +53,7 @@ func open(t testing.TB, at string, options ...string) deploy.Target {
 	return target
 }
 
-func place(t testing.TB, s *stub, options ...string) *targettest.Place {
+func place(s *stub, options ...string) *targettest.Place {
 	return &targettest.Place{
 		Open: func(t testing.TB, during func() bool) deploy.Target {
 			return open(t, stubtest.Proxy(t, s, changes, during), options...)
@@ -94,12 +94,12 @@ func place(t testing.TB, s *stub, options ...string) *targettest.Place {
 
 func TestSuite(t *testing.T) {
 	stubtest.Account(t)
-	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(t, fresh(t)) })
+	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(fresh(t)) })
 }
 
 func TestSuiteWithAlias(t *testing.T) {
 	stubtest.Account(t)
-	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(t, fresh(t), "alias: live") })
+	targettest.Run(t, func(t *testing.T) *targettest.Place { return place(fresh(t), "alias: live") })
 }
 
 // notes keeps what is said.

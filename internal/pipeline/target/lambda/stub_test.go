@@ -2,6 +2,7 @@ package lambda_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -75,9 +76,7 @@ func (s *stub) tag(w http.ResponseWriter, r *http.Request) {
 	} else {
 		var in struct{ Tags map[string]string }
 		s.read(r, &in)
-		for k, v := range in.Tags {
-			s.tags[k] = v
-		}
+		maps.Copy(s.tags, in.Tags)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -161,22 +160,22 @@ func (s *stub) configuration(version string) map[string]any {
 }
 
 func (s *stub) code(w http.ResponseWriter, r *http.Request) {
-	var in struct{ ImageUri string }
+	var in struct{ ImageURI string } // matched whatever the case
 	s.read(r, &in)
-	digest := amazon.Digest(in.ImageUri)
+	digest := amazon.Digest(in.ImageURI)
 	switch {
 	case s.left > 0:
 		s.fault(w, http.StatusConflict, "ResourceConflictException", "An update is in progress")
 		s.left--
 		return
 	case digest == digests[targettest.Missing]:
-		s.fault(w, http.StatusBadRequest, "InvalidParameterValueException", "Source image "+in.ImageUri+" does not exist. Provide a valid source image.")
+		s.fault(w, http.StatusBadRequest, "InvalidParameterValueException", "Source image "+in.ImageURI+" does not exist. Provide a valid source image.")
 		return
-	case strings.HasSuffix(in.ImageUri, digests[targettest.Third].String()) && s.denied == "index":
+	case strings.HasSuffix(in.ImageURI, digests[targettest.Third].String()) && s.denied == "index":
 		s.fault(w, http.StatusBadRequest, "InvalidParameterValueException", "The image manifest, config or layer media type for the source image is not supported.")
 		return
 	}
-	s.image, s.resolved, s.left, s.failed = in.ImageUri, "", 2, digest == digests[targettest.Ending]
+	s.image, s.resolved, s.left, s.failed = in.ImageURI, "", 2, digest == digests[targettest.Ending]
 	s.answer(w, s.configuration(""))
 }
 

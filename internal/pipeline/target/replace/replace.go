@@ -123,7 +123,7 @@ func Asleep(ctx context.Context, d time.Duration) error {
 // Until asks again and again, at first soon and then less often, until it is told that it is done, or an error.
 func (s Sleep) Until(ctx context.Context, ask func(ctx context.Context) (done bool, err error)) error {
 	const first, most = time.Second / 2, 5 * time.Second
-	for pause := time.Duration(first); ; pause = min(pause*3/2, most) {
+	for pause := first; ; pause = min(pause*3/2, most) {
 		done, err := ask(ctx)
 		switch {
 		case ctx.Err() != nil:

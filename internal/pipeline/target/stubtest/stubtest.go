@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/pem"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -28,8 +29,8 @@ import (
 func Options(t testing.TB, kind string, lines ...string) workspace.Options {
 	t.Helper()
 	text := "repository: prod\napps: [apps/*]\nenvironments:\n- name: staging\n  target:\n    type: " + kind + "\n"
-	for _, line := range lines {
-		text += "    " + line + "\n"
+	if len(lines) > 0 {
+		text += "    " + strings.Join(lines, "\n    ") + "\n"
 	}
 	f, err := workspace.Parse(workspace.Name, []byte(text))
 	if err != nil {
@@ -115,9 +116,7 @@ func deadly(place http.Handler, changes func(r *http.Request) bool, during func(
 			dead.Store(true)
 			panic(http.ErrAbortHandler)
 		}
-		for name, values := range answer.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer.Header())
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(answer.Body.Bytes())
 	})
