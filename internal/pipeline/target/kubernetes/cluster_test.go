@@ -29,8 +29,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/targettest"
 )
 
-// programs names the directory with etcd, kube-apiserver and kube-controller-manager. docs/adr/0016-deploy-targets.md tells how
-// they are made.
+// programs names the directory with etcd, kube-apiserver and kube-controller-manager, which tools/kubernetes.sh makes.
 const programs = "BERTH_TEST_KUBERNETES"
 
 // cluster is a real API server with real controllers, and no nodes: what a kubelet would say of pods is said by kubelet, below.

@@ -136,6 +136,7 @@ func TestRefused(t *testing.T) {
 		"a zip archive": {place: func(s *stub) { s.kind = "Zip" }, want: []string{"is of a zip archive"}},
 		"no image":      {image: targettest.Missing, want: []string{"does not exist"}},
 		"an index":      {place: func(s *stub) { s.denied = "index" }, image: targettest.Third, want: []string{"media type", "one platform"}},
+		"may not pull":  {place: func(s *stub) { s.denied = "pull" }, want: []string{"ecr:GetDownloadUrlForLayer", "lambda.amazonaws.com"}},
 		"may not tag":   {place: func(s *stub) { s.denied = "TagResource" }, want: []string{"lambda:TagResource is not allowed: User: arn:aws:iam::123456789012:user/ci"}},
 	} {
 		t.Run(name, func(t *testing.T) {

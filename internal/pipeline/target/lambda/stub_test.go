@@ -171,6 +171,9 @@ func (s *stub) code(w http.ResponseWriter, r *http.Request) {
 	case digest == digests[targettest.Missing]:
 		s.fault(w, http.StatusBadRequest, "InvalidParameterValueException", "Source image "+in.ImageURI+" does not exist. Provide a valid source image.")
 		return
+	case s.denied == "pull":
+		s.fault(w, http.StatusBadRequest, "InvalidParameterValueException", "Lambda does not have permission to access the ECR image. Check the ECR permissions.")
+		return
 	case strings.HasSuffix(in.ImageURI, digests[targettest.Third].String()) && s.denied == "index":
 		s.fault(w, http.StatusBadRequest, "InvalidParameterValueException", "The image manifest, config or layer media type for the source image is not supported.")
 		return
