@@ -134,6 +134,9 @@ func Gone(t testing.TB) string {
 func Moto(t testing.TB) (at string, place http.Handler) {
 	t.Helper()
 	if _, err := exec.LookPath("moto_server"); err != nil {
+		if os.Getenv("BERTH_TEST_REQUIRE") == "all" {
+			t.Fatal("BERTH_TEST_REQUIRE=all, and there is no moto_server in PATH")
+		}
 		t.Skip("moto_server is not installed: pip install 'moto[server]'")
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "moto_server", "-H", "127.0.0.1", "-p", "0")
