@@ -8,6 +8,9 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/command"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/compose"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/docker"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/ecs"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/kubernetes"
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/lambda"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
@@ -24,6 +27,15 @@ func (p *program) targets(root string) map[string]deploy.Opener {
 		},
 		"docker": func(ctx context.Context, o workspace.Options) (deploy.Target, error) {
 			return docker.Open(ctx, docker.Config{Options: o, Dir: root, Environ: environ, Now: p.now})
+		},
+		"ecs": func(ctx context.Context, o workspace.Options) (deploy.Target, error) {
+			return ecs.Open(ctx, ecs.Config{Options: o})
+		},
+		"kubernetes": func(ctx context.Context, o workspace.Options) (deploy.Target, error) {
+			return kubernetes.Open(ctx, kubernetes.Config{Options: o, Dir: root, Environ: environ})
+		},
+		"lambda": func(ctx context.Context, o workspace.Options) (deploy.Target, error) {
+			return lambda.Open(ctx, lambda.Config{Options: o})
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,12 +23,12 @@ const AnyRegion = "us-east-1"
 var ErrNoCredentials = errors.New("there are no AWS credentials")
 
 // AWS reads the AWS configuration: environment, profiles, and what they lead to.
-func AWS(ctx context.Context) (aws.Config, error) {
+func AWS(ctx context.Context, options ...func(*config.LoadOptions) error) (aws.Config, error) {
 	// The SDK would write to stderr by itself, of connections that it cannot use again and the like. Errors are returned.
-	silent := config.WithLogger(logging.Nop{})
-	loaded, err := config.LoadDefaultConfig(ctx, silent)
+	options = append(slices.Clone(options), config.WithLogger(logging.Nop{}))
+	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if err == nil && loaded.BaseEndpoint != nil {
-		loaded, err = config.LoadDefaultConfig(ctx, append(rolesFrom(sts.NewFromConfig(loaded)), silent)...)
+		loaded, err = config.LoadDefaultConfig(ctx, append(rolesFrom(sts.NewFromConfig(loaded)), options...)...)
 	}
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
