@@ -116,10 +116,10 @@ func (p Pusher) Explain(doing, action string, err error) error {
 		return fmt.Errorf("%s to %s: %w", doing, p.Repository, err)
 	}
 	for _, e := range refused.Errors {
-		switch e.Code {
-		case transport.NameUnknownErrorCode:
+		if e.Code == transport.NameUnknownErrorCode {
 			return fmt.Errorf("%s: %w: %s", doing, shipped.ErrNoRepository, p.Repository)
-		case transport.DeniedErrorCode:
+		}
+		if e.Code == transport.DeniedErrorCode {
 			return fmt.Errorf("%s to %s needs %s and what else a push needs, which the registry does not allow: %s: %w", doing, p.Repository, action, e.Message, err)
 		}
 	}

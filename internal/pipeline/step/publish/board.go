@@ -50,7 +50,7 @@ func (b *realBoard) Record(ctx context.Context, image oci.Digest, r shipped.Reco
 		return ErrNoImage
 	}
 	subject := oci.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Raw))}
-	_, err = b.publisher.attach(ctx, attachment{Type: shipped.RecordType, Subject: subject, Annotations: r.Annotations()})
+	err = b.publisher.attach(ctx, attachment{Type: shipped.RecordType, Subject: subject, Annotations: r.Annotations()})
 	return err
 }
 
@@ -62,11 +62,11 @@ func (b *realBoard) Claims(ctx context.Context, tag string, day time.Time) ([]sh
 // Claim puts one there.
 func (b *realBoard) Claim(ctx context.Context, c shipped.Claim) error {
 	raw, d := shipped.Board(c.Tag, c.Written)
-	if _, err := b.publisher.putArtifact(ctx, raw); err != nil {
+	if err := b.publisher.putArtifact(ctx, raw); err != nil {
 		return err
 	}
 	subject := oci.Descriptor{MediaType: oci.MediaTypeOCIManifest, Digest: d, Size: int64(len(raw))}
-	_, err := b.publisher.attach(ctx, attachment{Type: shipped.ClaimType, Subject: subject, Annotations: c.Annotations()})
+	err := b.publisher.attach(ctx, attachment{Type: shipped.ClaimType, Subject: subject, Annotations: c.Annotations()})
 	return err
 }
 
