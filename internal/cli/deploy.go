@@ -220,6 +220,7 @@ func (p *program) actor(ctx context.Context, client *registry.Client) (string, e
 func (p *program) deployError(err error, req deploy.Request) error {
 	_, conflict := errors.AsType[*deploy.Conflict](err)
 	refusal, refused := errors.AsType[*deploy.Refusal](err)
+	_, isProblems := errors.AsType[workspace.Problems](err) // of a target's options
 	switch {
 	case err == nil:
 		return nil
@@ -229,6 +230,8 @@ func (p *program) deployError(err error, req deploy.Request) error {
 		return usageError{err, "environments are in " + workspace.Name + ": every key is explained by: " + p.name + " config schema"}
 	case errors.Is(err, shipped.ErrNoRepository):
 		return hintedError{err, "see: aws ecr describe-repositories"}
+	case isProblems:
+		return usageError{err, "every key is explained by: " + p.name + " config schema"}
 	case refused && errors.Is(err, deploy.ErrUnreachable):
 		return err
 	case refused:

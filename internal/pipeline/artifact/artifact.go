@@ -66,8 +66,7 @@ func isMissingBlob(err error) bool {
 		return false
 	}
 	for _, e := range refused.Errors {
-		switch e.Code {
-		case transport.ManifestBlobUnknownErrorCode, transport.BlobUnknownErrorCode, transport.ManifestInvalidErrorCode:
+		if e.Code == transport.ManifestBlobUnknownErrorCode || e.Code == transport.BlobUnknownErrorCode || e.Code == transport.ManifestInvalidErrorCode {
 			return true
 		}
 	}

@@ -118,12 +118,7 @@ func get(ctx context.Context, address string, status int) error {
 		return fmt.Errorf("GET %s: %w", address, err)
 	}
 	req.Header.Set("User-Agent", "berth")
-	transport, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return errors.New("this program has no HTTP of its own")
-	}
-	transport = transport.Clone()
-	transport.DisableKeepAlives, transport.Proxy = true, nil // each look is a new one, at the place itself
+	transport := &http.Transport{DisableKeepAlives: true} // each look is a new one, at the place itself and not by a proxy
 	client := &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
 		if status >= http.StatusMultipleChoices && status < http.StatusBadRequest || !sameServer(to.URL, via[0].URL) || len(via) > maxRedirect {
 			return http.ErrUseLastResponse

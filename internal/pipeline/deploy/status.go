@@ -113,7 +113,7 @@ func (d *Deployer) recorded(ctx context.Context, s *Status) (err error) {
 	if err == nil {
 		s.Tags = listed.Tags
 	}
-	return nil //nolint:nilerr // the image is gone, and runs all the same
+	return nil // otherwise the image is gone, and runs all the same
 }
 
 // ask asks the target of an environment, one app after the other, and gives up when the time is over.

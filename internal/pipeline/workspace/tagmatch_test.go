@@ -30,3 +30,24 @@ func TestTemplateMatches(t *testing.T) {
 		}
 	}
 }
+
+func TestTemplateCommit(t *testing.T) {
+	t.Parallel()
+	commit := strings.Repeat("0a", 20)
+	for _, tt := range []struct {
+		template  workspace.Template
+		tag, want string
+	}{
+		{"{app}-{sha}", "web-" + commit, commit},
+		{"{app}-{sha}", "web-a1b2c3d4", "a1b2c3d4"},
+		{"{app}-{branch}-{date}-{sha8}", "web-main-20261126-a1b2c3d4", "a1b2c3d4"},
+		{"{app}-{sha}", "shop-" + commit, ""},
+		{"{app}-{sha}", "web-latest", ""},
+		{"{app}-latest", "web-latest", ""},
+		{"{app}-{date}", "web-20261126", ""},
+	} {
+		if got := tt.template.Commit("web", tt.tag); got != tt.want {
+			t.Errorf("%s has of %s the commit %q, want %q", tt.template, tt.tag, got, tt.want)
+		}
+	}
+}

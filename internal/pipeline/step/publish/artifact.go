@@ -55,17 +55,16 @@ func (p *Publisher) attach(ctx context.Context, a attachment) (oci.Digest, error
 			return pusher.Upload(ctx, repo, static.NewLayer(a.Content, types.MediaType(a.ContentType)))
 		})
 		if err != nil {
-			return "", p.pusher.Explain("pushing an artifact", "ecr:UploadLayerPart", err)
+			return "", p.pusher.Explain("pushing an artifact", "ecr:UploadLayerPart", err) //nolint:wrapcheck // explained
 		}
 	}
-	return p.putArtifact(ctx, text)
+	return oci.FromBytes(text), p.putArtifact(ctx, text)
 }
 
 // putArtifact puts a manifest by its digest.
-func (p *Publisher) putArtifact(ctx context.Context, text []byte) (oci.Digest, error) {
-	d, err := p.pusher.Put(ctx, text, "")
-	if err != nil {
-		return "", p.pusher.Explain("pushing an artifact", "ecr:PutImage", err)
+func (p *Publisher) putArtifact(ctx context.Context, text []byte) error {
+	if _, err := p.pusher.Put(ctx, text, ""); err != nil {
+		return p.pusher.Explain("pushing an artifact", "ecr:PutImage", err) //nolint:wrapcheck // explained
 	}
-	return d, nil
+	return nil
 }

@@ -78,7 +78,7 @@ func (b *realBoard) Claim(ctx context.Context, c shipped.Claim) error {
 	used := b.used[d]
 	b.mu.Unlock()
 	if !used {
-		if _, err := b.publisher.putArtifact(ctx, raw); err != nil {
+		if err := b.publisher.putArtifact(ctx, raw); err != nil {
 			return err
 		}
 	}
