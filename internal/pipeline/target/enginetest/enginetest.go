@@ -47,6 +47,7 @@ func Main(m *testing.M) int {
 // New finds the engine of DOCKER_HOST, or starts one of the tests' own, which touches nothing of the machine's.
 func New(t testing.TB) *Engine {
 	t.Helper()
+	berthproc.Gate(t)
 	engineOnce.Do(func() { theEngine, engineStop, engineErr = startEngine() })
 	if engineErr != nil {
 		berthproc.Missing(t, "no Docker engine: %v", engineErr)
