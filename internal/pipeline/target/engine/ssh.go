@@ -10,11 +10,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/target/program"
 )
 
 // dialSSH reaches an engine on another machine by way of ssh, and of docker's own program there, which passes a connection on.
 // Who may log in is ssh's business: its keys, its agent, its settings.
-func (e *Engine) dialSSH(context.Context, string, string) (net.Conn, error) {
+func (e *Engine) dialSSH(ctx context.Context, _, _ string) (net.Conn, error) {
 	args := []string{"-o", "BatchMode=yes", "-o", "ConnectTimeout=30"}
 	if user := e.url.User.Username(); user != "" {
 		args = append(args, "-l", user)
@@ -23,7 +25,9 @@ func (e *Engine) dialSSH(context.Context, string, string) (net.Conn, error) {
 		args = append(args, "-p", port)
 	}
 	args = append(args, "--", e.url.Hostname(), "docker", "system", "dial-stdio")
-	cmd := exec.Command("ssh", args...) //nolint:noctx // a connection outlives the request that it was made for
+	// A connection outlives the request that it was made for, and ^C: there may be something to undo through it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "ssh", args...)
+	program.Group(cmd)
 	cmd.Env = e.Environ
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -33,7 +37,7 @@ func (e *Engine) dialSSH(context.Context, string, string) (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // cannot happen
 	}
-	c := &tunnel{cmd: cmd, in: in, out: out}
+	c := &tunnel{cmd: cmd, in: in, out: out, ended: make(chan struct{})}
 	cmd.Stderr = &c.said
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("ssh: %w", err)
@@ -47,13 +51,35 @@ type tunnel struct {
 	in   io.WriteCloser
 	out  io.ReadCloser
 	said complaints
-	once sync.Once
+
+	once  sync.Once
+	ended chan struct{}
+}
+
+// last is how long a program that has closed its output may take to end, and to say why.
+const last = 2 * time.Second
+
+// wait waits for the program's end. Nothing is read any more.
+func (c *tunnel) wait() {
+	c.once.Do(func() {
+		go func() {
+			defer close(c.ended)
+			_ = c.cmd.Wait() // what it said says more
+		}()
+	})
+	timer := time.NewTimer(last)
+	defer timer.Stop()
+	select {
+	case <-c.ended:
+	case <-timer.C:
+	}
 }
 
 // Read reads what comes, and says what ssh complained of if it went.
 func (c *tunnel) Read(p []byte) (int, error) {
 	n, err := c.out.Read(p)
 	if err != nil && n == 0 {
+		c.wait()
 		if said := c.said.last(); said != "" {
 			err = fmt.Errorf("ssh: %s", said)
 		}
@@ -69,11 +95,9 @@ func (c *tunnel) CloseWrite() error { return c.in.Close() } //nolint:wrapcheck /
 
 // Close ends the program.
 func (c *tunnel) Close() error {
-	c.once.Do(func() {
-		_ = c.in.Close()
-		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait() // it was killed
-	})
+	_ = c.in.Close()
+	_ = c.cmd.Process.Kill()
+	c.wait()
 	return nil
 }
 

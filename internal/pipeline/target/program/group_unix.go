@@ -9,8 +9,9 @@ import (
 	"syscall"
 )
 
-// group puts a program and those that it starts in a process group, which is told to end as one.
-func group(cmd *exec.Cmd) {
+// Group puts a program of exec.CommandContext, and those that it starts, in a process group: it is told to end as one, and the ^C of a
+// terminal does not reach it.
+func Group(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
 		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)

@@ -70,7 +70,7 @@ func (p Program) run(ctx context.Context, answer io.Writer) error {
 		cmd.Stdout = answer
 	}
 	cmd.WaitDelay = Grace
-	group(cmd)
+	Group(cmd)
 	err := cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		return nil // it ended well, and has left something running that holds its output
