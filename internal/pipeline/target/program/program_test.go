@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/program"
 )
@@ -82,7 +83,14 @@ func TestTheWholeGroupEnds(t *testing.T) {
 	if err := <-done; !errors.Is(err, why) {
 		t.Errorf("Run gives %v, want %v", err, why)
 	}
-	if text, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat"); err == nil && !strings.Contains(string(text), ") Z ") && syscall.Kill(child, 0) == nil {
-		t.Errorf("what the program started runs still: %s", text)
+	// It was told before Run came back, and ends when its turn on a processor comes.
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
+		if err != nil || strings.Contains(string(text), ") Z ") || syscall.Kill(child, 0) != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("what the program started runs still: %s", text)
+		}
 	}
 }
