@@ -75,8 +75,13 @@ func (sh *shell) refused(stdin, name string, args ...string) string {
 
 func (sh *shell) try(stdin, name string, args ...string) (out, errs string, err error) {
 	sh.t.Helper()
+	return sh.tryIn(sh.t.Context(), stdin, name, args...)
+}
+
+func (sh *shell) tryIn(ctx context.Context, stdin, name string, args ...string) (out, errs string, err error) {
+	sh.t.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(sh.t.Context(), name, args...)
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = sh.dir, sh.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	began := time.Now()

@@ -57,6 +57,7 @@ func TestNobody(t *testing.T) {
 		t.Error("Config without credentials gives no error")
 	}
 	t.Setenv("AWS_REGION", "")
+	t.Setenv("AWS_DEFAULT_REGION", "")
 	if _, err := (amazon.Account{}).Config(t.Context()); err == nil || !strings.Contains(err.Error(), "no region is set") {
 		t.Errorf("Config without a region gives %v", err)
 	}
