@@ -102,7 +102,9 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.describe(summary)
+	if err := s.describe(ctx, summary); err != nil {
+		return nil, err
+	}
 	do, err := newDoing(ctx, s, works)
 	if err != nil {
 		return nil, err
@@ -362,9 +364,14 @@ func (s *shipping) found(w *work) oci.Digest {
 func (s *shipping) builds(w *work) bool { return w.ships && s.found(w) == "" }
 
 // describe says what is shipped.
-func (s *shipping) describe(summary *report.Summary) {
+func (s *shipping) describe(ctx context.Context, summary *report.Summary) (err error) {
 	summary.Commit, summary.Branch, summary.Repository = s.place.commit, s.place.branch, s.detected.Workspace.Repository
 	summary.Workflow, summary.Run = s.Request.Run.Workflow, s.Request.Run.URL
+	summary.DryRun = s.DryRun
+	if s.client != nil {
+		summary.Registry, err = s.client.Host(ctx)
+	}
+	return err //nolint:wrapcheck // says what it was about
 }
 
 func (s *shipping) note(format string, args ...any) {
