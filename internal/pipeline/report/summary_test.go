@@ -320,7 +320,7 @@ func TestDryRun(t *testing.T) {
 	if err := s.Text(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"web: build: would be built\n", "a dry run, nothing was done: something would be with 1 project\n"} {
+	for _, want := range []string{"web: build: would be built\n", "a dry run, nothing was done: 1 skipped, 1 unchanged\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, b.String())
 		}

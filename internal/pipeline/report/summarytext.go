@@ -222,7 +222,7 @@ func (s *Summary) Sentence() string {
 	text := strings.Join(parts, ", ")
 	switch {
 	case s.DryRun && n["skipped"] > 0:
-		text = "a dry run, nothing was done: something would be with " + counted(n["skipped"], "project")
+		text = "a dry run, nothing was done: " + text
 	case s.Outcome == Nothing && text != "":
 		text = "nothing to do: " + text
 	case s.Outcome == Nothing:

@@ -117,7 +117,9 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 		summary.Projects = append(summary.Projects, p)
 	}
 	if s.DryRun {
-		s.wouldDo(works)
+		if err := do.wouldDo(ctx, works); err != nil {
+			return nil, err
+		}
 	} else {
 		do.run(ctx, works)
 		do.fill(summary)
@@ -380,31 +382,6 @@ func (s *shipping) note(format string, args ...any) {
 
 // jobs is how many projects are worked on at once.
 func (s *shipping) jobs() int { return cmp.Or(s.Jobs, runtime.NumCPU()) }
-
-// wouldDo says what a run would do.
-func (s *shipping) wouldDo(works []*work) {
-	for _, w := range works {
-		say := func(step progress.Step, text string) { s.task(w.Name, step).End(progress.Skipped, text) }
-		switch {
-		case w.test:
-			say(progress.Test, "would be run")
-		case w.passed != "":
-			say(progress.Test, w.passed)
-		}
-		found := s.found(w)
-		switch {
-		case !w.ships:
-			continue
-		case found != "":
-			say(progress.Push, "would tag "+found.String()+", which is of the same inputs")
-		default:
-			say(progress.Build, "would be built")
-		}
-		if !s.NoPush {
-			say(progress.Release, "would be released as "+strings.Join(slices.Concat(w.tags.stay, w.tags.move), ", "))
-		}
-	}
-}
 
 func (s *shipping) task(project string, step progress.Step) *progress.Task {
 	return &progress.Task{Project: project, Step: step, Sink: s.Sink, Now: s.Now}
