@@ -58,6 +58,7 @@ func Worst(all ...Outcome) Outcome {
 type Summary struct {
 	Version    int       `json:"version" doc:"of this schema: 1"`
 	Outcome    Outcome   `json:"outcome" doc:"of the run: that of the project it went worst with, or nothing if there was nothing to do" enum:"done failed stopped found nothing"`
+	DryRun     bool      `json:"dryRun,omitempty" doc:"nothing was done: the steps say what would be"`
 	Commit     string    `json:"commit" doc:"that was shipped, in full"`
 	Branch     string    `json:"branch,omitempty" doc:"that it was shipped from; absent if HEAD is on none"`
 	Repository string    `json:"repository,omitempty" doc:"that the images are in"`

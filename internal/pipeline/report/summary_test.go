@@ -308,3 +308,21 @@ func TestSummaryJSON(t *testing.T) {
 		t.Errorf("an empty one is\n%s, %v, want\n%s", empty, err, want)
 	}
 }
+
+// TestDryRun: that nothing was done is not that there is nothing to do.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	s := report.Summary{DryRun: true, Projects: []report.Project{
+		{Name: "web", Steps: []report.Step{{Step: progress.Build, Outcome: report.Skipped, Text: "would be built"}}}, {Name: "money", Outcome: report.Nothing},
+	}}
+	s.Settle()
+	var b strings.Builder
+	if err := s.Text(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"web: build: would be built\n", "a dry run, nothing was done: 1 skipped, 1 unchanged\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in:\n%s", want, b.String())
+		}
+	}
+}

@@ -34,6 +34,9 @@ func (s *Summary) Text(w io.Writer) error {
 	for i := range s.Projects {
 		lines = append(lines, s.Projects[i].failures()...)
 	}
+	if s.DryRun {
+		lines = append(lines, s.plans()...)
+	}
 	for _, n := range s.Notes {
 		lines = append(lines, "note: "+n)
 	}
@@ -43,6 +46,17 @@ func (s *Summary) Text(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// plans are what a dry run says of each step.
+func (s *Summary) plans() []string {
+	var lines []string
+	for _, p := range s.Projects {
+		for _, step := range p.Steps {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", p.Name, step.Step, step.Text))
+		}
+	}
+	return lines
 }
 
 // table gives rows as lines with columns.
@@ -207,6 +221,8 @@ func (s *Summary) Sentence() string {
 	}
 	text := strings.Join(parts, ", ")
 	switch {
+	case s.DryRun && n["skipped"] > 0:
+		text = "a dry run, nothing was done: " + text
 	case s.Outcome == Nothing && text != "":
 		text = "nothing to do: " + text
 	case s.Outcome == Nothing:

@@ -104,7 +104,9 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.describe(summary)
+	if err := s.describe(ctx, summary); err != nil {
+		return nil, err
+	}
 	do, err := newDoing(ctx, s, works)
 	if err != nil {
 		return nil, err
@@ -117,7 +119,9 @@ func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 		summary.Projects = append(summary.Projects, p)
 	}
 	if s.DryRun {
-		s.wouldDo(works)
+		if err := do.wouldDo(ctx, works); err != nil {
+			return nil, err
+		}
 	} else {
 		if err := do.run(ctx, works); err != nil {
 			do.note("nothing was deployed: %v", err)
@@ -367,9 +371,14 @@ func (s *shipping) found(w *work) oci.Digest {
 func (s *shipping) builds(w *work) bool { return w.ships && s.found(w) == "" }
 
 // describe says what is shipped.
-func (s *shipping) describe(summary *report.Summary) {
+func (s *shipping) describe(ctx context.Context, summary *report.Summary) (err error) {
 	summary.Commit, summary.Branch, summary.Repository = s.place.commit, s.place.branch, s.detected.Workspace.Repository
 	summary.Workflow, summary.Run = s.Request.Run.Workflow, s.Request.Run.URL
+	summary.DryRun = s.DryRun
+	if s.client != nil {
+		summary.Registry, err = s.client.Host(ctx)
+	}
+	return err //nolint:wrapcheck // says what it was about
 }
 
 func (s *shipping) note(format string, args ...any) {
@@ -378,31 +387,6 @@ func (s *shipping) note(format string, args ...any) {
 
 // jobs is how many projects are worked on at once.
 func (s *shipping) jobs() int { return cmp.Or(s.Jobs, runtime.NumCPU()) }
-
-// wouldDo says what a run would do.
-func (s *shipping) wouldDo(works []*work) {
-	for _, w := range works {
-		say := func(step progress.Step, text string) { s.task(w.Name, step).End(progress.Skipped, text) }
-		switch {
-		case w.test:
-			say(progress.Test, "would be run")
-		case w.passed != "":
-			say(progress.Test, w.passed)
-		}
-		found := s.found(w)
-		switch {
-		case !w.ships:
-			continue
-		case found != "":
-			say(progress.Push, "would tag "+found.String()+", which is of the same inputs")
-		default:
-			say(progress.Build, "would be built")
-		}
-		if !s.NoPush {
-			say(progress.Release, "would be released as "+strings.Join(slices.Concat(w.tags.stay, w.tags.move), ", "))
-		}
-	}
-}
 
 func (s *shipping) task(project string, step progress.Step) *progress.Task {
 	return &progress.Task{Project: project, Step: step, Sink: s.Sink, Now: s.Now}

@@ -324,9 +324,11 @@ func (d *doing) scan(ctx context.Context, w *work, image oci.Digest, say *progre
 	mediaType := d.shown[w.Name].MediaType
 	d.mu.Unlock()
 	result, err := d.gate.Run(ctx, gate.Input{App: w.Name, Repository: d.detected.Workspace.Repository, Digest: image, MediaType: mediaType, Gate: d.bar(), Today: d.Now()}, say)
-	d.mu.Lock()
-	d.scanned[w.Name] = result
-	d.mu.Unlock()
+	if result.Verdict != "" { // the registry answered
+		d.mu.Lock()
+		d.scanned[w.Name] = result
+		d.mu.Unlock()
+	}
 	if stopped, ok := errors.AsType[*gate.Stopped](err); ok {
 		return "", finding{stopped}
 	}
@@ -420,23 +422,4 @@ func (d *doing) fill(summary *report.Summary) {
 			p.Scan = scanOf(result)
 		}
 	}
-}
-
-// scanOf is what a gate found, for programs.
-func scanOf(r gate.Result) *report.Scan {
-	s := &report.Scan{Verdict: string(r.Verdict), Reason: r.Unscanned(), Counts: map[string]int{}}
-	for severity, n := range r.Counts {
-		s.Counts[strings.ToUpper(string(severity))] = n
-	}
-	for _, f := range r.Findings {
-		one := report.Finding{ID: f.ID, Severity: strings.ToUpper(string(f.Severity)), Package: f.Package, Version: f.Version, FixedIn: f.FixedIn}
-		switch {
-		case f.Stops:
-			s.Stopping = append(s.Stopping, one)
-		case f.Excepted != nil:
-			one.Owner, one.Reason, one.Expires = f.Excepted.Owner, f.Excepted.Reason, string(f.Excepted.Expires)
-			s.Excepted = append(s.Excepted, one)
-		}
-	}
-	return s
 }

@@ -189,7 +189,7 @@ func key(text string) string {
 // keys gives those of a list.
 func keys(text string) []string {
 	var all []string
-	for _, one := range strings.Fields(text) {
+	for one := range strings.FieldsSeq(text) {
 		if k := key(one); k != "" {
 			all = append(all, k)
 		}
