@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 		Dir:                "testdata",
 		UpdateScripts:      *update,
 		RequireUniqueNames: true,
+		Condition:          condition,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			// No file or machine role of whoever runs the tests has a say.

@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +21,15 @@ import (
 // Commands for deployments:
 //
 //	deployed DIR REPO APP ENV TAG OUTCOME  record a deployment of what a tag points to; one that began a minute ago, if it is started
+
+// condition knows, besides the usual ones, whether this program has kinds of targets.
+func condition(name string) (bool, error) {
+	if name != "targets" {
+		return false, fmt.Errorf("no condition of the name %s", name)
+	}
+	_, err := os.Stat("../pipeline/target/command")
+	return err == nil, nil
+}
 
 // pushing gives a repository to those who push to it.
 type pushing struct {

@@ -247,17 +247,18 @@ func TestKilled(t *testing.T) {
 		sick  bool // the image that the dead one wanted
 		ended deployment.Outcome
 		why   string
+		did   string // which images the target was switched to, of all three
 	}{
-		{"before", false, deployment.Failed, "what ran before runs"},
-		{"begun", false, deployment.Failed, "what ran before was made to run again"},
-		{"switched", false, deployment.Failed, "what ran before was made to run again"},
-		{"after", false, deployment.Succeeded, "its image runs and is healthy"},
-		{"after", true, deployment.Failed, "was made to run again; its image runs and is not healthy: it coughs"},
+		{"before", false, deployment.Failed, "what ran before runs", "1 3"},
+		{"begun", false, deployment.Failed, "what ran before was made to run again", "1 2 1 3"},
+		{"switched", false, deployment.Failed, "what ran before was made to run again", "1 2 1 3"},
+		{"after", false, deployment.Succeeded, "its image runs and is healthy", "1 2 2 3"},
+		{"after", true, deployment.Failed, "was made to run again; its image runs and is not healthy: it coughs", "1 2 2 1 3"},
 	} {
 		t.Run(tt.step, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.ship(1)
+			one := f.ship(1)
 			f.must(deploy.Request{Environment: "staging"})
 			two := f.ship(2)
 			f.place.at = func(step string, _ deploy.Image) {
@@ -288,6 +289,10 @@ func TestKilled(t *testing.T) {
 				t.Fatalf("%s: %v, found %+v", r.Outcome, err, r.Found)
 			}
 			f.runs("staging", three)
+			names := strings.NewReplacer(one.Digest.String(), "1", two.Digest.String(), "2", three.Digest.String(), "3")
+			if did := names.Replace(strings.Join(f.place.switches, " ")); did != tt.did {
+				t.Errorf("the target was switched to %s, want %s", did, tt.did)
+			}
 			want := "deploy succeeded bob, deploy started bob, deploy " + string(tt.ended) + " bob, deploy started ada, deploy succeeded ada, deploy started ada"
 			if got := f.chain("staging"); got != want {
 				t.Errorf("the records are %s, want %s", got, want)
@@ -454,4 +459,20 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("%s: %v, recorded as %+v", r.Outcome, err, r.Record)
 	}
 	f.runs("staging", oci.Descriptor{})
+}
+
+// TestRollbackAsksLittle: neither a freeze nor a scan is in the way of what ran before.
+func TestRollbackAsksLittle(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	one := f.ship(1)
+	f.must(deploy.Request{Environment: "staging"})
+	f.must(deploy.Request{Environment: "prod", Action: deployment.Promote})
+	f.ship(2)
+	f.must(deploy.Request{Environment: "staging"})
+	f.must(deploy.Request{Environment: "prod", Action: deployment.Promote})
+	f.scan.stops[one.Digest] = true
+	f.pass(30 * 24 * time.Hour)
+	f.must(deploy.Request{Environment: "prod", Action: deployment.Rollback})
+	f.runs("prod", one)
 }

@@ -35,6 +35,9 @@ type Unhealthy struct {
 
 // Error says what the last look saw.
 func (e *Unhealthy) Error() string {
+	if e.Looks == 1 {
+		return fmt.Sprintf("not healthy within %s, after one look: %v", e.Within, e.Last)
+	}
 	return fmt.Sprintf("not healthy within %s, after %d looks: %v", e.Within, e.Looks, e.Last)
 }
 
