@@ -101,7 +101,7 @@ func startDaemon(daemon, driver string) (*Engine, func(), error) {
 	}
 	host := "unix://" + filepath.Join(dir, "d.sock")
 	var log bytes.Buffer
-	cmd := exec.Command(daemon, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+	cmd := exec.CommandContext(context.Background(), daemon, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--host", host, "--storage-driver", driver,
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -141,12 +141,12 @@ func startDaemon(daemon, driver string) (*Engine, func(), error) {
 // Front gives the host of a socket before the engine that tells of each change, and is dead after during has given false.
 func (e *Engine) Front(t testing.TB, during func() bool) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bf") // short, for the socket's path
+	dir, err := os.MkdirTemp("", "bf") //nolint:usetesting // short, for the socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	listener, err := net.Listen("unix", filepath.Join(dir, "sock"))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, "sock"))
 	if err != nil {
 		t.Fatal(err)
 	}

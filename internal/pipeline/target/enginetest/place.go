@@ -26,7 +26,7 @@ type Sockets struct {
 // NewSockets makes one for the length of the test.
 func (e *Engine) NewSockets(t testing.TB) *Sockets {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bs") // short, for the sockets' paths
+	dir, err := os.MkdirTemp("", "bs") //nolint:usetesting // short, for the sockets' paths
 	if err != nil {
 		t.Fatal(err)
 	}
