@@ -44,9 +44,11 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// New finds the engine of DOCKER_HOST, or starts one of the tests' own, which touches nothing of the machine's.
+// New finds the engine of DOCKER_HOST, or starts one of the tests' own, which touches nothing of the machine's. It is for make
+// test-e2e alone: containers take their time, and whose engine it is has not asked for them.
 func New(t testing.TB) *Engine {
 	t.Helper()
+	berthproc.Gate(t)
 	engineOnce.Do(func() { theEngine, engineStop, engineErr = startEngine() })
 	if engineErr != nil {
 		berthproc.Missing(t, "no Docker engine: %v", engineErr)
