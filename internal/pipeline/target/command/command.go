@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +81,7 @@ func (t *target) program(c workspace.Command, action, app, environment string, m
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(t.Dir, dir)
 	}
-	env := append(t.Environ[:len(t.Environ):len(t.Environ)], "BERTH_ACTION="+action, "BERTH_APP="+app, "BERTH_ENVIRONMENT="+environment)
+	env := append(slices.Clip(t.Environ), "BERTH_ACTION="+action, "BERTH_APP="+app, "BERTH_ENVIRONMENT="+environment)
 	return program.Program{Dir: dir, Env: append(env, more...), Args: args}
 }
 
@@ -207,7 +208,7 @@ func (t *target) act(ctx context.Context, c workspace.Command, action string, to
 		file := filepath.Join(dir, "login")
 		switch err := writeLogin(ctx, to.Login, file); {
 		case err == nil:
-			told = append(told[:len(told):len(told)], "BERTH_LOGIN_FILE="+file)
+			told = append(slices.Clip(told), "BERTH_LOGIN_FILE="+file)
 		case action == actUndo: // what is put back is mostly there
 			say.Say(progress.Event{Kind: progress.Problem, Text: plan.Printable(err.Error())})
 		default:

@@ -46,7 +46,7 @@ func theProgram(dir string) int {
 		if url == "" {
 			return true
 		}
-		answer, err := http.Get(url) //nolint:noctx // a test's
+		answer, err := new(http.Client).Get(url)
 		if err != nil {
 			return false
 		}
@@ -316,7 +316,7 @@ func TestAddress(t *testing.T) {
 	if want := (deploy.Endpoint{Host: "web.staging.example", Port: 8080}); err != nil || got != want {
 		t.Errorf("the check is told %+v, %v, want %+v", got, err, want)
 	}
-	for _, lines := range [][]string{{"running: 'true'"}, {"run: 'true'"}, {"run: 'true'", running, "address: web"}, {"run: 'true'", running, "addres: web:80"}} {
+	for _, lines := range [][]string{{"running: 'true'"}, {"run: 'true'"}, {"run: 'true'", running, "address: web"}, {"run: 'true'", running, "where: web:80"}} {
 		if _, err := command.Open(t.Context(), command.Config{Options: options(t, lines...)}); err == nil {
 			t.Errorf("%q opens", lines)
 		} else {

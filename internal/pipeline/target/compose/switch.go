@@ -148,11 +148,11 @@ func (t *target) change(ctx context.Context, n *now, to deploy.Image, check depl
 		return err
 	}
 	if len(all) == 0 {
-		return fmt.Errorf("compose has started nothing: is the service %s scaled to none?", n.service) //nolint:err113 // for people
+		return fmt.Errorf("compose has started nothing: is the service %s scaled to none?", n.service)
 	}
 	for _, c := range all {
 		if got := serviceOf(c).digest(); got != to.Digest {
-			return fmt.Errorf("%s runs %s, though compose was told otherwise", strings.TrimPrefix(c.Name, "/"), c.Config.Image) //nolint:err113 // for people
+			return fmt.Errorf("%s runs %s, though compose was told otherwise", strings.TrimPrefix(c.Name, "/"), c.Config.Image)
 		}
 	}
 	if err := t.prove(ctx, all, check, say); err != nil {

@@ -44,7 +44,8 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// New finds the engine of DOCKER_HOST, or starts one of the tests' own, which touches nothing of the machine's.
+// New finds the engine of DOCKER_HOST, or starts one of the tests' own, which touches nothing of the machine's. It is for make
+// test-e2e alone: containers take their time, and whose engine it is has not asked for them.
 func New(t testing.TB) *Engine {
 	t.Helper()
 	berthproc.Gate(t)
@@ -102,7 +103,7 @@ func startDaemon(daemon, driver string) (*Engine, func(), error) {
 	}
 	host := "unix://" + filepath.Join(dir, "d.sock")
 	var log bytes.Buffer
-	cmd := exec.Command(daemon, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+	cmd := exec.CommandContext(context.Background(), daemon, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--host", host, "--storage-driver", driver,
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -142,12 +143,12 @@ func startDaemon(daemon, driver string) (*Engine, func(), error) {
 // Front gives the host of a socket before the engine that tells of each change, and is dead after during has given false.
 func (e *Engine) Front(t testing.TB, during func() bool) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bf") // short, for the socket's path
+	dir, err := os.MkdirTemp("", "bf") //nolint:usetesting // short, for the socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	listener, err := net.Listen("unix", filepath.Join(dir, "sock"))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(dir, "sock"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ type Sockets struct {
 // NewSockets makes one for the length of the test.
 func (e *Engine) NewSockets(t testing.TB) *Sockets {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bs") // short, for the sockets' paths
+	dir, err := os.MkdirTemp("", "bs") //nolint:usetesting // short, for the sockets' paths
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +50,12 @@ func (s *Sockets) Ask(ctx context.Context, name string) (string, bool, error) {
 // Options are those of a target as berth.yaml has them, a line for each.
 func Options(t testing.TB, kind string, lines ...string) workspace.Options {
 	t.Helper()
-	text := "repository: shop\napps: [apps/*]\nenvironments:\n  - name: staging\n    target:\n      type: " + kind + "\n"
+	var text strings.Builder
+	text.WriteString("repository: shop\napps: [apps/*]\nenvironments:\n  - name: staging\n    target:\n      type: " + kind + "\n")
 	for _, line := range lines {
-		text += "      " + line + "\n"
+		text.WriteString("      " + line + "\n")
 	}
-	f, err := workspace.Parse("berth.yaml", []byte(text))
+	f, err := workspace.Parse("berth.yaml", []byte(text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func none(of deploy.Image) deploy.Image {
 }
 
 func first(t *testing.T, p *Place) {
-	target, image := p.begin(t, First)
+	target, image := p.begin(t)
 	p.runs(t, target, image)
 	p.runs(t, p.open(t, nil), image)
 }
@@ -34,7 +34,7 @@ func firstSick(t *testing.T, p *Place) {
 
 // second looks that what runs answers until the new one is healthy, and the new one when Switch comes back.
 func second(t *testing.T, p *Place) {
-	target, old := p.begin(t, First)
+	target, old := p.begin(t)
 	image, checked := p.Image(t, Second), false
 	watch := p.watch(t, old, image)
 	err := p.switchTo(t, target, image, func(ctx context.Context, at deploy.Endpoint) error {
@@ -49,7 +49,7 @@ func second(t *testing.T, p *Place) {
 }
 
 func back(t *testing.T, p *Place) {
-	target, old := p.begin(t, First)
+	target, old := p.begin(t)
 	for _, to := range []deploy.Image{p.Image(t, Second), old, p.Image(t, Third), old} {
 		if err := p.switchTo(t, target, to, nil); err != nil {
 			t.Fatalf("Switch: %v", err)
@@ -59,7 +59,7 @@ func back(t *testing.T, p *Place) {
 }
 
 func again(t *testing.T, p *Place) {
-	target, image := p.begin(t, First)
+	target, image := p.begin(t)
 	before, checked := p.instance(t), false
 	err := p.switchTo(t, target, image, func(ctx context.Context, at deploy.Endpoint) error {
 		checked = true
@@ -77,7 +77,7 @@ func again(t *testing.T, p *Place) {
 var errSick = errors.New("it coughs")
 
 func againSick(t *testing.T, p *Place) {
-	target, image := p.begin(t, First)
+	target, image := p.begin(t)
 	before := p.instance(t)
 	err := p.switchTo(t, target, image, func(context.Context, deploy.Endpoint) error { return errSick })
 	undone(t, err)
@@ -92,7 +92,7 @@ func againSick(t *testing.T, p *Place) {
 
 // sick looks that what runs never stops answering for the sake of a version that never gets healthy.
 func sick(t *testing.T, p *Place) {
-	target, old := p.begin(t, First)
+	target, old := p.begin(t)
 	before, image := p.instance(t), p.Image(t, Sick)
 	watch := p.watch(t, old, old)
 	err := p.switchTo(t, target, image, func(ctx context.Context, at deploy.Endpoint) error {
@@ -111,7 +111,7 @@ func sick(t *testing.T, p *Place) {
 
 // ending looks that nobody waits for the health of what has ended: the check never comes back by itself.
 func ending(t *testing.T, p *Place) {
-	target, old := p.begin(t, First)
+	target, old := p.begin(t)
 	image := p.Image(t, Ending)
 	watch := p.watch(t, old, old)
 	err := p.switchTo(t, target, image, func(ctx context.Context, _ deploy.Endpoint) error {
@@ -127,7 +127,7 @@ func ending(t *testing.T, p *Place) {
 }
 
 func missing(t *testing.T, p *Place) {
-	target, old := p.begin(t, First)
+	target, old := p.begin(t)
 	before := p.instance(t)
 	err := p.switchTo(t, target, p.Image(t, Missing), nil)
 	if _, broken := errors.AsType[*deploy.Broken](err); err == nil || broken || errors.Is(err, deploy.ErrUnreachable) {
@@ -162,7 +162,7 @@ func gone(t *testing.T, p *Place) {
 
 // ended has the context end while the new one is checked.
 func ended(t *testing.T, p *Place) {
-	target, old := p.begin(t, First)
+	target, old := p.begin(t)
 	before := p.instance(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	watch := p.watch(t, old, old)
@@ -187,7 +187,7 @@ func endedAnywhere(t *testing.T, p *Place) {
 	if !p.Changes {
 		t.Skip("nobody tells the changes apart here")
 	}
-	_, old := p.begin(t, First)
+	_, old := p.begin(t)
 	for n := 1; ; n++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := counter(n, func() bool { cancel(); return true })
@@ -219,7 +219,7 @@ func killed(wanted Behaviour) func(t *testing.T, p *Place) {
 		if !p.Changes {
 			t.Skip("nobody tells the changes apart here")
 		}
-		_, old := p.begin(t, First)
+		_, old := p.begin(t)
 		begun := false
 		for n := 1; ; n++ {
 			done := counter(n, func() bool { return false })

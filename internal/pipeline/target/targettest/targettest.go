@@ -172,12 +172,12 @@ func (p *Place) open(t testing.TB, during func() bool) deploy.Target {
 	return target
 }
 
-// begin gives a target that runs the image already.
-func (p *Place) begin(t testing.TB, b Behaviour) (deploy.Target, deploy.Image) {
+// begin gives a target that runs the first image already.
+func (p *Place) begin(t testing.TB) (deploy.Target, deploy.Image) {
 	t.Helper()
-	target, image := p.open(t, nil), p.Image(t, b)
+	target, image := p.open(t, nil), p.Image(t, First)
 	if err := p.switchTo(t, target, image, nil); err != nil {
-		t.Fatalf("Switch to the %s image: %v", b, err)
+		t.Fatalf("Switch to the first image: %v", err)
 	}
 	p.serves(t, image.Digest)
 	return target, image
