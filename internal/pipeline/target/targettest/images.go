@@ -6,7 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -51,7 +51,7 @@ var built = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	path := filepath.Join(dir, "app")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "../targettest/testdata/app") // tests run in a package beside this one
+	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "../targettest/testdata/app") // tests run in a package beside this one
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, &exec.Error{Name: string(out), Err: err}
@@ -67,7 +67,7 @@ func NewRegistry(t testing.TB, change func(*v1.Config)) *Registry {
 		t.Fatalf("building the images' program: %v", err)
 	}
 	r := &Registry{User: "AWS", Secret: "a secret " + rand.Text(), images: map[Behaviour]oci.Digest{}}
-	store := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	store := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if user, secret, _ := q.BasicAuth(); user != r.User || secret != r.Secret {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
