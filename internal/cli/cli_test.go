@@ -72,7 +72,7 @@ func TestScripts(t *testing.T) {
 			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "proxy": proxy,
 			"pushlayers": pushLayers, "pushindex": pushIndex, "gone": gone, "stored": stored,
 			"pushbuilt": pushBuilt, "pushbuilts": pushBuilts, "attach": attach, "immutable": immutable, "putmanifest": putManifest,
-			"clockfront": clockFront, "tlsfront": tlsFront, "plainfront": plainFront, "idtokens": idTokens, "iam": iamDo,
+			"clockfront": clockFront, "tlsfront": tlsFront, "plainfront": plainFront, "renamefront": renameFront, "idtokens": idTokens, "iam": iamDo,
 			"deleteimage": deleteImage, "deleterepo": deleteRepo, "makerepo": makeRepo, "pulls": pulls,
 		},
 	})

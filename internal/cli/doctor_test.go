@@ -23,6 +23,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +42,7 @@ import (
 //	                   expired, or for another host (misnamed)
 //	idtokens AUD SUB   be GitHub's token service for a job with that subject, and write its keys to jwks.json
 //	iam WHAT NAME FILE make a provider or a role, or set a policy, at AWS_ENDPOINT_URL
+//	renamefront URL    put a server in front of it that names that registry as its own
 //	plainfront         put a server in front of AWS_ENDPOINT_URL that answers nothing but 404
 
 // front makes a server that passes everything on to AWS_ENDPOINT_URL, and takes its place.
@@ -190,4 +193,23 @@ func iamDo(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("iam does not know %s", args[0])
 	}
 	ts.Check(err)
+}
+
+// renameFront puts a server in front that names another registry as its own.
+func renameFront(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: renamefront URL")
+	}
+	server := front(ts, func(r *http.Response) error {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err //nolint:wrapcheck // the proxy answers 502
+		}
+		text = regexp.MustCompile(`("proxyEndpoint":)"[^"]*"`).ReplaceAll(text, []byte(`$1"`+args[0]+`"`))
+		r.Body = io.NopCloser(bytes.NewReader(text))
+		r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+		return nil
+	})
+	server.Start()
+	ts.Setenv("AWS_ENDPOINT_URL", server.URL)
 }

@@ -2,7 +2,9 @@ package diagnose
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -106,7 +108,7 @@ func TestEngineTrouble(t *testing.T) {
 	for said, want := range map[string]string{
 		"docker: permission denied while trying to connect to the Docker daemon socket":                             "this user may not",
 		"docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?": "does not run",
-		`docker: context "away": context not found: open /root/.docker/contexts/meta: no such file`: "context is not there",
+		`docker: context "away": context not found: open /root/.docker/contexts/meta: no such file`:                 "context is not there",
 		"docker: something else": "something else",
 	} {
 		if what, _ := engineTrouble(said); !strings.Contains(what, want) {
@@ -133,6 +135,27 @@ func TestFreeOf(t *testing.T) {
 	} {
 		if free, ok := freeOf(tt.table); free != tt.free || ok != tt.ok {
 			t.Errorf("%s: freeOf = %d, %t; want %d, %t", name, free, ok, tt.free, tt.ok)
+		}
+	}
+}
+
+func TestInsecure(t *testing.T) {
+	t.Parallel()
+	var info engineInfo
+	text := `{"RegistryConfig":{"InsecureRegistryCIDRs":["127.0.0.0/8","10.1.0.0/16","nothing"],"IndexConfigs":{"docker.io":{"Secure":true},"registry.example.com:5000":{"Secure":false}}}}`
+	if err := json.Unmarshal([]byte(text), &info); err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]bool{
+		"http://127.0.0.1:5080": true, "http://10.1.2.3": true, "http://10.2.2.3": false, "http://registry.example.com:5000": true,
+		"http://registry.example.com": false, "http://docker.io": false, "http://[::1]:5080": false,
+	} {
+		u, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.insecure(u); got != want {
+			t.Errorf("insecure(%s) = %t, want %t", at, got, want)
 		}
 	}
 }

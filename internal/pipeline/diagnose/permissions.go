@@ -23,10 +23,15 @@ type permission struct {
 
 var (
 	pushActions = []permission{
-		{action: "ecr:BatchCheckLayerAvailability"}, {action: "ecr:InitiateLayerUpload"}, {action: "ecr:UploadLayerPart"},
-		{action: "ecr:CompleteLayerUpload"}, {action: "ecr:PutImage"},
-		{"ecr:BatchGetImage", "docker buildx, berth ship and moving tags"}, {"ecr:GetDownloadUrlForLayer", "berth ship"},
-		{"ecr:DescribeImages", "berth ship"}, {"ecr:DescribeImageScanFindings", "the gate of berth ship"},
+		{action: "ecr:BatchCheckLayerAvailability"},
+		{action: "ecr:InitiateLayerUpload"},
+		{action: "ecr:UploadLayerPart"},
+		{action: "ecr:CompleteLayerUpload"},
+		{action: "ecr:PutImage"},
+		{"ecr:BatchGetImage", "docker buildx, berth ship and moving tags"},
+		{"ecr:GetDownloadUrlForLayer", "berth ship"},
+		{"ecr:DescribeImages", "berth ship"},
+		{"ecr:DescribeImageScanFindings", "the gate of berth ship"},
 	}
 	pullActions = []permission{
 		{action: "ecr:BatchGetImage"}, {action: "ecr:GetDownloadUrlForLayer"}, {"ecr:DescribeImages", "berth images"},
