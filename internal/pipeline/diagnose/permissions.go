@@ -108,7 +108,7 @@ func refusedBy(d platform.Decision) string {
 
 // missing is of an action that is not allowed.
 func (e *Env) missing(p permission, why string) Result {
-	fix := e.allow(p.action, e.arn())
+	fix := e.allow(p.action, e.arn(), why)
 	if p.only != "" {
 		return warn(fix, "it is not allowed, and %s needs it: %s", p.only, why)
 	}
