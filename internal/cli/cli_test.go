@@ -71,6 +71,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "proxy": proxy,
+			"renamefront": renameFront, "iam": iamDo,
 			"pushlayers": pushLayers, "pushindex": pushIndex, "gone": gone, "stored": stored,
 			"pushbuilt": pushBuilt, "pushbuilts": pushBuilts, "attach": attach, "immutable": immutable, "putmanifest": putManifest,
 			"clockfront": clockFront, "tlsfront": tlsFront, "plainfront": plainFront, "idtokens": idTokens,

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -22,9 +23,15 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -34,6 +41,8 @@ import (
 //	tlsfront KIND      put a server with TLS in front of it, and write its authority's certificate to ca.pem; its own is good,
 //	                   expired, or for another host (misnamed)
 //	idtokens AUD SUB   be GitHub's token service for a job with that subject, and write its keys to jwks.json
+//	iam WHAT NAME FILE make a provider or a role, or set a policy, at AWS_ENDPOINT_URL
+//	renamefront URL    put a server in front of it that names that registry as its own
 //	plainfront         put a server in front of AWS_ENDPOINT_URL that answers nothing but 404
 
 // front makes a server that passes everything on to AWS_ENDPOINT_URL, and takes its place.
@@ -150,4 +159,57 @@ func idTokens(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("GITHUB_ACTIONS", "true")
 	ts.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", server.URL+"/token?api-version=2.0")
 	ts.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "of-the-runner")
+}
+
+// iamDo changes what IAM knows, as the AWS CLI would in thirty times the time.
+func iamDo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: iam provider CLIENT | client CLIENT | role NAME FILE | trust NAME FILE | userpolicy USER FILE | repopolicy REPO FILE")
+	}
+	at := ts.Getenv("AWS_ENDPOINT_URL")
+	login := credentials.NewStaticCredentialsProvider(ts.Getenv("AWS_ACCESS_KEY_ID"), ts.Getenv("AWS_SECRET_ACCESS_KEY"), "")
+	people := iam.New(iam.Options{BaseEndpoint: &at, Region: "us-east-1", Credentials: login})
+	registry := ecr.New(ecr.Options{BaseEndpoint: &at, Region: "us-east-1", Credentials: login})
+	name, text := &args[1], new(string)
+	if len(args) > 2 {
+		*text = ts.ReadFile(args[2])
+	}
+	ctx, issuer := context.Background(), "token.actions.githubusercontent.com"
+	var err error
+	switch args[0] {
+	case "provider":
+		_, err = people.CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{Url: aws.String("https://" + issuer), ClientIDList: args[1:]})
+	case "client":
+		_, err = people.AddClientIDToOpenIDConnectProvider(ctx, &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderArn: aws.String("arn:aws:iam::123456789012:oidc-provider/" + issuer), ClientID: name})
+	case "role":
+		_, err = people.CreateRole(ctx, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: text})
+	case "trust":
+		_, err = people.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: name, PolicyDocument: text})
+	case "userpolicy":
+		_, err = people.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: name, PolicyName: aws.String("most"), PolicyDocument: text})
+	case "repopolicy":
+		_, err = registry.SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: name, PolicyText: text})
+	default:
+		ts.Fatalf("iam does not know %s", args[0])
+	}
+	ts.Check(err)
+}
+
+// renameFront puts a server in front that names another registry as its own.
+func renameFront(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: renamefront URL")
+	}
+	server := front(ts, func(r *http.Response) error {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err //nolint:wrapcheck // the proxy answers 502
+		}
+		text = regexp.MustCompile(`("proxyEndpoint":)"[^"]*"`).ReplaceAll(text, []byte(`$1"`+args[0]+`"`))
+		r.Body = io.NopCloser(bytes.NewReader(text))
+		r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+		return nil
+	})
+	server.Start()
+	ts.Setenv("AWS_ENDPOINT_URL", server.URL)
 }

@@ -45,7 +45,7 @@ type engineInfo struct {
 }
 
 // dockerProgram looks whether docker is here.
-func dockerProgram(ctx context.Context, e *Env) Result {
+func dockerProgram(ctx context.Context, _ *Env) Result {
 	if _, err := exec.LookPath("docker"); err != nil {
 		if _, err := exec.LookPath("buildah"); err == nil {
 			return warn("", "docker is not on PATH; buildah is, with which berth ship builds").blocking()
@@ -191,12 +191,12 @@ func dockerLogin(ctx context.Context, e *Env) Result {
 	case how.Own:
 		return ok("docker logs in to %s by %s, which was not run", host, program)
 	default:
-		return warn(loginFix(e, host), "docker keeps its logins with %s, which was not asked; a login to %s ends after 12 hours", program, host)
+		return warn(loginFix(host), "docker keeps its logins with %s, which was not asked; a login to %s ends after 12 hours", program, host)
 	}
 }
 
 // loginFix is the guide's own way.
-func loginFix(_ *Env, host string) string {
+func loginFix(host string) string {
 	return "aws ecr get-login-password | docker login --username AWS --password-stdin " + quote(host)
 }
 

@@ -2,7 +2,9 @@ package diagnose
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -133,6 +135,27 @@ func TestFreeOf(t *testing.T) {
 	} {
 		if free, ok := freeOf(tt.table); free != tt.free || ok != tt.ok {
 			t.Errorf("%s: freeOf = %d, %t; want %d, %t", name, free, ok, tt.free, tt.ok)
+		}
+	}
+}
+
+func TestInsecure(t *testing.T) {
+	t.Parallel()
+	var info engineInfo
+	text := `{"RegistryConfig":{"InsecureRegistryCIDRs":["127.0.0.0/8","10.1.0.0/16","nothing"],"IndexConfigs":{"docker.io":{"Secure":true},"registry.example.com:5000":{"Secure":false}}}}`
+	if err := json.Unmarshal([]byte(text), &info); err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]bool{
+		"http://127.0.0.1:5080": true, "http://10.1.2.3": true, "http://10.2.2.3": false, "http://registry.example.com:5000": true,
+		"http://registry.example.com": false, "http://docker.io": false, "http://[::1]:5080": false,
+	} {
+		u, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.insecure(u); got != want {
+			t.Errorf("insecure(%s) = %t, want %t", at, got, want)
 		}
 	}
 }

@@ -78,7 +78,10 @@ func dns(ctx context.Context, e *Env) Result {
 // connection makes one.
 func connection(ctx context.Context, e *Env) Result {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.way.String())
-	if err != nil {
+	switch {
+	case err != nil && e.way.proxy != nil:
+		return fail("export NO_PROXY="+quote(e.at.Hostname())+" # or set HTTPS_PROXY right", "the proxy is not reached: %s", unreachable(err, e.way.String()))
+	case err != nil:
 		return fail(e.serveFix(e.way.host), "%s", unreachable(err, e.way.String()))
 	}
 	_ = conn.Close()
@@ -120,7 +123,6 @@ type answer struct {
 	date  time.Time            // by its clock; zero if it does not say
 	asked time.Time            // by ours
 	text  string               // the beginning of the body
-	proxy bool                 // the answer is the proxy's, which refuses
 }
 
 // look asks for the server's root without a login, and with any certificate: that is judged afterwards.

@@ -245,7 +245,7 @@ func lookers(all []Check) []Check {
 		all[i].Run = func(ctx context.Context, e *Env) Result {
 			r := c.Run(ctx, e)
 			if r.Status == Failure {
-				return unseen("nobody asks who may read it: %s", r.Message)
+				return unseen("nobody is here who may read the provider and the role: %s", r.Message)
 			}
 			return r
 		}

@@ -23,10 +23,15 @@ type permission struct {
 
 var (
 	pushActions = []permission{
-		{action: "ecr:BatchCheckLayerAvailability"}, {action: "ecr:InitiateLayerUpload"}, {action: "ecr:UploadLayerPart"},
-		{action: "ecr:CompleteLayerUpload"}, {action: "ecr:PutImage"},
-		{"ecr:BatchGetImage", "docker buildx, berth ship and moving tags"}, {"ecr:GetDownloadUrlForLayer", "berth ship"},
-		{"ecr:DescribeImages", "berth ship"}, {"ecr:DescribeImageScanFindings", "the gate of berth ship"},
+		{action: "ecr:BatchCheckLayerAvailability"},
+		{action: "ecr:InitiateLayerUpload"},
+		{action: "ecr:UploadLayerPart"},
+		{action: "ecr:CompleteLayerUpload"},
+		{action: "ecr:PutImage"},
+		{"ecr:BatchGetImage", "docker buildx, berth ship and moving tags"},
+		{"ecr:GetDownloadUrlForLayer", "berth ship"},
+		{"ecr:DescribeImages", "berth ship"},
+		{"ecr:DescribeImageScanFindings", "the gate of berth ship"},
 	}
 	pullActions = []permission{
 		{action: "ecr:BatchGetImage"}, {action: "ecr:GetDownloadUrlForLayer"}, {"ecr:DescribeImages", "berth images"},
@@ -103,7 +108,7 @@ func refusedBy(d platform.Decision) string {
 
 // missing is of an action that is not allowed.
 func (e *Env) missing(p permission, why string) Result {
-	fix := e.allow(p.action, e.arn())
+	fix := e.allow(p.action, e.arn(), why)
 	if p.only != "" {
 		return warn(fix, "it is not allowed, and %s needs it: %s", p.only, why)
 	}

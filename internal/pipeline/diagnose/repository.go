@@ -129,9 +129,13 @@ func tagMutability(ctx context.Context, e *Env) Result {
 		return ok("tags may be moved")
 	}
 	change := "aws ecr put-image-tag-mutability --repository-name " + quote(e.Repository) + " --image-tag-mutability MUTABLE"
-	except := ""
+	var excepted []string
 	for _, f := range e.held.repository.ImageTagMutabilityExclusionFilters {
-		except += ", except " + aws.ToString(f.Filter)
+		excepted = append(excepted, aws.ToString(f.Filter))
+	}
+	except := ""
+	if len(excepted) > 0 {
+		except = ", except " + strings.Join(excepted, ", ")
 	}
 	if e.Tag == "" {
 		return warn(change, "tags are %s%s: one that is there is not moved, so {app}-latest moves once only", strings.ToLower(string(kind)), except)

@@ -241,7 +241,7 @@ func token(ctx context.Context, e *Env) Result {
 	if err != nil {
 		err = platform.Plain(err)
 		if sentence, denied := platform.Denied(err); denied {
-			return fail(e.allow("ecr:GetAuthorizationToken", "*"), "no token is given: %s", sentence)
+			return fail(e.allow("ecr:GetAuthorizationToken", "*", sentence), "no token is given: %s", sentence)
 		}
 		return fail("", "no token is given: %s", sentence(err))
 	}
@@ -255,9 +255,4 @@ func token(ctx context.Context, e *Env) Result {
 	}
 	e.found.token, e.found.registry = t, u
 	return ok("ecr:GetAuthorizationToken is allowed; the registry is %s, and the token good until %s", u.Host, t.Expires.UTC().Format(time.RFC3339))
-}
-
-// allow is how to have something allowed.
-func (e *Env) allow(action, resource string) string {
-	return fmt.Sprintf("%s policy simulate --principal %s --action %s --resource %s", e.Self, quote(e.found.identity.ARN), action, quote(resource))
 }

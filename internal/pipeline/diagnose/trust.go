@@ -229,7 +229,7 @@ func quoted(all []string) string {
 	return strings.Join(texts, " or ")
 }
 
-// ids are those of GitHub's immutable subjects: repo:ORG@123/REPO@456:…
+// ids are those of GitHub's immutable subjects, as in repo:ORG@123/REPO@456:ref:refs/heads/main.
 var ids = regexp.MustCompile(`@\d+(/|:|$)`)
 
 // whyNot gives the usual reasons.
