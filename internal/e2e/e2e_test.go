@@ -92,6 +92,16 @@ func (sh *shell) tryIn(ctx context.Context, stdin, name string, args ...string) 
 	return strings.TrimRight(stdout.String(), "\n"), stderr.String(), err
 }
 
+// pause waits between two looks at something that nobody tells of.
+func pause(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+		t.Fatal("the test ended")
+	}
+}
+
 // contains fails the test unless what was said holds every one of the words.
 func contains(t *testing.T, what, said string, words ...string) {
 	t.Helper()

@@ -338,7 +338,7 @@ func (m *monorepo) stopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := ""
-	for deadline := time.Now().Add(2 * time.Minute); pid == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); pid == "" && time.Now().Before(deadline); pause(t, 20*time.Millisecond) {
 		text, err := os.ReadFile(mark)
 		if err == nil {
 			pid = strings.TrimSpace(string(text))

@@ -75,7 +75,7 @@ func TestWatchGoesOn(t *testing.T) {
 			delete(f.scan.stops, one.Digest)
 		}
 		return &progress.Task{Project: app, Step: progress.Deploy, Sink: silent{}, Now: func() time.Time { return at }}
-	}, func(r *deploy.Result, err error) {
+	}, func(r *deploy.Result, _ error) {
 		if r.Outcome == deploy.OutcomeDeployed {
 			stop(errors.New("enough"))
 		}

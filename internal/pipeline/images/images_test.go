@@ -115,8 +115,11 @@ func TestListAndSelect(t *testing.T) {
 		}
 	}
 	about := []images.Image{
-		{ArtifactType: "application/vnd.oci.image.config.v1+json", Size: 1}, {ArtifactType: "application/vnd.in-toto+json", Size: 2},
-		{ArtifactType: "application/vnd.in-toto+json", Tags: []string{"a"}, Size: 3}, {Subject: "sha256:a", Size: 4}, {Size: 5},
+		{ArtifactType: "application/vnd.oci.image.config.v1+json", Size: 1},
+		{ArtifactType: "application/vnd.in-toto+json", Size: 2},
+		{ArtifactType: "application/vnd.in-toto+json", Tags: []string{"a"}, Size: 3},
+		{Subject: "sha256:a", Size: 4},
+		{Size: 5},
 	}
 	var sizes []int64
 	for _, i := range (images.Filter{Runnable: true}).Select(about) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,7 +102,9 @@ func (y *yard) Name() string { return "copier" }
 
 // Build makes an image of the files of the app's directory.
 func (y *yard) Build(_ context.Context, s build.Spec, out io.Writer) (*build.Built, error) {
-	fmt.Fprintf(out, "copying %s\n", s.Context)
+	if _, err := fmt.Fprintf(out, "copying %s\n", s.Context); err != nil {
+		return nil, err
+	}
 	var text strings.Builder
 	files, err := filepath.Glob(filepath.Join(s.Root, filepath.FromSlash(s.Context), "*"))
 	if err != nil {
@@ -122,7 +125,7 @@ func (y *yard) Build(_ context.Context, s build.Spec, out io.Writer) (*build.Bui
 		return nil, err
 	}
 	image = mutate.ConfigMediaType(mutate.MediaType(image, ggcr.OCIManifestSchema1), ggcr.OCIConfigJSON)
-	annotated := mutate.Annotations(image, s.Annotations).(v1.Image) //nolint:errcheck,forcetypeassert // of an image it is one
+	annotated := mutate.Annotations(image, s.Annotations).(v1.Image) //nolint:forcetypeassert // of an image it is one
 	digest, err := annotated.Digest()
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -158,10 +161,8 @@ func (y *yard) tag(tag string) string {
 		y.tb.Fatal(err)
 	}
 	for _, d := range out.ImageDetails {
-		for _, t := range d.ImageTags {
-			if t == tag {
-				return *d.ImageDigest
-			}
+		if slices.Contains(d.ImageTags, tag) {
+			return *d.ImageDigest
 		}
 	}
 	return ""

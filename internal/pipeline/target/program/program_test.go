@@ -84,7 +84,7 @@ func TestTheWholeGroupEnds(t *testing.T) {
 		t.Errorf("Run gives %v, want %v", err, why)
 	}
 	// It was told before Run came back, and ends when its turn on a processor comes.
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(time.Millisecond) {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
 		if err != nil || strings.Contains(string(text), ") Z ") || syscall.Kill(child, 0) != nil {
 			return
