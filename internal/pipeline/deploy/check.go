@@ -70,7 +70,7 @@ func (e *Refusal) Unwrap() []error {
 // Platformed is a target that knows what it runs on.
 type Platformed interface {
 	// Platform is such as linux/arm64, "" if that is not known after all.
-	Platform(ctx context.Context) (string, error)
+	Platform(ctx context.Context, app, environment string) (string, error)
 }
 
 // check finds all that is wrong, and touches nothing. Where the image runs already the rules of the environment are not asked.
@@ -191,7 +191,7 @@ func (r *run) checkPlatform(ctx context.Context) []Problem {
 	if !ok || len(r.result.Image.Platforms) == 0 {
 		return nil
 	}
-	platform, err := knows.Platform(ctx)
+	platform, err := knows.Platform(ctx, r.App, r.Request.Environment)
 	switch {
 	case err != nil:
 		return unknown(CheckPlatform, err, "what the target runs on is not known")

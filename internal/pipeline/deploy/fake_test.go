@@ -105,7 +105,7 @@ func (p *place) Switch(ctx context.Context, to deploy.Image, check deploy.Check,
 	return nil
 }
 
-func (p *place) Platform(context.Context) (string, error) { return p.platform, nil }
+func (p *place) Platform(context.Context, string, string) (string, error) { return p.platform, nil }
 
 func (p *place) Close() error { return nil }
 

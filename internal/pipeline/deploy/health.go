@@ -55,7 +55,7 @@ func Healthy(h workspace.Health, of Image, environ []string) Check {
 		if h.HTTP != "" {
 			address, err := h.HTTP.For(at.Host, at.Port)
 			if err != nil {
-				return err //nolint:wrapcheck // says what is wrong
+				return fmt.Errorf("%w: %w", ErrNoAddress, err)
 			}
 			looks = append(looks, func(ctx context.Context) error { return get(ctx, address, int(h.Status)) })
 		}

@@ -39,6 +39,7 @@ type yard struct {
 
 	mu    sync.Mutex
 	built []string
+	specs []build.Spec
 }
 
 // newYard makes an empty monorepo, and a Berth with its repository.
@@ -129,7 +130,7 @@ func (y *yard) Build(_ context.Context, s build.Spec, out io.Writer) (*build.Bui
 	digest, err := annotated.Digest()
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.built = append(y.built, s.App)
+	y.built, y.specs = append(y.built, s.App), append(y.specs, s)
 	return &build.Built{Image: annotated, Digest: digest, Builder: "copier"}, err
 }
 

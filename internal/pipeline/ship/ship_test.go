@@ -167,3 +167,21 @@ func TestShipFromAnotherApp(t *testing.T) {
 		t.Errorf("the base moved to %s", y.tag("base-latest"))
 	}
 }
+
+// TestShipWithACache: the release branch writes the cache in the registry, and others read it.
+func TestShipWithACache(t *testing.T) {
+	y := newYard(t)
+	y.commit(
+		"berth.yaml", "repository: "+repository+"\napps: [apps/*]\nprojects:\n  web: {build: {cache: true}}\n",
+		"apps/web/Dockerfile", dockerfile, "apps/web/page", "1",
+	)
+	y.mustShip("main", nil, "web"+tested)
+	y.git("switch", "--quiet", "--create", "feature")
+	y.commit("apps/web/page", "2")
+	y.mustShip("a branch", nil, "web"+tested)
+	for i, readOnly := range []bool{false, true} {
+		if s := y.specs[i]; !strings.HasSuffix(s.Cache, "/"+repository+":web-buildcache") || s.CacheReadOnly != readOnly {
+			t.Errorf("build %d has the cache %q, read only: %v, want that to be %v", i, s.Cache, s.CacheReadOnly, readOnly)
+		}
+	}
+}

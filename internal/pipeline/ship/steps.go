@@ -236,6 +236,11 @@ func (d *doing) spec(ctx context.Context, w *work, bases map[string]oci.Digest) 
 		return s, err //nolint:wrapcheck // likewise
 	}
 	s.Login = &build.Login{Host: host, PlainHTTP: plain, Secret: d.client.Login}
+	if w.Image.Cache {
+		// What other branches build is theirs: the release branch alone writes, and all read.
+		s.Cache = host + "/" + d.detected.Workspace.Repository + ":" + w.Name + "-buildcache"
+		s.CacheReadOnly = d.place.release == "" || d.place.branch != d.place.release
+	}
 	return s, nil
 }
 

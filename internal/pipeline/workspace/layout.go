@@ -153,7 +153,7 @@ func (l *layout) apply(name string, p Project) {
 		l.source.wrong(at+"#", "no app or library of the name %q%s", name, meant(name, slices.Sorted(maps.Keys(l.members))))
 		return
 	}
-	if m.Kind == Lib && (len(p.Platforms) > 0 || p.Build.Context != "" || p.Build.Dockerfile != "" || p.Build.Target != "" || len(p.Build.Args) > 0 || p.Build.SBOM != "" || p.Health != nil) {
+	if m.Kind == Lib && (len(p.Platforms) > 0 || p.Build.Context != "" || p.Build.Dockerfile != "" || p.Build.Target != "" || len(p.Build.Args) > 0 || p.Build.SBOM != "" || p.Build.Cache || p.Health != nil) {
 		l.source.wrong(at+"#", "%s is a library, which is not built: platforms, build and health are for apps", name)
 		return
 	}

@@ -50,6 +50,7 @@ type Build struct {
 	Target     string              `berth:"target" doc:"the stage to build; the last one if not given"`
 	Args       map[string]ArgValue `berth:"args" doc:"values of the Dockerfile's ARGs"`
 	SBOM       string              `berth:"sbom" doc:"a file that the test makes, from the root, with what is in the image: SPDX or CycloneDX, as JSON"`
+	Cache      bool                `berth:"cache" doc:"whether builders keep in the registry what they can use again, under the tag APP-buildcache; false if not given"`
 }
 
 // Gate is which findings of a scan stop an image.

@@ -86,6 +86,13 @@ func Open(ctx context.Context, c Config) (deploy.Target, error) {
 	return t, nil
 }
 
+var _ deploy.Platformed = (*target)(nil)
+
+// Platform is what the engine runs: deploy.Platformed.
+func (t *target) Platform(ctx context.Context, _, _ string) (string, error) {
+	return t.engine.Platform(ctx) //nolint:wrapcheck // says enough
+}
+
 // Close ends the connections to the engine.
 func (t *target) Close() error { return t.engine.Close() } //nolint:wrapcheck // says enough
 

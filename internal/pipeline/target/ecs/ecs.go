@@ -204,6 +204,8 @@ func stable(s types.Service) bool {
 	return len(s.Deployments) == 1 && s.RunningCount == s.DesiredCount
 }
 
+var _ deploy.Platformed = (*target)(nil)
+
 // Platform tells what the service's images must be built for.
 func (t *target) Platform(ctx context.Context, app, environment string) (string, error) {
 	p := t.at(app, environment)

@@ -138,6 +138,8 @@ func (t *target) Running(ctx context.Context, app, environment string) (deploy.R
 	return running, nil
 }
 
+var _ deploy.Platformed = (*target)(nil)
+
 // Platform tells what the workload's images must be built for, as far as it chooses its nodes by that; "" if it does not.
 func (t *target) Platform(ctx context.Context, app, environment string) (string, error) {
 	w, err := t.at(app, environment).look(ctx)

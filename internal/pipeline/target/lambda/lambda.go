@@ -186,6 +186,8 @@ func (f function) String() string {
 	return plan.Printable(text)
 }
 
+var _ deploy.Platformed = (*target)(nil)
+
 // Platform tells what the function's images must be built for.
 func (t *target) Platform(ctx context.Context, app, environment string) (string, error) {
 	f, err := t.look(ctx, amazon.Fill(t.Function, app, environment), "")
