@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/tests"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
@@ -175,12 +176,12 @@ func execute(ctx context.Context, command workspace.Command, environ []string) e
 	cmd.Env = environ
 	var said tail
 	cmd.Stdout, cmd.Stderr = &said, &said
-	separate(cmd)
-	cmd.Cancel = func() error { terminateAll(cmd.Process); return nil }
+	process.Session(cmd)
+	cmd.Cancel = func() error { process.Terminate(cmd.Process); return nil }
 	cmd.WaitDelay = grace
 	err := cmd.Run()
 	if cmd.Process != nil {
-		killAll(cmd.Process)
+		process.Kill(cmd.Process)
 	}
 	if err == nil {
 		return nil

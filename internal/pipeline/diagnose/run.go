@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 )
 
 // grace is how long a program has to end by itself when its time is over.
@@ -19,7 +21,8 @@ const maxOutput = 1 << 20
 func ask(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C") // its words are read
-	group(cmd)
+	process.Group(cmd)
+	cmd.Cancel = func() error { process.Kill(cmd.Process); return nil } // they only look at something
 	cmd.WaitDelay = grace
 	var out, complaints limited
 	cmd.Stdout, cmd.Stderr = &out, &complaints

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 )
 
 // grace is how long a program has to end by itself when it is told to.
@@ -28,9 +29,18 @@ func (c Config) command(ctx context.Context, env []string, name string, args ...
 		own = cmd.Environ()
 	}
 	cmd.Env = append(slices.Clip(own), env...)
-	group(cmd)
+	process.Group(cmd)
 	cmd.WaitDelay = grace
 	return cmd
+}
+
+// run runs a program. If it was told to end, what is left of its group afterwards is killed.
+func run(cmd *exec.Cmd) error {
+	err := cmd.Run()
+	if err != nil && cmd.Process != nil {
+		process.Kill(cmd.Process) // mostly nobody is left
+	}
+	return err //nolint:wrapcheck // the caller looks at it
 }
 
 // ask runs a program for what it prints.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 )
 
@@ -36,7 +37,7 @@ func (c Config) process(ctx context.Context, cmd *exec.Cmd, task *progress.Task)
 	if g.grace <= 0 {
 		g.grace = grace
 	}
-	separate(cmd)
+	process.Session(cmd)
 	cmd.Cancel = func() error { g.end(cmd.Process); return nil }
 	cmd.WaitDelay = g.grace + time.Second // where the group is not to be had
 	err = cmd.Start()
@@ -107,7 +108,7 @@ func (g *group) end(leader *os.Process) {
 	if g.timer != nil || g.over {
 		return
 	}
-	terminateAll(leader)
+	process.Terminate(leader)
 	g.timer = time.AfterFunc(g.grace, func() { g.kill(leader) })
 }
 
@@ -122,6 +123,6 @@ func (g *group) kill(leader *os.Process) {
 	if g.timer != nil {
 		g.timer.Stop()
 	}
-	killAll(leader)
+	process.Kill(leader)
 	close(g.killed)
 }

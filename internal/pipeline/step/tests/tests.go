@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
@@ -132,7 +133,7 @@ func (c Config) Run(ctx context.Context, in Input, task *progress.Task) (Result,
 	case state == nil:
 		return Result{}, &NotStarted{p.Name, program(p.Test), p.Dir, err}
 	case !state.Success():
-		err = &Failed{Project: p.Name, Command: p.Test.String(), ExitCode: state.ExitCode(), Signal: signalOf(state), Last: seen.last}
+		err = &Failed{Project: p.Name, Command: p.Test.String(), ExitCode: state.ExitCode(), Signal: process.Signal(state), Last: seen.last}
 	case err != nil:
 		return Result{}, fmt.Errorf("testing %s: %w", p.Name, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hoopstat-haus/berth/internal/pipeline/target/program"
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 )
 
 // dialSSH reaches an engine on another machine by way of ssh, and of docker's own program there, which passes a connection on.
@@ -27,7 +27,7 @@ func (e *Engine) dialSSH(ctx context.Context, _, _ string) (net.Conn, error) {
 	args = append(args, "--", e.url.Hostname(), "docker", "system", "dial-stdio")
 	// A connection outlives the request that it was made for, and ^C: there may be something to undo through it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "ssh", args...)
-	program.Group(cmd)
+	process.Group(cmd)
 	cmd.Env = e.Environ
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/process"
 )
 
 // Grace is how long a program has to end by itself when it is told to.
@@ -70,13 +71,13 @@ func (p Program) run(ctx context.Context, answer io.Writer) error {
 		cmd.Stdout = answer
 	}
 	cmd.WaitDelay = Grace
-	Group(cmd)
+	process.Group(cmd)
 	err := cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		return nil // it ended well, and has left something running that holds its output
 	}
 	if cmd.Process != nil && (err != nil || ctx.Err() != nil) {
-		end(cmd) // mostly nobody is left
+		process.Kill(cmd.Process) // mostly nobody is left
 	}
 	if err == nil {
 		return nil
