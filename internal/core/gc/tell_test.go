@@ -13,11 +13,11 @@ import (
 // TestWhatWentIsLogged: an operator reads in the log what was removed for good, and nothing of sweeps that removed nothing.
 func TestWhatWentIsLogged(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	lines := func() int { return strings.Count(log.String(), "\n") }
-	logged := func(c *gc.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
-	each(t, settings{trash: 7 * day, change: logged}, func(t *testing.T, b *bench) {
-		log.Reset()
+	each(t, settings{trash: 7 * day}, func(t *testing.T, b *bench) {
+		var log bytes.Buffer
+		lines := func() int { return strings.Count(log.String(), "\n") }
+		b.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		b.gc = gc.New(b.config)
 		d := b.image(repo, "config", "layer")
 		b.pass(2 * day)
 		b.sweep() // finds all layers in use
