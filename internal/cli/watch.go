@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +24,7 @@ func (p *program) watchCommand() *cobra.Command {
 			"what they name: for hosts that no CI system reaches. The environment must say deploy: automatic. Checks and records\n" +
 			"are those of berth deploy. What is refused is tried again at each look; an image that failed is not, until the tag\n" +
 			"names another one. It needs berth.yaml, credentials that may pull and push records, and nothing else of the monorepo.\n\n" +
-			"It runs until it is stopped; with --once it looks once, and its exit code says whether all went well.",
+			"It runs until it is stopped; with --once it looks once: 0 all is well, 1 something failed, 3 a rule refused an image.",
 		Example: "berth watch web report --env edge\n" +
 			"berth watch web --env edge --every 5m --once",
 		Args: cobra.MinimumNArgs(1),
@@ -45,7 +44,7 @@ func (p *program) watchCommand() *cobra.Command {
 
 func (p *program) watch(cmd *cobra.Command, apps []string) error {
 	flags := cmd.Flags()
-	w := deploy.Watching{Apps: apps, Reason: "berth watch"}
+	w := deploy.Watching{Apps: apps, Reason: deploy.ReasonWatch}
 	var err error
 	if w.Environment, err = flags.GetString("env"); err != nil {
 		return err
@@ -84,13 +83,9 @@ func (p *program) watching(ctx context.Context, cmd *cobra.Command, deployer *de
 	if err != nil {
 		return err
 	}
-	failed := 0
 	err = deployer.Watch(ctx, w, func(app string) *progress.Task {
 		return &progress.Task{Project: app, Step: progress.Deploy, Sink: reporter, Now: p.now}
 	}, func(result *deploy.Result, err error) {
-		if err != nil {
-			failed++
-		}
 		data := newDeployed(result, err)
 		if err := p.print(cmd, data, func(w io.Writer) error { return writeDeployed(w, data) }); err != nil {
 			p.say("printing what came of it: %v", err)
@@ -99,8 +94,5 @@ func (p *program) watching(ctx context.Context, cmd *cobra.Command, deployer *de
 	if closing := reporter.Close(); closing != nil {
 		p.say("showing progress: %v", closing)
 	}
-	if err == nil && failed > 0 {
-		err = errors.New(plural(failed, "deployment", "deployments") + " failed")
-	}
-	return err
+	return p.deployError(err, deploy.Request{Environment: w.Environment})
 }

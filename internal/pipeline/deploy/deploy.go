@@ -318,9 +318,13 @@ func (r *run) record(ctx context.Context, claim Entry, failed error) error {
 			r.result.Outcome, end.Outcome = OutcomeBroken, deployment.Broken
 		}
 	}
+	var stopped time.Time
+	if end.Outcome == deployment.Failed && (ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) || errors.Is(failed, ErrUnreachable)) {
+		stopped = r.second()
+	}
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), Undoing)
 	defer cancel()
-	entry, err := r.records.Write(late, end, time.Time{})
+	entry, err := r.records.Write(late, end, stopped)
 	if err == nil {
 		r.result.Record = &entry
 		return failed

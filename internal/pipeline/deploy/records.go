@@ -45,10 +45,15 @@ func NewRecords(api RecordsAPI, remote artifact.Remote, repository string) *Reco
 type Entry struct {
 	deployment.Record
 	Digest oci.Digest // of the record's own manifest
-	Until  time.Time  // of a start: when its deployer will have given up, by its own clock; zero if it does not say
+	// Until is, of a start, when its deployer will have given up, by its own clock; zero if it does not say. Of a failure it says that the
+	// deployment was interrupted then, rather than that the image is bad.
+	Until time.Time
 }
 
-// annotationUntil stands beside the record's own annotations: how long the deployer of a start may be at work.
+// Interrupted tells whether it failed for no fault of the image's: who deployed was stopped, or the target did not answer.
+func (e Entry) Interrupted() bool { return e.Outcome == deployment.Failed && !e.Until.IsZero() }
+
+// annotationUntil stands beside the record's own annotations: how long the deployer of a start may be at work, or when it was stopped.
 const annotationUntil = "vnd.berth.deploy.until"
 
 // State is what the records say of an app in an environment.

@@ -24,7 +24,8 @@ type Watching struct {
 
 // Watch deploys in an environment whatever the tags of its apps name that move, until the context ends, for hosts that no CI system
 // reaches. What the gate or a rule of the environment refuses is tried again at each look; an image that failed is not, until the tag names
-// another. Each deployment is told to done, with its error; a registry that does not answer is noted, and asked again.
+// another. Each deployment is told to done, with its error; a registry that does not answer is noted, and asked again. With Once the error is
+// what went wrong with any of the apps: a *Refusal if nothing but rules kept them.
 func (d *Deployer) Watch(ctx context.Context, w Watching, task func(app string) *progress.Task, done func(*Result, error)) error {
 	seen := map[string]sighting{}
 	for {
@@ -35,7 +36,7 @@ func (d *Deployer) Watch(ctx context.Context, w Watching, task func(app string) 
 			seen[app] = d.follow(ctx, w, app, seen[app], task(app), done)
 		}
 		if w.Once {
-			return nil
+			return wrong(w.Apps, seen)
 		}
 		rest := time.NewTimer(w.Every)
 		select {
@@ -71,6 +72,24 @@ func (d *Deployer) MayWatch(w Watching) error {
 type sighting struct {
 	image oci.Digest // that the tag named, and that needs nothing
 	said  string     // the last note, which is not said twice
+	err   error      // what went wrong, if something did
+}
+
+// wrong is the errors of a look. Refusals alone are a refusal.
+func wrong(apps []string, seen map[string]sighting) error {
+	var refused, failed []error
+	for _, app := range apps {
+		err := seen[app].err
+		if _, ok := errors.AsType[*Refusal](err); ok {
+			refused = append(refused, fmt.Errorf("%s: %w", app, err))
+		} else if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", app, err))
+		}
+	}
+	if len(failed) > 0 {
+		return errors.Join(failed...)
+	}
+	return errors.Join(refused...)
 }
 
 // follow looks at one app's tag, and deploys what it names if that is another image.
@@ -84,28 +103,19 @@ func (d *Deployer) follow(ctx context.Context, w Watching, app string, before si
 	image, there, err := d.follows(ctx, app)
 	switch {
 	case err != nil:
-		return note(err.Error())
+		return sighting{said: note(err.Error()).said, err: err}
 	case !there:
 		return note("there is no image yet to follow")
 	case image == before.image:
 		return before
 	}
-	state, err := d.records.State(ctx, w.Environment, app)
+	why, err := d.needsNothing(ctx, w.Environment, app, image)
 	if err != nil {
-		return note(err.Error())
+		return sighting{said: note(err.Error()).said, err: err}
 	}
-	if n := state.Newest; n != nil && n.Image.Digest == image && state.Pending == nil {
-		if n.Outcome != deployment.Succeeded {
-			note(fmt.Sprintf("%s failed here, and is not tried again until the tag names another", image))
-		}
-		return sighting{image: image, said: before.said}
-	}
-	switch back, err := d.rolledBack(ctx, w.Environment, app, image); {
-	case err != nil:
-		return note(err.Error())
-	case back:
-		note(fmt.Sprintf("%s was rolled back here, and is not deployed again until the tag names another", image))
-		return sighting{image: image, said: before.said}
+	if why != "" {
+		note(why)
+		return sighting{image: image, said: why}
 	}
 	task.Begin(image.String())
 	result, err := d.Run(ctx, Request{
@@ -113,7 +123,7 @@ func (d *Deployer) follow(ctx context.Context, w Watching, app string, before si
 	}, task)
 	if _, refused := errors.AsType[*Refusal](err); refused {
 		task.End(progress.Skipped, err.Error())
-		return sighting{said: err.Error()}
+		return sighting{said: err.Error(), err: err}
 	}
 	done(result, err)
 	switch {
@@ -125,24 +135,38 @@ func (d *Deployer) follow(ctx context.Context, w Watching, app string, before si
 		task.End(progress.Done, string(result.Outcome))
 		return sighting{image: image}
 	}
-	return sighting{}
+	return sighting{err: err}
 }
 
-// rolledBack tells whether the image ran, and somebody then went back from it: that stands, though the tag still names it.
-func (d *Deployer) rolledBack(ctx context.Context, environment, app string, image oci.Digest) (bool, error) {
-	back, is := false, false
-	err := d.records.Walk(ctx, environment, app, func(e Entry) bool {
-		if e.Outcome != deployment.Succeeded {
+// Reasons that are recorded of deployments that nobody asked for, each by itself.
+const (
+	ReasonWatch = "berth watch"
+	ReasonShip  = "berth ship"
+)
+
+// needsNothing tells why an image that the tag names is not to be deployed, "" if it is: it runs, or it failed here, or somebody went from it to
+// another by hand, which stands until the tag names another. One that was only interrupted is tried again; and one that ran before is
+// deployed again if what came after it came by itself: then it is the tag that went back.
+func (d *Deployer) needsNothing(ctx context.Context, environment, app string, image oci.Digest) (why string, err error) {
+	var after *Entry // the success that came next after those of the image
+	err = d.records.Walk(ctx, environment, app, func(e Entry) bool {
+		if e.Image.Digest != image {
+			if e.Outcome == deployment.Succeeded {
+				after = &e
+			}
 			return true
 		}
-		if e.Action == deployment.Rollback {
-			back = true
-			return true
+		switch {
+		case e.Outcome == deployment.Succeeded && after == nil:
+			why = image.String() + " runs"
+		case e.Outcome == deployment.Succeeded && (after.Action == deployment.Rollback || after.Reason != ReasonWatch && after.Reason != ReasonShip):
+			why = fmt.Sprintf("%s ran here until %s, and is not deployed again until the tag names another", image, after.sentence())
+		case e.Outcome == deployment.Failed && !e.Interrupted(), e.Outcome == deployment.Broken:
+			why = fmt.Sprintf("%s failed here, and is not tried again until the tag names another", image)
 		}
-		is = back && e.Image.Digest == image
 		return false
 	})
-	return is, err
+	return why, err
 }
 
 // follows gives the image that an app's tag names, and whether there is one.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 )
@@ -18,7 +19,7 @@ func TestWatch(t *testing.T) {
 	look := func(want string) {
 		t.Helper()
 		said := "nothing"
-		w := deploy.Watching{Environment: "staging", Apps: []string{"web"}, Once: true}
+		w := deploy.Watching{Environment: "staging", Apps: []string{"web"}, Once: true, Reason: deploy.ReasonWatch}
 		err := f.as("watch").Watch(t.Context(), w, func(app string) *progress.Task {
 			return &progress.Task{Project: app, Step: progress.Deploy, Sink: silent{}, Now: func() time.Time { return at }}
 		}, func(r *deploy.Result, err error) {
@@ -27,7 +28,7 @@ func TestWatch(t *testing.T) {
 				t.Errorf("%s: %v", r.Outcome, err)
 			}
 		})
-		if err != nil || said != want {
+		if (err != nil) != (want == "failed") || said != want {
 			t.Errorf("a look did %s, %v, want %s", said, err, want)
 		}
 		f.pass(time.Minute)
@@ -50,10 +51,48 @@ func TestWatch(t *testing.T) {
 		t.Errorf("the records are %s", f.chain("staging"))
 	}
 
-	// Rolled back by hand, it stays so: the tag names what was tried already.
+	// Rolled back by hand, it stays so: the tag names what was tried already. What is deployed by hand stays as well.
 	f.must(deploy.Request{Environment: "staging", Action: deployment.Rollback})
 	look("nothing")
 	f.runs("staging", one)
+	hot := f.push(image(t, 7, nil), "web-hot")
+	f.must(deploy.Request{Environment: "staging", Tag: "web-hot"})
+	look("nothing")
+	f.runs("staging", hot)
+
+	// What was interrupted is tried again.
+	four := f.ship(4)
+	interrupted := f.begin(four)
+	interrupted.Outcome, interrupted.Reason = deployment.Failed, "terminated"
+	if _, err := f.records().Write(t.Context(), interrupted, at); err != nil {
+		t.Fatal(err)
+	}
+	look("deployed")
+	f.runs("staging", four)
+
+	// The tag goes back, since a commit was taken back, to what a watch went from: that is deployed again.
+	f.ship(5)
+	look("deployed")
+	f.ship(4)
+	look("deployed")
+	f.runs("staging", four)
+}
+
+// begin writes that somebody begins to deploy an image in staging, and gives the record that is to end it.
+func (f *fixture) begin(of oci.Descriptor) deployment.Record {
+	f.t.Helper()
+	newest, _, err := f.records().Newest(f.t.Context(), "staging", "web")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r := record("begun", of, deployment.Started, newest.Digest)
+	r.Environment = "staging"
+	begun, err := f.records().Write(f.t.Context(), r, at)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Previous = begun.Digest
+	return r
 }
 
 // TestWatchGoesOn: a refusal and a target that is away do not end it, and it ends with its context.

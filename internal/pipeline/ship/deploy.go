@@ -50,7 +50,7 @@ func (d *doing) deployOne(ctx context.Context, deployer Deployer, app, environme
 	say := d.task(app, progress.Deploy)
 	say.Begin("to " + environment)
 	result, err := deployer.Run(ctx, deploy.Request{
-		Action: deployment.Deploy, App: app, Environment: environment, Digest: digest.String(), Automatic: true, Wait: true,
+		Action: deployment.Deploy, App: app, Environment: environment, Digest: digest.String(), Automatic: true, Wait: true, Reason: deploy.ReasonShip,
 	}, say)
 	_, refused := errors.AsType[*deploy.Refusal](err)
 	switch {
