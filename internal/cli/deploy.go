@@ -239,8 +239,8 @@ func (p *program) deployError(err error, req deploy.Request) error {
 	case conflict && !strings.Contains(err.Error(), "took over"):
 		return foundError{hintedError{err, "what came of it: " + p.name + " history " + quote(req.App) + " --env " + quote(req.Environment)}}
 	}
-	if broken, ok := errors.AsType[*deploy.Broken](err); ok {
-		return hintedError{broken, "put back what ran before: " + p.name + " rollback " + quote(req.App) + " --env " + quote(req.Environment)}
+	if _, ok := errors.AsType[*deploy.Broken](err); ok && !conflict {
+		return hintedError{err, "put back what ran before: " + p.name + " rollback " + quote(req.App) + " --env " + quote(req.Environment)}
 	}
 	return err
 }

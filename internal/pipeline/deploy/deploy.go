@@ -258,7 +258,7 @@ func (r *run) atWork(e Entry) bool {
 func (r *run) unchanged(s State) bool {
 	now, want := r.result.Running, r.result.Image.Digest
 	return s.Runs != nil && s.Pending == nil && s.Broken == nil && s.Runs.Image.Digest == want &&
-		now != nil && now.Digest == want && now.Begun == "" && (now.Healthy == nil || *now.Healthy)
+		now != nil && now.Digest == want && now.Begun == "" && !now.Stale && (now.Healthy == nil || *now.Healthy)
 }
 
 // deploy claims, switches and records.
@@ -277,12 +277,33 @@ func (r *run) deploy(ctx context.Context, state State) error {
 	r.result.Record = &claim
 	image, err := r.image(ctx, claim.Record)
 	if err == nil {
-		err = r.target.Switch(ctx, image, r.healthy(image), r.task)
+		err = r.target.Switch(ctx, image, r.ours(claim, r.healthy(image)), r.task)
 	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 		err = during(err, context.Cause(ctx))
 	}
 	return r.record(ctx, claim, err)
+}
+
+// ours has a check pass only while the claim is the newest record. Somebody may take over from one whose machine slept, and what he deploys is
+// not to be switched away from when it wakes. Where the registry cannot be asked, the claim is taken to stand.
+func (r *run) ours(claim Entry, check Check) Check {
+	stands := func(ctx context.Context) error {
+		at, newest, err := r.records.at(ctx, claim)
+		if err != nil || at == claim.Digest {
+			return nil //nolint:nilerr // see above
+		}
+		return &Conflict{newest, ""}
+	}
+	return func(ctx context.Context, at Endpoint) error {
+		if err := stands(ctx); err != nil {
+			return err
+		}
+		if err := check(ctx, at); err != nil {
+			return err
+		}
+		return stands(ctx)
+	}
 }
 
 // unclaim ends a claim that was written though its answer did not come, so that nobody waits for us.

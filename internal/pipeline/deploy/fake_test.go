@@ -30,6 +30,7 @@ type place struct {
 	sick     map[oci.Digest]bool // never healthy
 	stuck    bool                // what ran before cannot be put back
 	gone     bool                // it does not answer
+	stale    bool                // it runs with settings of before
 	platform string
 	switches []string
 	at       func(step string, image deploy.Image) // called at each step of a switch, and may panic as a deployer that is killed
@@ -49,7 +50,7 @@ func (p *place) Running(_ context.Context, app, environment string) (deploy.Runn
 		return deploy.Running{}, deploy.ErrUnreachable
 	}
 	key := environment + "/" + app
-	r := deploy.Running{Digest: p.running[key], Begun: p.begun[key]}
+	r := deploy.Running{Digest: p.running[key], Begun: p.begun[key], Stale: p.stale}
 	if r.Digest != "" {
 		healthy := !p.sick[r.Digest]
 		r.Healthy = &healthy

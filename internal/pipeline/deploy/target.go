@@ -35,6 +35,7 @@ type Login func(ctx context.Context) (user, secret string, err error)
 type Running struct {
 	Digest  oci.Digest // "" if nothing, or nothing of Berth's
 	Begun   oci.Digest // of a switch that was begun and not ended, "" if there is none
+	Stale   bool       // it runs with other settings than the options give it now, so that a switch to the same image replaces it
 	Healthy *bool      // by the target's own notion, nil if it has none
 	Detail  string     // for people, a line: how many replicas, since when, why not
 }

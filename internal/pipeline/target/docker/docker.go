@@ -188,6 +188,9 @@ func (t *target) Running(ctx context.Context, app, environment string) (deploy.R
 	}
 	r.Digest = digestOf(c)
 	r.Healthy, r.Detail = t.condition(c)
+	if _, hash, err := t.settings(); err == nil { // else the switch says what is wrong with them
+		r.Stale = c.Config.Labels[labelSettings] != hash
+	}
 	return r, nil
 }
 

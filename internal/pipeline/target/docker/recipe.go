@@ -72,19 +72,28 @@ type recipe struct {
 	hash        string                        // of what the options give, whatever the image
 }
 
+// settings are what the options give a container, whatever its image: its variables, and a hash of it all.
+func (t *target) settings() (env []string, hash string, err error) {
+	if env, err = t.variables(); err != nil {
+		return nil, "", err
+	}
+	o := t.options
+	text, err := json.Marshal([]any{env, o.Publish, o.Volumes, o.Network, o.Restart, o.Labels, o.Command})
+	if err != nil {
+		return nil, "", err //nolint:wrapcheck // cannot happen
+	}
+	sum := sha256.Sum256(text)
+	return env, hex.EncodeToString(sum[:]), nil
+}
+
 // recipe says what a container is made from. It is not started again by the engine while it is proven.
 func (t *target) recipe(to deploy.Image) (recipe, error) {
-	env, err := t.variables()
+	env, hash, err := t.settings()
 	if err != nil {
 		return recipe{}, err
 	}
 	o := t.options
-	settings, err := json.Marshal([]any{env, o.Publish, o.Volumes, o.Network, o.Restart, o.Labels, o.Command})
-	if err != nil {
-		return recipe{}, err //nolint:wrapcheck // cannot happen
-	}
-	sum := sha256.Sum256(settings)
-	r := recipe{hash: hex.EncodeToString(sum[:])}
+	r := recipe{hash: hash}
 	labels := map[string]string{}
 	maps.Copy(labels, o.Labels)
 	maps.Copy(labels, map[string]string{
@@ -151,6 +160,7 @@ func (s *switching) create(ctx context.Context, name string, o client.ContainerC
 	if err != nil {
 		return "", s.engine.Failed("making the container "+name, err)
 	}
+	s.made = append(s.made, c.ID)
 	for _, w := range c.Warnings {
 		s.say.Note(w)
 	}

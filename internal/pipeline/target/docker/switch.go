@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -21,6 +22,7 @@ type switching struct {
 	want  recipe
 	check deploy.Check
 	say   *progress.Task
+	made  []string // IDs of the containers that this switch has made
 }
 
 // Switch has the engine run an image instead of what it runs.
@@ -180,7 +182,7 @@ func (s *switching) handOver(ctx context.Context, id string) error {
 	if err := s.rename(ctx, id, s.names.current); err != nil {
 		return err
 	}
-	if old := s.found.current; running(old) {
+	if old := s.found.current; old != nil { // also one that is between two starts: it would come back
 		if err := s.retire(ctx, old.ID); err != nil { // the next switch tries again
 			s.say.Say(progress.Event{Kind: progress.Problem, Text: err.Error()})
 		}
@@ -205,7 +207,11 @@ func (s *switching) undo(ctx context.Context, why error) error {
 		}
 	}
 	old := s.found.current
-	if c := now.current; c != nil && (old == nil || c.ID != old.ID) { // it got the name, and nobody heard of it
+	if c := now.current; c != nil && (old == nil || c.ID != old.ID) {
+		if !slices.Contains(s.made, c.ID) {
+			return &deploy.Broken{Err: why, Undo: errors.New("somebody else has switched to " + c.Config.Image + " meanwhile, which was left")}
+		}
+		// It got the name, and nobody heard of it.
 		if err := s.remove(ctx, c.ID); err != nil {
 			return &deploy.Broken{Err: why, Undo: err}
 		}

@@ -103,8 +103,8 @@ func (r *roll) register(ctx context.Context) error {
 // update rolls the service to a revision. To the one that it has it does nothing.
 func (r *roll) update(ctx context.Context, arn string) error {
 	_, err := r.client.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: &r.cluster, Service: &r.service, TaskDefinition: &arn})
-	_, refused := errors.AsType[smithy.APIError](err)
-	r.sent = r.sent || !refused
+	refused, ok := errors.AsType[smithy.APIError](err)
+	r.sent = r.sent || !ok || refused.ErrorFault() == smithy.FaultServer // which says nothing of whether it was done
 	return r.explain(ctx, err, "ecs:UpdateService")
 }
 

@@ -100,8 +100,8 @@ func (r *roll) put(ctx context.Context) error {
 	}
 	annotations[cause] = why
 	err := r.patch(ctx, r.to.Reference(), annotations)
-	_, refused := errors.AsType[*refusal](err)
-	r.sent = !refused
+	refused, ok := errors.AsType[*refusal](err)
+	r.sent = !ok || refused.Code >= 500 // which says nothing of whether it was done
 	return err
 }
 

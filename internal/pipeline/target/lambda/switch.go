@@ -182,8 +182,8 @@ func (c *change) unmark(ctx context.Context) error {
 func (c *change) code(ctx context.Context, image string) error {
 	return c.patiently(ctx, "lambda:UpdateFunctionCode", func(ctx context.Context) error {
 		_, err := c.client.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: &c.name, ImageUri: &image})
-		_, refused := errors.AsType[smithy.APIError](err)
-		c.sent = c.sent || !refused
+		refused, ok := errors.AsType[smithy.APIError](err)
+		c.sent = c.sent || !ok || refused.ErrorFault() == smithy.FaultServer // which says nothing of whether it was done
 		return err
 	})
 }
