@@ -40,7 +40,7 @@ test-postgres: ## test on PostgreSQL too; needs its server programs
 
 .PHONY: test-e2e
 test-e2e: ## test real servers with real clients, and with kill -9; needs make tools, docker, aws, skopeo, PostgreSQL
-	BERTH_E2E=1 $(GO) test -p 1 -count=1 -timeout 20m $(TESTFLAGS) ./internal/e2e/... ./internal/pipeline/step/build ./internal/pipeline/target/...
+	BERTH_E2E=1 $(GO) test -p 1 -count=1 -timeout 40m $(TESTFLAGS) ./internal/e2e/... ./internal/pipeline/step/build ./internal/pipeline/target/...
 	cd internal/e2e/oidcprovider && $(GO) test -count=1 $(TESTFLAGS) . # a module of its own
 
 .PHONY: lint
