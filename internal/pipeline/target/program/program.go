@@ -63,6 +63,7 @@ func (p Program) run(ctx context.Context, answer io.Writer) error {
 	if out == nil {
 		out = io.Discard
 	}
+	out = &oneAtATime{w: out} // both streams write to it
 	var said, complained tail
 	cmd := exec.CommandContext(ctx, p.Args[0], p.Args[1:]...)
 	cmd.Dir, cmd.Env = p.Dir, p.Env
@@ -94,6 +95,19 @@ func (p Program) run(ctx context.Context, answer io.Writer) error {
 		line = said.last()
 	}
 	return &Failed{Name: p.Args[0], Code: failed.ExitCode(), Said: line}
+}
+
+// oneAtATime is a writer for several.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write writes.
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p) //nolint:wrapcheck // the caller's own
 }
 
 // tail keeps the end of what is written.
