@@ -252,7 +252,7 @@ func (p *program) refusalHint(refusal *deploy.Refusal) string {
 	}
 	var ignore []string
 	for _, problem := range refusal.Problems {
-		if !slices.Contains(deploy.Ignorable(), problem.Check) {
+		if problem.Final || !slices.Contains(deploy.Ignorable(), problem.Check) {
 			return ""
 		}
 		if !slices.Contains(ignore, problem.Check) {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/pipeline/ci"
-	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
 	"github.com/hoopstat-haus/berth/internal/pipeline/report"
 	"github.com/hoopstat-haus/berth/internal/pipeline/ship"
@@ -232,8 +231,6 @@ func (p *program) shipError(err error, dir string) error {
 	case errors.Is(err, shipped.ErrNoRepository):
 		name := err.Error()[strings.LastIndex(err.Error(), " ")+1:]
 		return hintedError{err, "make it with: aws ecr create-repository --repository-name " + quote(name)}
-	case errors.Is(err, platform.ErrNoEndpoint):
-		return usageError{err, `type: eval "$(` + p.name + ` env)", or give --url`}
 	}
 	return p.workspaceError(err, dir)
 }

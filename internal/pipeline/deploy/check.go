@@ -42,6 +42,7 @@ type Problem struct {
 	Warning bool   // it refuses nothing
 	Ignored bool   // it was to refuse nothing
 	Err     error  // where it could not be checked, or a target could not be reached
+	Final   bool   // there is no image to deploy, whatever is ignored
 }
 
 // Refusal is that checks have found problems. Nothing was touched.
@@ -77,7 +78,10 @@ type Platformed interface {
 func (r *run) check(ctx context.Context, state State, missing *Refusal) error {
 	var found []Problem
 	if missing != nil {
-		found = append(found, missing.Problems...)
+		for _, p := range missing.Problems {
+			p.Final = true
+			found = append(found, p)
+		}
 	} else {
 		found = append(found, r.checkImage()...)
 	}
@@ -96,7 +100,7 @@ func (r *run) check(ctx context.Context, state State, missing *Refusal) error {
 	r.result.Problems = nil
 	for i := range found {
 		p := &found[i]
-		p.Ignored = !p.Warning && slices.Contains(r.Ignore, p.Check)
+		p.Ignored = !p.Warning && !p.Final && slices.Contains(r.Ignore, p.Check)
 		r.result.Problems = append(r.result.Problems, *p)
 		switch {
 		case p.Warning:

@@ -22,6 +22,17 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestNothingToPromote: that there is nothing to promote cannot be ignored.
+func TestNothingToPromote(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ship(1)
+	r, err := f.run("ada", deploy.Request{Environment: "prod", Action: deployment.Promote, Ignore: []string{"after"}, Reason: "why not", DryRun: true})
+	if refusal, ok := errors.AsType[*deploy.Refusal](err); !ok || r.Outcome != deploy.OutcomeRefused || refusal.Problems[0].Check != deploy.CheckAfter {
+		t.Errorf("promoting nothing: %s, %v", r.Outcome, err)
+	}
+}
+
 // TestDisplaced: who wakes after somebody took over does not switch.
 func TestDisplaced(t *testing.T) {
 	t.Parallel()

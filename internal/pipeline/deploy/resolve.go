@@ -227,9 +227,9 @@ func (r *run) promoted(ctx context.Context) (oci.Reference, string, error) {
 	case err != nil:
 		return oci.Reference{}, named, err
 	case s.Runs == nil:
-		return oci.Reference{}, named, &Refusal{[]Problem{{Check: CheckImage, Text: fmt.Sprintf("nothing of %s has ever run in %s", r.App, r.From)}}}
+		return oci.Reference{}, named, &Refusal{[]Problem{{Check: CheckAfter, Text: fmt.Sprintf("nothing of %s has ever run in %s", r.App, r.From)}}}
 	case s.Broken != nil:
-		return oci.Reference{}, named, &Refusal{[]Problem{{Check: CheckImage, Text: fmt.Sprintf("%s is broken in %s: %s", r.App, r.From, plan.Printable(s.Broken.Reason))}}}
+		return oci.Reference{}, named, &Refusal{[]Problem{{Check: CheckAfter, Text: fmt.Sprintf("%s is broken in %s: %s", r.App, r.From, plan.Printable(s.Broken.Reason))}}}
 	case s.Pending != nil:
 		r.note("in %s somebody is at work: %s; what ran before that is promoted", r.From, s.Pending.sentence())
 	}

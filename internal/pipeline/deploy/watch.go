@@ -94,28 +94,29 @@ func wrong(apps []string, seen map[string]sighting) error {
 
 // follow looks at one app's tag, and deploys what it names if that is another image.
 func (d *Deployer) follow(ctx context.Context, w Watching, app string, before sighting, task *progress.Task, done func(*Result, error)) sighting {
-	note := func(text string) sighting {
+	note := func(text string, err error) sighting {
 		if text != before.said && ctx.Err() == nil {
 			task.Note(text)
 		}
-		return sighting{said: text}
+		return sighting{said: text, err: err}
 	}
 	image, there, err := d.follows(ctx, app)
 	switch {
 	case err != nil:
-		return sighting{said: note(err.Error()).said, err: err}
+		return note(err.Error(), err)
 	case !there:
-		return note("there is no image yet to follow")
+		return note("there is no image yet to follow", nil)
 	case image == before.image:
 		return before
 	}
 	why, err := d.needsNothing(ctx, w.Environment, app, image)
 	if err != nil {
-		return sighting{said: note(err.Error()).said, err: err}
+		return note(err.Error(), err)
 	}
 	if why != "" {
-		note(why)
-		return sighting{image: image, said: why}
+		settled := note(why, nil)
+		settled.image = image
+		return settled
 	}
 	task.Begin(image.String())
 	result, err := d.Run(ctx, Request{

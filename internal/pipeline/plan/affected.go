@@ -325,6 +325,27 @@ func (s *search) depends(p, on *Project, near bool) (Reason, bool) {
 	return r, true
 }
 
+// Needs gives a project and all that it depends on, by others too: itself first, and each dependency with its own behind it. A name
+// that is none of a project has none.
+func (g *Graph) Needs(name string) []*Project {
+	seen := map[string]bool{}
+	var all []*Project
+	var add func(name string)
+	add = func(name string) {
+		p := g.byName[name]
+		if p == nil || seen[name] {
+			return
+		}
+		seen[name] = true
+		all = append(all, p)
+		for _, d := range p.Dependencies {
+			add(d.Name)
+		}
+	}
+	add(name)
+	return all
+}
+
 // Order gives all projects, each after those that it depends on, and the cycles in which that cannot be. Where it is
 // all the same, names decide.
 func (g *Graph) Order() (order []*Project, cycles [][]string) {

@@ -12,7 +12,8 @@ import (
 // known is what the registry says of an image.
 type known struct {
 	digest oci.Digest
-	inputs string // the image key that it was built with, "" if it says none
+	inputs string   // the image key that it was built with, "" if it says none
+	tests  []string // the test keys that passed
 }
 
 // work is what is to be done with one project.

@@ -226,16 +226,16 @@ func TestReleased(t *testing.T) {
 	}{
 		"none": {facts{keys: keys, tags: map[string]tags{"base": branch}}, ""},
 		"the branch's, of the same inputs": {
-			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {"new", "k"}, "base-latest": {"main's", "old"}}}, "new",
+			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {digest: "new", inputs: "k"}, "base-latest": {digest: "main's", inputs: "old"}}}, "new",
 		},
 		"the release's, of the same inputs": {
-			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {"old", "old"}, "base-latest": {"main's", "k"}}}, "main's",
+			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {digest: "old", inputs: "old"}, "base-latest": {digest: "main's", inputs: "k"}}}, "main's",
 		},
 		"pushed by something else": {
-			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {"theirs", ""}, "base-latest": {"main's", ""}}}, "theirs",
+			facts{keys: keys, tags: map[string]tags{"base": branch}, images: map[string]known{"base-fix": {digest: "theirs", inputs: ""}, "base-latest": {digest: "main's", inputs: ""}}}, "theirs",
 		},
 		"the commit's, where no tag moves": {
-			facts{keys: keys, tags: map[string]tags{"base": {stay: []string{"base-sha"}}}, images: map[string]known{"base-sha": {"this", "k"}}}, "this",
+			facts{keys: keys, tags: map[string]tags{"base": {stay: []string{"base-sha"}}}, images: map[string]known{"base-sha": {digest: "this", inputs: "k"}}}, "this",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package ship
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,8 @@ type Deployer interface {
 // deploy has what was shipped run in the environments that images go to by themselves, one after the other, if all went well: an
 // environment gets no image of a commit of which something failed. One that fails or is refused keeps that app from the environments after it.
 func (d *doing) deploy(ctx context.Context, works []*work, digests map[string]oci.Digest) error {
-	if len(d.place.release) == 0 || d.place.branch != d.place.release {
-		d.note("nothing is deployed: the branch is %s, and images of %s are", orUnknown(d.place.branch), orUnknown(d.place.release))
+	if !d.place.released() {
+		d.note("nothing is deployed: the branch is %s, and images of %s are", cmp.Or(d.place.branch, "not known"), cmp.Or(d.place.release, "not known"))
 		return nil
 	}
 	deployer, err := d.Deployer(ctx)
@@ -70,11 +71,4 @@ func (d *doing) deployOne(ctx context.Context, deployer Deployer, app, environme
 func (d *doing) overtaken(app string) bool {
 	image := d.shown[app]
 	return image != nil && slices.ContainsFunc(image.Tags, func(t report.Tag) bool { return t.Action == report.Newer })
-}
-
-func orUnknown(branch string) string {
-	if branch == "" {
-		return "not known"
-	}
-	return branch
 }

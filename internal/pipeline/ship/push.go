@@ -82,7 +82,7 @@ func (d *doing) attach(ctx context.Context, w *work, built made, image oci.Diges
 	if err != nil {
 		return nil, err //nolint:wrapcheck // explained
 	}
-	all := []report.Reference{{ArtifactType: publish.InTotoType, Digest: found.Digest.String()}}
+	all := []report.Reference{{ArtifactType: found.Type, Digest: found.Digest.String()}}
 	if w.Image.SBOM == "" {
 		return all, nil
 	}
@@ -90,14 +90,10 @@ func (d *doing) attach(ctx context.Context, w *work, built made, image oci.Diges
 	if err != nil {
 		return nil, fmt.Errorf("the SBOM that %s names: %w", workspace.Name, err)
 	}
-	kind, err := publish.SBOMType(text)
-	if err == nil {
-		found, err = d.publisher.AttachSBOM(ctx, image, text)
-	}
-	if err != nil {
+	if found, err = d.publisher.AttachSBOM(ctx, image, text); err != nil {
 		return nil, fmt.Errorf("%s: %w", w.Image.SBOM, err)
 	}
-	return append(all, report.Reference{ArtifactType: kind, Digest: found.Digest.String()}), nil
+	return append(all, report.Reference{ArtifactType: found.Type, Digest: found.Digest.String()}), nil
 }
 
 // readFile reads a file of the workspace, and follows no link out of it.

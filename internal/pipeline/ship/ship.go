@@ -86,7 +86,7 @@ type shipping struct {
 	client   *registry.Client
 	store    *shipped.Store
 	facts    facts
-	images   map[string]shipped.Image // by tag
+	commits  func(context.Context) ([]string, error) // the newest of the history, the one that is shipped first
 	notes    []string
 }
 
@@ -94,7 +94,7 @@ type shipping struct {
 // first project.
 func Run(ctx context.Context, req Request, c Config) (*report.Summary, error) {
 	collector := &report.Collector{}
-	s := &shipping{Request: req, Config: c, images: map[string]shipped.Image{}}
+	s := &shipping{Request: req, Config: c}
 	s.Sink = progress.Sinks{collector, c.Sink}
 	summary := &report.Summary{StartedAt: c.Now()}
 	if err := s.look(ctx); err != nil {
@@ -171,6 +171,7 @@ func (s *shipping) look(ctx context.Context) error {
 		return err //nolint:wrapcheck // likewise
 	}
 	s.notes = append(s.notes, s.detected.Notes...)
+	s.commits = once(func(ctx context.Context) ([]string, error) { return repo.History(ctx, commit, lookBack) })
 	return s.locate(ctx, repo, commit)
 }
 
@@ -269,25 +270,14 @@ func (s *shipping) only(works []*work) ([]*work, error) {
 	if len(s.Apps) == 0 {
 		return works, nil
 	}
-	wanted := map[string]bool{}
-	byName := map[string]*plan.Project{}
-	for _, p := range s.detected.Graph.Projects() {
-		byName[p.Name] = p
-	}
-	var want func(name string)
-	want = func(name string) {
-		if p := byName[name]; p != nil && !wanted[name] {
-			wanted[name] = true
-			for _, d := range p.Dependencies {
-				want(d.Name)
-			}
-		}
-	}
+	apps, wanted := s.apps(), map[string]bool{}
 	for _, name := range s.Apps {
-		if p := byName[name]; p == nil || p.Kind == workspace.Lib {
-			return nil, fmt.Errorf("%q: %w; there are %s", name, ErrNoApp, strings.Join(s.apps(), ", "))
+		if !slices.Contains(apps, name) {
+			return nil, fmt.Errorf("%q: %w; there are %s", name, ErrNoApp, strings.Join(apps, ", "))
 		}
-		want(name)
+		for _, p := range s.detected.Graph.Needs(name) {
+			wanted[p.Name] = true
+		}
 	}
 	return slices.DeleteFunc(works, func(w *work) bool { return !wanted[w.Name] }), nil
 }
@@ -319,8 +309,7 @@ func (s *shipping) ask(ctx context.Context, tags []string) error {
 		return err //nolint:wrapcheck // explained
 	}
 	for tag, image := range found {
-		s.images[tag] = image
-		s.facts.images[tag] = known{image.Digest, image.Inputs}
+		s.facts.images[tag] = known{image.Digest, image.Inputs, image.Tests}
 	}
 	return nil
 }
@@ -330,16 +319,14 @@ const lookBack = 100
 
 // askHistory looks for images of earlier commits that what is to be shipped may be the same as.
 func (s *shipping) askHistory(ctx context.Context, works []*work) error {
-	var commits, ask []string
+	var ask []string
 	for _, w := range works {
-		if !w.ships || s.Rebuild || w.keys.Image == "" || s.facts.has(append(w.tags.stay, w.tags.known...), w.keys.Image) {
+		if !w.ships || s.Rebuild || w.keys.Image == "" || s.facts.has(slices.Concat(w.tags.stay, w.tags.known), w.keys.Image) {
 			continue
 		}
-		if commits == nil {
-			var err error
-			if commits, err = s.detected.Repo.History(ctx, s.place.commit, lookBack); err != nil {
-				return err //nolint:wrapcheck // says what it was about
-			}
+		commits, err := s.commits(ctx)
+		if err != nil {
+			return err
 		}
 		w.tags.before = history(s.detected.Workspace.Tags, w.Name, commits)
 		ask = append(ask, w.tags.before...)

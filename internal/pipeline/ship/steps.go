@@ -29,7 +29,6 @@ type doing struct {
 	tests     tests.Config
 	journal   *tests.Journal // nil where nothing says what a test is of
 	builder   func(context.Context) (build.Builder, error)
-	after     func(context.Context) (string, error) // what the commit comes after, for records
 	publisher *publish.Publisher
 	gate      *gate.Gate
 
@@ -70,13 +69,6 @@ func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 		}
 	}
 	d.builder = once(s.Builder)
-	d.after = once(func(ctx context.Context) (string, error) {
-		commits, err := s.detected.Repo.History(ctx, s.place.commit, lookBack)
-		if err != nil {
-			return "", err //nolint:wrapcheck // says what it was about
-		}
-		return shipped.After(commits[1:]), nil // but for itself
-	})
 	if s.client != nil {
 		d.publisher = publish.New(publish.Config{
 			API: s.client.ECR, Remote: s.client, Repository: s.detected.Workspace.Repository, Ancestry: ancestry{s.detected.Repo}, Now: s.Now,
@@ -116,8 +108,8 @@ func once[T any](find func(context.Context) (T, error)) func(context.Context) (T
 // passed tells which tests passed before: in this clone, or for an image that the registry has.
 func (d *doing) passed() func(key string) bool {
 	attested := map[string]bool{}
-	for _, image := range d.images {
-		for _, key := range image.Tests {
+	for _, image := range d.facts.images {
+		for _, key := range image.tests {
 			attested[key] = true
 		}
 	}
@@ -144,8 +136,7 @@ func (d *doing) run(ctx context.Context, works []*work) error {
 
 func (d *doing) test(ctx context.Context, w *work, say *progress.Task) (string, error) {
 	result, err := d.tests.Run(ctx, tests.Input{Project: w.Member}, say)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err //nolint:wrapcheck // says what it was about
 	}
 	if d.journal != nil && w.keys.Test != "" {
@@ -239,7 +230,7 @@ func (d *doing) spec(ctx context.Context, w *work, bases map[string]oci.Digest) 
 	if w.Image.Cache {
 		// What other branches build is theirs: the release branch alone writes, and all read.
 		s.Cache = host + "/" + d.detected.Workspace.Repository + ":" + w.Name + "-buildcache"
-		s.CacheReadOnly = d.place.release == "" || d.place.branch != d.place.release
+		s.CacheReadOnly = !d.place.released()
 	}
 	return s, nil
 }
@@ -275,25 +266,11 @@ func (d *doing) annotations(w *work) map[string]string {
 // testKeys gives the test keys for which tests passed: the app's own first, then of all that it depends on.
 func (d *doing) testKeys(w *work) []string {
 	var all []string
-	seen := map[string]bool{}
-	var add func(name string)
-	add = func(name string) {
-		if seen[name] {
-			return
-		}
-		seen[name] = true
-		if key := d.detected.Keys[name].Test; key != "" {
+	for _, p := range d.detected.Graph.Needs(w.Name) {
+		if key := d.detected.Keys[p.Name].Test; key != "" {
 			all = append(all, key)
 		}
-		for _, p := range d.detected.Graph.Projects() {
-			if p.Name == name {
-				for _, on := range p.Dependencies {
-					add(on.Name)
-				}
-			}
-		}
 	}
-	add(w.Name)
 	return slices.Compact(all)
 }
 
@@ -355,7 +332,7 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	d.mu.Lock()
 	scanned := d.scanned[w.Name]
 	d.mu.Unlock()
-	after, err := d.after(ctx)
+	commits, err := d.commits(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -363,8 +340,9 @@ func (d *doing) release(ctx context.Context, w *work, image oci.Digest, say *pro
 	done, err := d.publisher.Release(ctx, publish.ReleaseInput{
 		Image: image, Stay: w.tags.stay, Tags: w.tags.move,
 		Record: shipped.Record{
-			App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Committed: d.place.time.UTC(), After: after,
-			Run: run.URL, Actor: run.Actor, Gate: outcomeOf(scanned),
+			App: w.Name, Commit: d.place.commit, Branch: d.place.branch, Committed: d.place.time.UTC(),
+			After: shipped.After(commits[1:]), // but for itself
+			Run:   run.URL, Actor: run.Actor, Gate: outcomeOf(scanned),
 		},
 		Vouch: d.vouch,
 	}, say)

@@ -16,6 +16,9 @@ type place struct {
 	release string    // the branch whose images get the tags that name no branch; "" if nobody knows
 }
 
+// released tells whether the commit is on the branch whose images get the tags that name no branch.
+func (p place) released() bool { return p.release != "" && p.branch == p.release }
+
 // tags are those of one app.
 type tags struct {
 	stay   []string // of this commit
@@ -39,7 +42,7 @@ func expand(templates []workspace.Template, app string, at place) (tags, error) 
 			return tags{}, err
 		case !template.Moves():
 			t.stay = append(t.stay, tag)
-		case named, at.release != "" && at.branch == at.release:
+		case named, at.released():
 			t.move = append(t.move, tag)
 			t.known = append(t.known, tag)
 		case !strings.Contains(string(template), "{date}"):

@@ -47,7 +47,8 @@ type Provenance struct {
 // Attached is an artifact that is about an image.
 type Attached struct {
 	Digest oci.Digest
-	There  bool // it was there already
+	Type   string // of the artifact
+	There  bool   // it was there already
 }
 
 // AttachProvenance attaches provenance to an image. If one of the same run and commit is there, it stays the only one. It is not signed, and
@@ -60,7 +61,7 @@ func (p *Publisher) AttachProvenance(ctx context.Context, image oci.Digest, of P
 	}
 	for _, a := range there {
 		if a.Annotations[annotationPredicate] == provenanceType && a.Annotations[annotationRun] == of.Run && a.Annotations[annotationCommit] == of.Commit {
-			return Attached{a.Digest, true}, nil
+			return Attached{a.Digest, InTotoType, true}, nil
 		}
 	}
 	subject, err := p.subject(ctx, image)
@@ -79,7 +80,7 @@ func (p *Publisher) AttachProvenance(ctx context.Context, image oci.Digest, of P
 		annotations[annotationRun] = of.Run
 	}
 	d, err := p.attach(ctx, attachment{Type: InTotoType, Subject: subject, Annotations: annotations, Content: text, ContentType: InTotoType})
-	return Attached{d, false}, err
+	return Attached{d, InTotoType, false}, err
 }
 
 // subject describes an image as what is attached to it does.

@@ -69,8 +69,8 @@ func (p *Publisher) AttachSBOM(ctx context.Context, image oci.Digest, text []byt
 		return Attached{}, err //nolint:wrapcheck // explained
 	}
 	if slices.ContainsFunc(there, func(a shipped.Attached) bool { return a.Digest == d }) {
-		return Attached{d, true}, nil
+		return Attached{d, mediaType, true}, nil
 	}
 	_, err = p.attach(ctx, a)
-	return Attached{d, false}, err
+	return Attached{d, mediaType, false}, err
 }
