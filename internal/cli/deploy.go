@@ -236,7 +236,7 @@ func (p *program) deployError(err error, req deploy.Request) error {
 		return err
 	case refused:
 		return foundError{hintedError{err, p.refusalHint(refusal)}}
-	case conflict && !strings.Contains(err.Error(), "took over"):
+	case conflict && !errors.Is(err, deploy.ErrTakenOver):
 		return foundError{hintedError{err, "what came of it: " + p.name + " history " + quote(req.App) + " --env " + quote(req.Environment)}}
 	}
 	if _, ok := errors.AsType[*deploy.Broken](err); ok && !conflict {

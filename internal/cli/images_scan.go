@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -175,19 +176,15 @@ func (p *program) gateOf(cmd *cobra.Command, name images.Name) (by workspace.Gat
 	case values["dir"] != "":
 		return by, "", usageError{fmt.Errorf("--dir: the images of this workspace are in %s", file.Repository), ""}
 	}
-	if s := workspace.Severity(values["fail-on"]); s != "" {
-		if s != workspace.None && (s == gate.Unrated || !slices.Contains(gate.Severities(), s)) {
-			return by, "", usageError{fmt.Errorf("--fail-on: %q is none of critical, high, medium, low, informational, none", s), ""}
-		}
-		by.Severity = s
+	failOn, err := workspace.ParseSeverity(values["fail-on"])
+	if err != nil {
+		return by, "", usageError{fmt.Errorf("--fail-on: %w", err), ""}
 	}
-	switch u := workspace.Unscanned(values["unscanned"]); u {
-	case "":
-	case workspace.Fail, workspace.Pass:
-		by.Unscanned = u
-	default:
-		return by, "", usageError{fmt.Errorf("--unscanned: %q is neither fail nor pass", u), ""}
+	unscanned, err := workspace.ParseUnscanned(values["unscanned"])
+	if err != nil {
+		return by, "", usageError{fmt.Errorf("--unscanned: %w", err), ""}
 	}
+	by.Severity, by.Unscanned = cmp.Or(failOn, by.Severity), cmp.Or(unscanned, by.Unscanned)
 	return by, app, nil
 }
 

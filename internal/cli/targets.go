@@ -20,7 +20,7 @@ func (p *program) targets(root string) map[string]deploy.Opener {
 	environ := config.Environ()
 	return map[string]deploy.Opener{
 		"command": func(ctx context.Context, o workspace.Options) (deploy.Target, error) {
-			return command.Open(ctx, command.Config{Options: o, Dir: root, Environ: environ, Now: p.now})
+			return command.Open(ctx, command.Config{Options: o, Dir: root, Environ: environ})
 		},
 		"compose": func(ctx context.Context, o workspace.Options) (deploy.Target, error) {
 			return compose.Open(ctx, compose.Config{Options: o, Dir: root, Environ: environ, Now: p.now})

@@ -71,6 +71,16 @@ func (d Digest) Hex() string {
 // String gives the digest as it is written.
 func (d Digest) String() string { return string(d) }
 
+// Short is a digest as people compare it: the algorithm and the first 12 digits, as docker does for image ids.
+func (d Digest) Short() string {
+	const enough = 12
+	algorithm, hex, ok := strings.Cut(string(d), ":")
+	if !ok || len(hex) <= enough {
+		return string(d)
+	}
+	return algorithm + ":" + hex[:enough]
+}
+
 // Matches tells whether b has this digest.
 func (d Digest) Matches(b []byte) bool {
 	h := d.Algorithm().New()

@@ -53,7 +53,7 @@ type Manifest struct {
 }
 
 // IsIndex tells an index (or docker's manifest list) from an image manifest.
-func (m Manifest) IsIndex() bool { return isIndexType(m.MediaType) }
+func (m Manifest) IsIndex() bool { return IsIndexType(m.MediaType) }
 
 // Blobs lists the blobs that must be in the repository before the manifest: config and layers, each digest
 // once, without those that are not distributable.
@@ -163,12 +163,16 @@ func settleMediaType(declared string, w wireManifest) (string, error) {
 	return mt, nil
 }
 
-// IsManifestType tells the media types of manifests from those of everything else.
-func IsManifestType(mt string) bool {
-	return slices.Contains([]string{MediaTypeOCIManifest, MediaTypeOCIIndex, MediaTypeDockerManifest, MediaTypeDockerList}, mt)
+// ManifestTypes are the media types of manifests.
+func ManifestTypes() []string {
+	return []string{MediaTypeOCIManifest, MediaTypeOCIIndex, MediaTypeDockerManifest, MediaTypeDockerList}
 }
 
-func isIndexType(mt string) bool { return mt == MediaTypeOCIIndex || mt == MediaTypeDockerList }
+// IsManifestType tells the media types of manifests from those of everything else.
+func IsManifestType(mt string) bool { return slices.Contains(ManifestTypes(), mt) }
+
+// IsIndexType tells the media types of indexes from those of images and of everything else.
+func IsIndexType(mt string) bool { return mt == MediaTypeOCIIndex || mt == MediaTypeDockerList }
 
 func (m *Manifest) readImage(w wireManifest) error {
 	if w.Manifests != nil {

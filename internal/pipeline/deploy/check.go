@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
-	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
@@ -251,7 +250,7 @@ func (r *run) checkAfter(ctx context.Context) []Problem {
 	case err != nil:
 		return unknown(CheckAfter, err, "whether it ran in %s is not known", after)
 	}
-	return problem(CheckAfter, "%s has not run in %s, which comes before %s", short(r.result.Image.Digest), after, r.environment.Name)
+	return problem(CheckAfter, "%s has not run in %s, which comes before %s", r.result.Image.Digest.Short(), after, r.environment.Name)
 }
 
 func (r *run) checkBranch(ctx context.Context) []Problem {
@@ -295,9 +294,4 @@ func (r *run) checkGate(ctx context.Context) []Problem {
 		return unknown(CheckGate, err, "whether it passes is not known")
 	}
 	return nil
-}
-
-func short(d oci.Digest) string {
-	const enough = len("sha256:") + 12
-	return d.String()[:min(enough, len(d))]
 }

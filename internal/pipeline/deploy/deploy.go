@@ -56,9 +56,6 @@ func New(c Config) *Deployer {
 	return &Deployer{c, NewRecords(c.API, c.Remote, c.File.Repository), shipped.New(c.API, c.File.Repository)}
 }
 
-// Records are those of the workspace's repository.
-func (d *Deployer) Records() *Records { return d.records }
-
 // DefaultTimeout is how long a deployment may take that does not say.
 const DefaultTimeout = 10 * time.Minute
 
@@ -120,6 +117,9 @@ type Result struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 }
+
+// ErrTakenOver is that somebody else deployed meanwhile, and says what runs.
+var ErrTakenOver = errors.New("while this was deployed, somebody took over, and what runs now is theirs to say")
 
 // errTimeout is the cause of a context that ends for want of time.
 var errTimeout = errors.New("the time for the deployment is over")
@@ -352,7 +352,7 @@ func (r *run) record(ctx context.Context, claim Entry, failed error) error {
 	}
 	if conflict, ok := errors.AsType[*Conflict](err); ok {
 		r.result.Outcome = OutcomeTakenOver
-		return errors.Join(failed, fmt.Errorf("while this was deployed, somebody took over, and what runs now is theirs to say: %w", conflict))
+		return errors.Join(failed, fmt.Errorf("%w: %w", ErrTakenOver, conflict))
 	}
 	return errors.Join(failed, fmt.Errorf("what came of it, %s, could not be recorded; the next deployment finds out: %w", end.Outcome, err))
 }

@@ -61,7 +61,7 @@ func Healthy(h workspace.Health, of Image, environ []string) Check {
 			looks = append(looks, func(ctx context.Context) error { return get(ctx, address, int(h.Status)) })
 		}
 		if !h.Command.IsZero() {
-			given := append(withoutSecrets(environ), "BERTH_HOST="+at.Host, "BERTH_PORT="+strconv.Itoa(at.Port), "BERTH_CONTAINER="+at.Container,
+			given := append(tests.Without(environ), "BERTH_HOST="+at.Host, "BERTH_PORT="+strconv.Itoa(at.Port), "BERTH_CONTAINER="+at.Container,
 				"BERTH_APP="+of.App, "BERTH_ENVIRONMENT="+of.Environment, "BERTH_DIGEST="+of.Digest.String())
 			looks = append(looks, func(ctx context.Context) error { return execute(ctx, h.Command, given) })
 		}
@@ -205,20 +205,4 @@ func (t *tail) Write(p []byte) (int, error) {
 		t.kept = slices.Delete(t.kept, 0, over)
 	}
 	return len(p), nil
-}
-
-// withoutSecrets leaves out what a test is not given either.
-func withoutSecrets(environ []string) []string {
-	var given []string
-	for _, variable := range environ {
-		name, _, _ := strings.Cut(variable, "=")
-		secret := slices.ContainsFunc(tests.Withheld(), func(w string) bool {
-			prefix, all := strings.CutSuffix(w, "*")
-			return strings.EqualFold(name, w) || all && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
-		})
-		if !secret {
-			given = append(given, variable)
-		}
-	}
-	return given
 }

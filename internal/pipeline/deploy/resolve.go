@@ -29,7 +29,6 @@ type Chosen struct {
 	Commit    string   // "" if nobody knows
 	Branch    string   // likewise
 	Platforms []string
-	PushedAt  time.Time
 
 	descriptor oci.Descriptor
 	listed     images.Image
@@ -101,13 +100,16 @@ func (r *run) resolve(ctx context.Context, state State) (Chosen, error) {
 	if err != nil {
 		return Chosen{}, fmt.Errorf("looking for %s: %w", named, err)
 	}
-	c := Chosen{Named: named, Digest: found.Digest, Size: found.Size, Tags: found.Tags, Commit: commit, PushedAt: found.PushedAt, listed: found}
+	c := Chosen{Named: named, Digest: found.Digest, Size: found.Size, Tags: found.Tags, Commit: commit, listed: found}
 	if found.Status != "" && found.Status != "ACTIVE" {
 		return c, nil // its manifest is not to be had; check says so
 	}
 	m, there, err := r.known.ByDigest(ctx, found.Digest)
-	if err != nil || !there {
-		return c, errors.Join(err, errIf(!there && err == nil, "the manifest of %s is not given", found.Digest))
+	switch {
+	case err != nil:
+		return c, err //nolint:wrapcheck // explained
+	case !there:
+		return c, fmt.Errorf("the manifest of %s is not given", found.Digest)
 	}
 	c.descriptor = oci.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Raw))}
 	if says, ok := m.Image(); ok {
@@ -120,13 +122,6 @@ func (r *run) resolve(ctx context.Context, state State) (Chosen, error) {
 	}
 	c.Platforms = platforms[0]
 	return c, nil
-}
-
-func errIf(is bool, format string, args ...any) error {
-	if !is {
-		return nil
-	}
-	return fmt.Errorf(format, args...)
 }
 
 // reference is what is meant, in words too, and the commit if that was asked for.

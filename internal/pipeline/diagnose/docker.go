@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/dockercred"
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
 )
 
 // local is what was found out about this machine.
@@ -76,7 +77,7 @@ func engine(ctx context.Context, e *Env) Result {
 	}
 	info.known = true
 	if u, err := url.Parse(host); err == nil && host != "" {
-		info.remote = u.Scheme == "ssh" || u.Scheme == "tcp" && !isLoopback(u.Hostname())
+		info.remote = u.Scheme == "ssh" || u.Scheme == "tcp" && !registry.IsLoopback(u.Hostname())
 	}
 	e.here.engine = info
 	return ok("the engine answers: version %s for %s/%s", orUnknown(info.Version), orUnknown(info.OSType), goArch(info.Arch))
@@ -186,7 +187,7 @@ func dockerLogin(ctx context.Context, e *Env) Result {
 			return fail("", "the login of %s is not taken by %s", program, host)
 		}
 		return ok("docker logs in to %s by %s", host, program)
-	case how.Helper == "ecr-login" && !isAmazons(host):
+	case how.Helper == "ecr-login" && !registry.IsAmazons(host):
 		return fail(install, "docker asks docker-credential-ecr-login for the login to %s, and that knows Amazon's names alone", host)
 	case how.Own:
 		return ok("docker logs in to %s by %s, which was not run", host, program)
@@ -228,7 +229,7 @@ func (e *Env) storedLogin(ctx context.Context, a dockerAuth, install string) Res
 // dockerRegistry looks whether the engine, which may be on another machine, would speak to the registry as it is.
 func dockerRegistry(_ context.Context, e *Env) Result {
 	host, info := e.registry.Host, e.here.engine
-	loopback := isLoopback(e.registry.Hostname())
+	loopback := registry.IsLoopback(e.registry.Hostname())
 	switch {
 	case loopback && info.remote:
 		return fail("unset DOCKER_HOST", "the engine is on another machine, for which %s is itself", host)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
 )
 
 // way is how a server is reached: straight, or through a proxy.
@@ -93,7 +95,7 @@ func connection(ctx context.Context, e *Env) Result {
 
 // serveFix is what to type where nothing listens.
 func (e *Env) serveFix(host string) string {
-	if e.way.proxy == nil && isLoopback(host) {
+	if e.way.proxy == nil && registry.IsLoopback(host) {
 		return e.Self + " serve"
 	}
 	return "curl -v " + quote(e.at.Redacted())
@@ -110,11 +112,6 @@ func unreachable(err error, where string) string {
 	default:
 		return where + " cannot be reached: " + sentence(err)
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // answer is what a server says to somebody without a name.
@@ -173,7 +170,7 @@ func tlsOfEndpoint(ctx context.Context, e *Env) Result {
 		return fail(e.serveFix(e.at.Hostname()), "%s does not answer: %s", where, sentence(err))
 	case a.tls == nil && strings.Contains(a.text, "HTTP request to an HTTPS server"):
 		return fail("export AWS_ENDPOINT_URL=https://"+where, "%s speaks TLS, and is asked for plain HTTP", where)
-	case a.tls == nil && !isLoopback(e.at.Hostname()):
+	case a.tls == nil && !registry.IsLoopback(e.at.Hostname()):
 		return warn("", "%s is used without TLS: who listens on the way can use the token", where)
 	case a.tls == nil:
 		return ok("%s is this machine, and is used without TLS", where)

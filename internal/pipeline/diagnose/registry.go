@@ -9,15 +9,17 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
 )
 
 // registryAnswers asks the registry with the token, as docker would.
 func registryAnswers(ctx context.Context, e *Env) Result {
 	at := e.registry
 	switch {
-	case isLoopback(e.at.Hostname()) && isAmazons(at.Hostname()):
+	case registry.IsLoopback(e.at.Hostname()) && registry.IsAmazons(at.Hostname()):
 		return unseen("the server is a stand-in for Amazon's API, and its registry is Amazon's name")
-	case at.Scheme == "http" && !isLoopback(at.Hostname()) && e.at.Scheme != "http":
+	case at.Scheme == "http" && !registry.IsLoopback(at.Hostname()) && e.at.Scheme != "http":
 		return fail(e.Self+" serve --hostname "+quote(e.at.Host), "the server is asked over TLS and names %s as its registry, without: the token is not sent there", at.Redacted())
 	}
 	status, err := knock(ctx, at, e.found.token.Username, e.found.token.Secret)
@@ -60,10 +62,4 @@ func knock(ctx context.Context, at *url.URL, user, secret string) (int, error) {
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<16)) // it is the status that counts
 	return res.StatusCode, nil
-}
-
-// isAmazons tells whether a host has a name of Amazon's.
-func isAmazons(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".cn")
-	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".on.aws") || strings.HasSuffix(host, ".amazonaws.eu")
 }

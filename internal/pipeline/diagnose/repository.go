@@ -208,10 +208,7 @@ func platformFits(ctx context.Context, e *Env) Result {
 	}
 	out, err := e.api.BatchGetImage(ctx, &ecr.BatchGetImageInput{
 		RepositoryName: &e.Repository, ImageIds: []types.ImageIdentifier{{ImageDigest: &e.held.digest}},
-		AcceptedMediaTypes: []string{
-			"application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
-			"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
-		},
+		AcceptedMediaTypes: oci.ManifestTypes(),
 	})
 	if err == nil && len(out.Images) == 0 {
 		err = errors.New("the server answers without it")

@@ -174,9 +174,6 @@ type manifest struct {
 	bytes     []byte
 }
 
-// manifestTypes are what is asked for, so that nothing is converted.
-var manifestTypes = []string{oci.MediaTypeOCIManifest, oci.MediaTypeOCIIndex, oci.MediaTypeDockerManifest, oci.MediaTypeDockerList}
-
 // batch is how many images one BatchGetImage or BatchDeleteImage takes.
 const batch = 100
 
@@ -184,7 +181,7 @@ const batch = 100
 func (c *Client) manifests(ctx context.Context, digests []oci.Digest) (map[oci.Digest]manifest, error) {
 	read := map[oci.Digest]manifest{}
 	for some := range slices.Chunk(digests, batch) {
-		in := &ecr.BatchGetImageInput{RepositoryName: &c.Repository, AcceptedMediaTypes: manifestTypes}
+		in := &ecr.BatchGetImageInput{RepositoryName: &c.Repository, AcceptedMediaTypes: oci.ManifestTypes()}
 		for _, d := range some {
 			in.ImageIds = append(in.ImageIds, identifier(oci.Reference{Digest: d}))
 		}

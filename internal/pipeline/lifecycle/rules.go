@@ -130,7 +130,7 @@ func (r Rule) age() string {
 // is the reason: on its own it would not count.
 func (rs Rules) reason(img Image, d Decision, decided map[oci.Digest]Decision) string {
 	if of, ok := decided[img.Subject]; ok && of.Rule == d.Rule && img.Subject != "" {
-		return "goes with " + Short(img.Subject) + ", to which it refers"
+		return "goes with " + img.Subject.Short() + ", to which it refers"
 	}
 	r, ok := rs[d.Rule]
 	if !ok {
@@ -145,12 +145,3 @@ func (rs Rules) reason(img Image, d Decision, decided map[oci.Digest]Decision) s
 
 // oneLine keeps a description from breaking a table.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// Short gives the algorithm and the first 12 digits of a digest.
-func Short(d oci.Digest) string {
-	algorithm, hex, ok := strings.Cut(string(d), ":")
-	if !ok || len(hex) <= 12 {
-		return string(d)
-	}
-	return algorithm + ":" + hex[:12]
-}

@@ -132,9 +132,9 @@ func (c *Client) connect(u *url.URL) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("reading the endpoint: %w", err)
-	case isLoopback(endpoint.Hostname()) && isAmazons(u.Hostname()):
+	case IsLoopback(endpoint.Hostname()) && IsAmazons(u.Hostname()):
 		return ErrNoLayers
-	case u.Scheme == "http" && !isLoopback(u.Hostname()) && endpoint.Scheme != "http":
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()) && endpoint.Scheme != "http":
 		// A server that was asked over TLS would have the token sent in the clear.
 		return fmt.Errorf("the server names %s as its registry, which is not encrypted", u.Redacted())
 	}
@@ -226,13 +226,14 @@ func (p pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-func isLoopback(host string) bool {
+// IsLoopback tells whether a host is this machine.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// isAmazons tells whether a host has a name of Amazon's.
-func isAmazons(host string) bool {
+// IsAmazons tells whether a host has a name of Amazon's.
+func IsAmazons(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".cn")
 	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".on.aws") || strings.HasSuffix(host, ".amazonaws.eu")
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 )
 
@@ -127,7 +128,7 @@ func (p *Project) tableRow() string {
 	}
 	var tags []string
 	if p.Image != nil {
-		image = code(short(p.Image.Digest))
+		image = code(oci.Digest(p.Image.Digest).Short())
 		if p.Image.Size > 0 {
 			bytes = size(p.Image.Size)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 )
 
@@ -23,7 +24,7 @@ func (s *Summary) Text(w io.Writer) error {
 		}
 		digest := ""
 		if p.Image != nil {
-			digest = short(p.Image.Digest)
+			digest = oci.Digest(p.Image.Digest).Short()
 		}
 		rows = append(rows, []string{p.Name, p.result(), digest, strings.Join(p.tags(), ", "), p.time()})
 	}

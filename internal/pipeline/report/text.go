@@ -159,15 +159,6 @@ func size(bytes int64) string {
 	return ""
 }
 
-// short is a digest as people compare it.
-func short(digest string) string {
-	algorithm, hex, ok := strings.Cut(digest, ":")
-	if !ok || len(hex) <= 12 {
-		return digest
-	}
-	return algorithm + ":" + hex[:12]
-}
-
 // counted is "1 image", "2 images".
 func counted(n int, what string) string {
 	if n == 1 {

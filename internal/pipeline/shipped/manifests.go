@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
-	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
 // ManifestsByTags gives the manifests that some tags name now, by tag. A tag that is not there is not in the answer.
@@ -23,7 +22,7 @@ func (s *Store) ManifestsByTags(ctx context.Context, tags []string) (map[string]
 	read := map[string]Manifest{}
 	for _, got := range found {
 		if tag := aws.ToString(got.ImageId.ImageTag); tag != "" {
-			read[tag] = Manifest{oci.Digest(aws.ToString(got.ImageId.ImageDigest)), aws.ToString(got.ImageManifestMediaType), aws.ToString(got.ImageManifest)}
+			read[tag] = manifestOf(got)
 		}
 	}
 	return read, nil

@@ -80,30 +80,19 @@ const (
 	parallel = 4   // requests at a time
 )
 
-// ManifestTypes are what is asked for, so that nothing is converted.
-var ManifestTypes = []string{oci.MediaTypeOCIManifest, oci.MediaTypeOCIIndex, oci.MediaTypeDockerManifest, oci.MediaTypeDockerList}
-
 // ByTags finds the images that some tags name. A tag that is not there, or names what is no image, is not in the answer. The
 // registry counts it as a pull of each image.
 func (s *Store) ByTags(ctx context.Context, tags []string) (map[string]Image, error) {
-	ids := make([]types.ImageIdentifier, 0, len(tags))
-	for _, tag := range slices.Compact(slices.Sorted(slices.Values(tags))) {
-		ids = append(ids, types.ImageIdentifier{ImageTag: aws.String(tag)})
-	}
-	found, err := s.get(ctx, ids)
+	read, err := s.ManifestsByTags(ctx, tags)
 	if err != nil {
 		return nil, err
 	}
 	images, tagged := map[oci.Digest]*Image{}, map[oci.Digest][]string{}
-	for _, got := range found {
-		d, tag := oci.Digest(aws.ToString(got.ImageId.ImageDigest)), aws.ToString(got.ImageId.ImageTag)
-		if tag == "" {
-			continue
+	for tag, m := range read {
+		if _, read := images[m.Digest]; !read {
+			images[m.Digest] = readImage(m.Digest, m.MediaType, m.Raw)
 		}
-		if _, read := images[d]; !read {
-			images[d] = readImage(d, aws.ToString(got.ImageManifestMediaType), aws.ToString(got.ImageManifest))
-		}
-		tagged[d] = append(tagged[d], tag)
+		tagged[m.Digest] = append(tagged[m.Digest], tag)
 	}
 	answer := map[string]Image{}
 	for d, img := range images {
@@ -133,8 +122,11 @@ func (s *Store) one(ctx context.Context, id types.ImageIdentifier) (Manifest, bo
 	if err != nil || len(found) == 0 {
 		return Manifest{}, false, err
 	}
-	got := found[0]
-	return Manifest{oci.Digest(aws.ToString(got.ImageId.ImageDigest)), aws.ToString(got.ImageManifestMediaType), aws.ToString(got.ImageManifest)}, true, nil
+	return manifestOf(found[0]), true, nil
+}
+
+func manifestOf(got types.Image) Manifest {
+	return Manifest{oci.Digest(aws.ToString(got.ImageId.ImageDigest)), aws.ToString(got.ImageManifestMediaType), aws.ToString(got.ImageManifest)}
 }
 
 // get reads manifests, a hundred a request and a few requests at a time. What is not there is left out.
@@ -145,7 +137,7 @@ func (s *Store) get(ctx context.Context, ids []types.ImageIdentifier) ([]types.I
 	group.SetLimit(parallel)
 	for some := range slices.Chunk(ids, batch) {
 		group.Go(func() error {
-			out, err := s.api.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &s.repository, ImageIds: some, AcceptedMediaTypes: ManifestTypes})
+			out, err := s.api.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: &s.repository, ImageIds: some, AcceptedMediaTypes: oci.ManifestTypes()})
 			if err != nil {
 				return s.explain("reading manifests", "ecr:BatchGetImage", err)
 			}

@@ -89,7 +89,7 @@ func (i ScannedImage) Name() string {
 	if i.Platform != "" {
 		return plan.Printable(i.Platform)
 	}
-	return short(i.Digest)
+	return i.Digest.Short()
 }
 
 // Result is what is known of an image after its scan. Text in it is a stranger's, as the registry gave it.
@@ -238,9 +238,4 @@ func (r *Result) note(task *progress.Task, today time.Time) {
 			task.Note(fmt.Sprintf("the scan of %s is of %s, and does not know what was found since", i.Name(), i.CompletedAt.UTC().Format(time.DateOnly)))
 		}
 	}
-}
-
-func short(d oci.Digest) string {
-	const enough = len("sha256:") + 12
-	return d.String()[:min(enough, len(d))]
 }

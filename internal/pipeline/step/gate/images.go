@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,11 +33,11 @@ func (g *Gate) images(ctx context.Context, in Input) ([]ScannedImage, error) {
 	}
 	root, ok := read[in.Digest]
 	if !ok {
-		return nil, fmt.Errorf("the manifest of %s is not given: is the image archived?", short(in.Digest))
+		return nil, fmt.Errorf("the manifest of %s is not given: is the image archived?", in.Digest.Short())
 	}
 	parsed, err := oci.ParseManifest(root.mediaType, root.bytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading the manifest of %s: %w", short(in.Digest), err)
+		return nil, fmt.Errorf("reading the manifest of %s: %w", in.Digest.Short(), err)
 	}
 	if !parsed.IsIndex() {
 		return []ScannedImage{{Digest: in.Digest}}, nil
@@ -57,11 +58,11 @@ type expansion struct {
 func (x *expansion) expand(ctx context.Context, of oci.Digest, m manifest) error {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(m.bytes))
 	if err != nil {
-		return fmt.Errorf("reading the manifest of %s: %w", short(of), err)
+		return fmt.Errorf("reading the manifest of %s: %w", of.Short(), err)
 	}
 	var look []oci.Digest // what may be something else than an image
 	for _, child := range index.Manifests {
-		if isIndex(child.MediaType) || mayBeAttestation(child) {
+		if oci.IsIndexType(string(child.MediaType)) || mayBeAttestation(child) {
 			look = append(look, oci.Digest(child.Digest.String()))
 		}
 	}
@@ -74,7 +75,7 @@ func (x *expansion) expand(ctx context.Context, of oci.Digest, m manifest) error
 		body, ok := read[d]
 		switch {
 		case x.seen[d]:
-		case ok && isIndex(child.MediaType):
+		case ok && oci.IsIndexType(string(child.MediaType)):
 			x.seen[d] = true
 			if err := x.expand(ctx, d, body); err != nil {
 				return err
@@ -93,12 +94,8 @@ func (x *expansion) expand(ctx context.Context, of oci.Digest, m manifest) error
 func (g *Gate) manifests(ctx context.Context, repository string, digests []oci.Digest) (map[oci.Digest]manifest, error) {
 	read := map[oci.Digest]manifest{}
 	const batch = 100 // of BatchGetImage
-	for len(digests) > 0 {
-		some := digests[:min(batch, len(digests))]
-		digests = digests[len(some):]
-		in := &ecr.BatchGetImageInput{RepositoryName: &repository, AcceptedMediaTypes: []string{
-			oci.MediaTypeOCIManifest, oci.MediaTypeOCIIndex, oci.MediaTypeDockerManifest, oci.MediaTypeDockerList,
-		}}
+	for some := range slices.Chunk(digests, batch) {
+		in := &ecr.BatchGetImageInput{RepositoryName: &repository, AcceptedMediaTypes: oci.ManifestTypes()}
 		for _, d := range some {
 			in.ImageIds = append(in.ImageIds, types.ImageIdentifier{ImageDigest: aws.String(d.String())})
 		}
@@ -113,10 +110,6 @@ func (g *Gate) manifests(ctx context.Context, repository string, digests []oci.D
 		}
 	}
 	return read, nil
-}
-
-func isIndex[T ~string](mediaType T) bool {
-	return mediaType == oci.MediaTypeOCIIndex || mediaType == oci.MediaTypeDockerList
 }
 
 // mayBeAttestation tells what BuildKit says of an attestation. Whoever pushes can say it of an image, too, which would not be
@@ -143,7 +136,7 @@ func isAttestation(m manifest) bool {
 func platformName(d v1.Descriptor) string {
 	p := d.Platform
 	if p == nil || p.OS == "" && p.Architecture == "" {
-		return short(oci.Digest(d.Digest.String()))
+		return oci.Digest(d.Digest.String()).Short()
 	}
 	return strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
 }

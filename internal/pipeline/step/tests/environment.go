@@ -24,6 +24,12 @@ func Withheld() []string {
 	}
 }
 
+// Without gives an environment without what a test does not get either.
+func Without(environ []string) []string {
+	given, _ := environment(environ, nil)
+	return given
+}
+
 // environment gives what a test gets of an environment, and the names of what it does not get.
 func environment(environ []string, through []workspace.EnvName) (given, kept []string) {
 	withheld := Withheld()

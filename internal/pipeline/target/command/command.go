@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
@@ -28,7 +27,6 @@ type Config struct {
 	Options workspace.Options
 	Dir     string   // the workspace's root
 	Environ []string // of the programs, beside what they are told
-	Now     func() time.Time
 }
 
 // Options are what berth.yaml says of the target.

@@ -127,7 +127,7 @@ func options(t testing.TB, lines ...string) workspace.Options {
 
 func open(t testing.TB, env []string, lines ...string) deploy.Target {
 	t.Helper()
-	target, err := command.Open(t.Context(), command.Config{Options: options(t, lines...), Dir: t.TempDir(), Environ: append(os.Environ(), env...), Now: time.Now})
+	target, err := command.Open(t.Context(), command.Config{Options: options(t, lines...), Dir: t.TempDir(), Environ: append(os.Environ(), env...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,17 +75,14 @@ func missing(err error) bool {
 	return ok && r.Code == http.StatusNotFound
 }
 
-// The kinds of patches.
-const (
-	strategic = "application/strategic-merge-patch+json" // lists are merged by name
-	merge     = "application/merge-patch+json"           // RFC 7386; for what strategic ones do not know
-)
+// strategic is the kind of all patches: lists are merged by name.
+const strategic = "application/strategic-merge-patch+json"
 
 // most is how large an answer may be. Lists of pods are the largest.
 const most = 64 << 20
 
-// do asks, and reads the answer into out, which may be nil.
-func (a *api) do(ctx context.Context, method, path string, query url.Values, kind string, body, out any) error {
+// do asks, and reads the answer into out, which may be nil. A body is a patch.
+func (a *api) do(ctx context.Context, method, path string, query url.Values, body, out any) error {
 	at := a.at.JoinPath(path)
 	at.RawQuery = query.Encode()
 	var text io.Reader = http.NoBody
@@ -102,7 +99,7 @@ func (a *api) do(ctx context.Context, method, path string, query url.Values, kin
 	}
 	r.Header.Set("Accept", "application/json")
 	if body != nil {
-		r.Header.Set("Content-Type", kind)
+		r.Header.Set("Content-Type", strategic)
 	}
 	answer, err := a.client.Do(r)
 	if err != nil {

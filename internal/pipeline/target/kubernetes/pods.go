@@ -42,7 +42,7 @@ type state struct {
 func (p *place) pods(ctx context.Context, w *workload, image string) ([]pod, error) {
 	var list struct{ Items []pod }
 	query := url.Values{"labelSelector": {w.Spec.Selector.String()}}
-	if err := p.api.do(ctx, http.MethodGet, "/api/v1/namespaces/"+p.namespace+"/pods", query, "", nil, &list); err != nil {
+	if err := p.api.do(ctx, http.MethodGet, "/api/v1/namespaces/"+p.namespace+"/pods", query, nil, &list); err != nil {
 		return nil, err
 	}
 	var all []pod
@@ -62,7 +62,7 @@ func (p *place) pods(ctx context.Context, w *workload, image string) ([]pod, err
 
 // remove deletes a pod, for the workload to make another.
 func (p *place) remove(ctx context.Context, name string) error {
-	err := p.api.do(ctx, http.MethodDelete, "/api/v1/namespaces/"+p.namespace+"/pods/"+name, nil, "", nil, nil)
+	err := p.api.do(ctx, http.MethodDelete, "/api/v1/namespaces/"+p.namespace+"/pods/"+name, nil, nil, nil)
 	if missing(err) {
 		return nil
 	}

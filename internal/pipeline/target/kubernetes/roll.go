@@ -83,7 +83,7 @@ func (r *roll) patch(ctx context.Context, image string, annotations object) erro
 		}
 		body["spec"] = pods
 	}
-	return r.api.do(ctx, http.MethodPatch, r.path(), nil, strategic, body, nil)
+	return r.api.do(ctx, http.MethodPatch, r.path(), nil, body, nil)
 }
 
 func (r *roll) put(ctx context.Context) error {

@@ -78,7 +78,7 @@ type selector struct {
 
 func (p *place) look(ctx context.Context) (*workload, error) {
 	w := &workload{}
-	return w, p.api.do(ctx, http.MethodGet, p.path(), nil, "", nil, w)
+	return w, p.api.do(ctx, http.MethodGet, p.path(), nil, nil, w)
 }
 
 func (w *workload) template() template {
