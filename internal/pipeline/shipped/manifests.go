@@ -6,7 +6,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-
 )
 
 // ManifestsByTags gives the manifests that some tags name now, by tag. A tag that is not there is not in the answer.
