@@ -32,6 +32,9 @@ var house = rules{
 		{"internal/core/deployment", words}, // words too: both sides of Berth share them
 		{"internal/core/access", slices.Concat(words, people)},
 		{"internal/core/registry", slices.Concat(words, people, []string{"internal/core/deployment"})},
+		{"internal/core/scan/inventory", words},
+		{"internal/core/scan/advisory", slices.Concat(words, []string{"internal/core/scan/inventory"})},
+		{"internal/core/scan/layer", slices.Concat(words, []string{"internal/core/scan/inventory"})},
 		{"internal/core", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/registry"})}, // never each other
 		{"internal/api", []string{
 			"internal/core/...", "internal/api/awswire", "internal/api/authn", "internal/api/sigv4", "internal/api/middleware",
@@ -39,10 +42,11 @@ var house = rules{
 		{"internal/storage", []string{"internal/core/..."}},
 		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
 		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
+		{"internal/extract", []string{"internal/core/oci", "internal/core/fault", "internal/core/scan/..."}},
 		{"internal/jobs", nil},
 		{"internal/config", nil},
-		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/jobs", "internal/config"}},
-		{"internal/cli", []string{"internal/app", "internal/config", "internal/core/deployment", "internal/pipeline/..."}}, // deployment: words that both sides share
+		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/extract", "internal/jobs", "internal/config"}},
+		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/pipeline/..."}}, // deployment: words that both sides share
 		{"cmd/berth", []string{"internal/cli"}},
 		{"berthtest", []string{"internal/app", "internal/config"}},
 	},

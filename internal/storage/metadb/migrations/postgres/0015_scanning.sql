@@ -1,0 +1,138 @@
+-- +goose Up
+
+-- A scan that waits, or that somebody is at, is due at some time; one that has ended is not. Scans that failed for want of a scanner
+-- stay as they are until somebody asks again.
+ALTER TABLE scans ADD COLUMN due_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE scans ADD COLUMN attempts BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX scans_due ON scans (due_at) WHERE due_at > 0;
+
+-- What a layer says of packages, by the digest of its uncompressed tar, whatever number of images have it.
+CREATE TABLE scan_layers (
+    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    diff_id    TEXT COLLATE "C" NOT NULL UNIQUE,
+    revision   BIGINT NOT NULL, -- of the extractors
+    problem    TEXT COLLATE "C" NOT NULL, -- which limit was hit, or why it could not be read; empty: all of it was read
+    created_by TEXT COLLATE "C" NOT NULL, -- the instruction that made it, as the first image with it says
+    facts      BYTEA   NOT NULL, -- inventory.Layer, encoded
+    scanned_at BIGINT NOT NULL
+);
+
+-- Which blobs have unpacked to which layer. Only our own unpacking is believed, never an image's configuration.
+CREATE TABLE scan_blobs (
+    digest   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    layer_id BIGINT NOT NULL REFERENCES scan_layers (id) ON DELETE CASCADE
+);
+CREATE INDEX scan_blobs_layer ON scan_blobs (layer_id);
+
+-- Each version of each package once. Advisories know it by source and source_version; in order of these, matching is a merge.
+CREATE TABLE packages (
+    id             BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    ecosystem      TEXT COLLATE "C" NOT NULL, -- OSV's, without release: Debian, npm
+    release        TEXT COLLATE "C" NOT NULL, -- of the distribution: 12, v3.20; empty for languages
+    source         TEXT COLLATE "C" NOT NULL,
+    source_version TEXT COLLATE "C" NOT NULL,
+    name           TEXT COLLATE "C" NOT NULL, -- as installed
+    version        TEXT COLLATE "C" NOT NULL,
+    arch           TEXT COLLATE "C" NOT NULL,
+    type           TEXT COLLATE "C" NOT NULL, -- of package URLs: deb, npm
+    UNIQUE (ecosystem, source, release, source_version, name, version, arch, type)
+);
+
+-- Which advisories hit a package; no row: none does.
+CREATE TABLE package_matches (
+    package_id BIGINT PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    matches    BYTEA   NOT NULL -- ids of advisories and since when, packed
+);
+
+-- Which packages an image has; images with the same packages in the same layers share a set.
+CREATE TABLE package_sets (
+    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest     TEXT COLLATE "C" NOT NULL UNIQUE, -- of members and os
+    os         TEXT COLLATE "C" NOT NULL,        -- JSON, inventory.OS
+    members    BYTEA   NOT NULL,        -- ids of packages, places of layers and flags, packed
+    vulnerable BYTEA   NOT NULL,        -- ids of those of them that advisories hit, packed
+    counts     TEXT COLLATE "C" NOT NULL,        -- JSON, scan.Counts
+    judged_at  BIGINT NOT NULL
+);
+
+CREATE TABLE image_inventories (
+    image_id   BIGINT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+    set_id     BIGINT NOT NULL REFERENCES package_sets (id),
+    chain_id   TEXT COLLATE "C" NOT NULL, -- of all layers together (image-spec, config.md)
+    layers     BYTEA   NOT NULL, -- ids of layers, lowest first, packed
+    problem    TEXT COLLATE "C" NOT NULL, -- why it is not all that the image has; empty: it is
+    scanned_at BIGINT NOT NULL
+);
+CREATE INDEX image_inventories_set ON image_inventories (set_id, image_id);
+CREATE INDEX image_inventories_chain ON image_inventories (chain_id);
+
+-- What a new judgement changed in a set, to be told of each of its images.
+CREATE TABLE finding_changes (
+    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    set_id     BIGINT NOT NULL REFERENCES package_sets (id) ON DELETE CASCADE,
+    at         BIGINT NOT NULL,
+    changes    TEXT COLLATE "C" NOT NULL, -- JSON, scan.Changes
+    last_image BIGINT NOT NULL  -- images up to this id have been told
+);
+
+-- Where advisories come from. Rows of advisories count when from_rev <= revision < to_rev of their source, so that an import is
+-- there at once, or not at all.
+CREATE TABLE advisory_sources (
+    source      TEXT COLLATE "C" NOT NULL PRIMARY KEY, -- an ecosystem of OSV, or kev, epss, cvss
+    revision    BIGINT NOT NULL,
+    origin      TEXT COLLATE "C" NOT NULL,
+    advisories  BIGINT NOT NULL, -- how many count
+    modified_at BIGINT NOT NULL, -- when the newest of them was changed by its publisher
+    imported_at BIGINT NOT NULL,
+    checked_at  BIGINT NOT NULL, -- when it was last looked whether there is something new
+    validator   TEXT COLLATE "C" NOT NULL, -- what a conditional request goes by
+    judged_rev  BIGINT NOT NULL  -- up to which revision images are judged by it
+);
+
+CREATE TABLE advisories (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source        TEXT COLLATE "C" NOT NULL,
+    osv_id        TEXT COLLATE "C" NOT NULL,
+    from_rev      BIGINT NOT NULL,
+    to_rev        BIGINT NOT NULL, -- 9223372036854775807: not replaced
+    hash          TEXT COLLATE "C" NOT NULL, -- of what the publisher says
+    vulnerability TEXT COLLATE "C" NOT NULL, -- the name that findings have: the CVE where there is one
+    severity      TEXT COLLATE "C" NOT NULL,
+    score         BIGINT  NOT NULL, -- CVSS base score in tenths, or 0
+    modified_at   BIGINT NOT NULL,
+    body          BYTEA   NOT NULL, -- advisory.Advisory, encoded
+    UNIQUE (source, osv_id, from_rev)
+);
+CREATE INDEX advisories_vulnerability ON advisories (vulnerability);
+CREATE INDEX advisories_to ON advisories (source, to_rev);
+CREATE INDEX advisories_from ON advisories (source, from_rev);
+
+CREATE TABLE advisory_packages (
+    ecosystem   TEXT COLLATE "C" NOT NULL, -- OSV's, without release
+    name        TEXT COLLATE "C" NOT NULL,
+    advisory_id BIGINT NOT NULL REFERENCES advisories (id) ON DELETE CASCADE,
+    seq         BIGINT NOT NULL, -- an advisory may name a package more than once
+    release     TEXT COLLATE "C" NOT NULL, -- empty: every one
+    affected    TEXT COLLATE "C" NOT NULL, -- JSON, advisory.Affected
+    PRIMARY KEY (ecosystem, name, advisory_id, seq)
+);
+CREATE INDEX advisory_packages_advisory ON advisory_packages (advisory_id);
+
+-- What somebody answers for, so that a finding does not stop anything for a time.
+CREATE TABLE scan_exceptions (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repository_id BIGINT NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
+    digest        TEXT COLLATE "C" NOT NULL, -- of the image; empty: every image
+    vulnerability TEXT COLLATE "C" NOT NULL,
+    package       TEXT COLLATE "C" NOT NULL, -- name; empty: any
+    status        TEXT COLLATE "C" NOT NULL, -- OpenVEX: not_affected, fixed
+    owner         TEXT COLLATE "C" NOT NULL,
+    reason        TEXT COLLATE "C" NOT NULL,
+    document      TEXT COLLATE "C" NOT NULL, -- the digest of the artifact that says it
+    created_at    BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL, -- 0: never
+    told          BOOLEAN NOT NULL  -- that it has expired
+);
+CREATE INDEX scan_exceptions_repository ON scan_exceptions (repository_id, digest);
+CREATE INDEX scan_exceptions_document ON scan_exceptions (repository_id, document);
+CREATE INDEX scan_exceptions_expiry ON scan_exceptions (expires_at) WHERE NOT told AND expires_at > 0;

@@ -1,0 +1,138 @@
+-- +goose Up
+
+-- A scan that waits, or that somebody is at, is due at some time; one that has ended is not. Scans that failed for want of a scanner
+-- stay as they are until somebody asks again.
+ALTER TABLE scans ADD COLUMN due_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE scans ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX scans_due ON scans (due_at) WHERE due_at > 0;
+
+-- What a layer says of packages, by the digest of its uncompressed tar, whatever number of images have it.
+CREATE TABLE scan_layers (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    diff_id    TEXT    NOT NULL UNIQUE,
+    revision   INTEGER NOT NULL, -- of the extractors
+    problem    TEXT    NOT NULL, -- which limit was hit, or why it could not be read; empty: all of it was read
+    created_by TEXT    NOT NULL, -- the instruction that made it, as the first image with it says
+    facts      BLOB    NOT NULL, -- inventory.Layer, encoded
+    scanned_at INTEGER NOT NULL
+) STRICT;
+
+-- Which blobs have unpacked to which layer. Only our own unpacking is believed, never an image's configuration.
+CREATE TABLE scan_blobs (
+    digest   TEXT    NOT NULL PRIMARY KEY,
+    layer_id INTEGER NOT NULL REFERENCES scan_layers (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scan_blobs_layer ON scan_blobs (layer_id);
+
+-- Each version of each package once. Advisories know it by source and source_version; in order of these, matching is a merge.
+CREATE TABLE packages (
+    id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    ecosystem      TEXT    NOT NULL, -- OSV's, without release: Debian, npm
+    release        TEXT    NOT NULL, -- of the distribution: 12, v3.20; empty for languages
+    source         TEXT    NOT NULL,
+    source_version TEXT    NOT NULL,
+    name           TEXT    NOT NULL, -- as installed
+    version        TEXT    NOT NULL,
+    arch           TEXT    NOT NULL,
+    type           TEXT    NOT NULL, -- of package URLs: deb, npm
+    UNIQUE (ecosystem, source, release, source_version, name, version, arch, type)
+) STRICT;
+
+-- Which advisories hit a package; no row: none does.
+CREATE TABLE package_matches (
+    package_id INTEGER PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    matches    BLOB    NOT NULL -- ids of advisories and since when, packed
+) STRICT;
+
+-- Which packages an image has; images with the same packages in the same layers share a set.
+CREATE TABLE package_sets (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest     TEXT    NOT NULL UNIQUE, -- of members and os
+    os         TEXT    NOT NULL,        -- JSON, inventory.OS
+    members    BLOB    NOT NULL,        -- ids of packages, places of layers and flags, packed
+    vulnerable BLOB    NOT NULL,        -- ids of those of them that advisories hit, packed
+    counts     TEXT    NOT NULL,        -- JSON, scan.Counts
+    judged_at  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE image_inventories (
+    image_id   INTEGER PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+    set_id     INTEGER NOT NULL REFERENCES package_sets (id),
+    chain_id   TEXT    NOT NULL, -- of all layers together (image-spec, config.md)
+    layers     BLOB    NOT NULL, -- ids of layers, lowest first, packed
+    problem    TEXT    NOT NULL, -- why it is not all that the image has; empty: it is
+    scanned_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX image_inventories_set ON image_inventories (set_id, image_id);
+CREATE INDEX image_inventories_chain ON image_inventories (chain_id);
+
+-- What a new judgement changed in a set, to be told of each of its images.
+CREATE TABLE finding_changes (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    set_id     INTEGER NOT NULL REFERENCES package_sets (id) ON DELETE CASCADE,
+    at         INTEGER NOT NULL,
+    changes    TEXT    NOT NULL, -- JSON, scan.Changes
+    last_image INTEGER NOT NULL  -- images up to this id have been told
+) STRICT;
+
+-- Where advisories come from. Rows of advisories count when from_rev <= revision < to_rev of their source, so that an import is
+-- there at once, or not at all.
+CREATE TABLE advisory_sources (
+    source      TEXT    NOT NULL PRIMARY KEY, -- an ecosystem of OSV, or kev, epss, cvss
+    revision    INTEGER NOT NULL,
+    origin      TEXT    NOT NULL,
+    advisories  INTEGER NOT NULL, -- how many count
+    modified_at INTEGER NOT NULL, -- when the newest of them was changed by its publisher
+    imported_at INTEGER NOT NULL,
+    checked_at  INTEGER NOT NULL, -- when it was last looked whether there is something new
+    validator   TEXT    NOT NULL, -- what a conditional request goes by
+    judged_rev  INTEGER NOT NULL  -- up to which revision images are judged by it
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE advisories (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    source        TEXT    NOT NULL,
+    osv_id        TEXT    NOT NULL,
+    from_rev      INTEGER NOT NULL,
+    to_rev        INTEGER NOT NULL, -- 9223372036854775807: not replaced
+    hash          TEXT    NOT NULL, -- of what the publisher says
+    vulnerability TEXT    NOT NULL, -- the name that findings have: the CVE where there is one
+    severity      TEXT    NOT NULL,
+    score         INTEGER NOT NULL, -- CVSS base score in tenths, or 0
+    modified_at   INTEGER NOT NULL,
+    body          BLOB    NOT NULL, -- advisory.Advisory, encoded
+    UNIQUE (source, osv_id, from_rev)
+) STRICT;
+CREATE INDEX advisories_vulnerability ON advisories (vulnerability);
+CREATE INDEX advisories_to ON advisories (source, to_rev);
+CREATE INDEX advisories_from ON advisories (source, from_rev);
+
+CREATE TABLE advisory_packages (
+    ecosystem   TEXT    NOT NULL, -- OSV's, without release
+    name        TEXT    NOT NULL,
+    advisory_id INTEGER NOT NULL REFERENCES advisories (id) ON DELETE CASCADE,
+    seq         INTEGER NOT NULL, -- an advisory may name a package more than once
+    release     TEXT    NOT NULL, -- empty: every one
+    affected    TEXT    NOT NULL, -- JSON, advisory.Affected
+    PRIMARY KEY (ecosystem, name, advisory_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX advisory_packages_advisory ON advisory_packages (advisory_id);
+
+-- What somebody answers for, so that a finding does not stop anything for a time.
+CREATE TABLE scan_exceptions (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    repository_id INTEGER NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
+    digest        TEXT    NOT NULL, -- of the image; empty: every image
+    vulnerability TEXT    NOT NULL,
+    package       TEXT    NOT NULL, -- name; empty: any
+    status        TEXT    NOT NULL, -- OpenVEX: not_affected, fixed
+    owner         TEXT    NOT NULL,
+    reason        TEXT    NOT NULL,
+    document      TEXT    NOT NULL, -- the digest of the artifact that says it
+    created_at    INTEGER NOT NULL,
+    expires_at    INTEGER NOT NULL, -- 0: never
+    told          INTEGER NOT NULL  -- 1: that it has expired
+) STRICT;
+CREATE INDEX scan_exceptions_repository ON scan_exceptions (repository_id, digest);
+CREATE INDEX scan_exceptions_document ON scan_exceptions (repository_id, document);
+CREATE INDEX scan_exceptions_expiry ON scan_exceptions (expires_at) WHERE told = 0 AND expires_at > 0;
