@@ -1,0 +1,40 @@
+// Package layer walks through a layer's tar as a stream, within limits, and has what is of interest in it read.
+//
+// It runs in the child process of internal/extract, and trusts nothing that it reads.
+package layer
+
+import (
+	"context"
+	"io"
+	"io/fs"
+
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
+)
+
+// Format reads the packages out of files of one kind. It is a function of the file alone: its path, mode and bytes.
+type Format interface {
+	// Name is inventory.File's Format.
+	Name() string
+	// Wants tells by its path (cleaned, without a slash at its ends), mode and size whether a regular file is of this kind.
+	Wants(path string, mode fs.FileMode, size int64) bool
+	// Read reads one. An error says that the file is none, or is broken: what was found until then counts.
+	Read(ctx context.Context, f Input) (Result, error)
+}
+
+// Input is a file to read.
+type Input struct {
+	Path    string
+	Mode    fs.FileMode
+	Size    int64
+	Content io.ReaderAt // of Size bytes
+}
+
+// Result is what a file says.
+type Result struct {
+	Packages []inventory.Package
+	// Owns are paths, as Wants gets them, that packages of the operating system have installed. A file that only says this (dpkg's
+	// .list) has no Packages and is no inventory.File, unless Fact.
+	Owns []string
+	// Fact: the file is an inventory.File even without packages, since it replaces one that may have had some.
+	Fact bool
+}
