@@ -75,6 +75,27 @@ CREATE TABLE finding_changes (
     last_image BIGINT NOT NULL  -- images up to this id have been told
 );
 
+-- How far judging all sets by news of advisories has come: one row. Whoever saves an inventory holds it shared.
+CREATE TABLE scan_judgement (
+    id          BIGINT PRIMARY KEY,
+    epoch       BIGINT NOT NULL, -- rises when what was read before may not be written any more
+    phase       TEXT COLLATE "C" NOT NULL, -- match, sets; empty: none is under way
+    targets     TEXT COLLATE "C" NOT NULL, -- JSON, the revision of each source that it goes by
+    told        BIGINT NOT NULL, -- changes are told of sets up to this id
+    upto        BIGINT NOT NULL, -- sets up to this id are counted anew
+    counted     BIGINT NOT NULL, -- sets up to this id have been
+    ended_at    BIGINT NOT NULL, -- the last one
+    holder      TEXT COLLATE "C" NOT NULL, -- who is at it
+    lease_until BIGINT NOT NULL
+);
+INSERT INTO scan_judgement VALUES (1, 1, '', '', 0, 0, 0, 0, '', 0);
+
+-- What was known of packages before the judgement that is under way.
+CREATE TABLE scan_journal (
+    package_id BIGINT PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    matches    BYTEA  NOT NULL
+);
+
 -- Where advisories come from. Rows of advisories count when from_rev <= revision < to_rev of their source, so that an import is
 -- there at once, or not at all.
 CREATE TABLE advisory_sources (

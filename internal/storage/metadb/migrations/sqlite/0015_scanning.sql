@@ -75,6 +75,27 @@ CREATE TABLE finding_changes (
     last_image INTEGER NOT NULL  -- images up to this id have been told
 ) STRICT;
 
+-- How far judging all sets by news of advisories has come: one row. Whoever saves an inventory holds it shared.
+CREATE TABLE scan_judgement (
+    id          INTEGER PRIMARY KEY,
+    epoch       INTEGER NOT NULL, -- rises when what was read before may not be written any more
+    phase       TEXT    NOT NULL, -- match, sets; empty: none is under way
+    targets     TEXT    NOT NULL, -- JSON, the revision of each source that it goes by
+    told        INTEGER NOT NULL, -- changes are told of sets up to this id
+    upto        INTEGER NOT NULL, -- sets up to this id are counted anew
+    counted     INTEGER NOT NULL, -- sets up to this id have been
+    ended_at    INTEGER NOT NULL, -- the last one
+    holder      TEXT    NOT NULL, -- who is at it
+    lease_until INTEGER NOT NULL
+) STRICT;
+INSERT INTO scan_judgement VALUES (1, 1, '', '', 0, 0, 0, 0, '', 0);
+
+-- What was known of packages before the judgement that is under way.
+CREATE TABLE scan_journal (
+    package_id INTEGER PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    matches    BLOB    NOT NULL
+) STRICT;
+
 -- Where advisories come from. Rows of advisories count when from_rev <= revision < to_rev of their source, so that an import is
 -- there at once, or not at all.
 CREATE TABLE advisory_sources (
