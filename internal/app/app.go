@@ -50,31 +50,31 @@ type App struct {
 	cfg  config.Config
 	deps Deps
 
-	lock       io.Closer // nil where the data directory holds neither database nor layers
-	database   *metadb.DB
-	blobs      blob.Store
-	registry   *registry.Registry
-	access     *access.Service
-	lifecycle  *lifecycle.Service
-	garbage    *gc.Service
-	sweeping   jobs.Bell // rings when somebody waits for the sweep
-	master     identity.MasterKey
-	directory  *identity.Directory
-	signer     *signing.Signer
-	exceptions *scan.Exceptions
-	signing    jobs.Bell // rings when there is something to sign
-	fsck       *fsck.Service
-	toCheck    jobs.Bell // rings when a check of what is stored was started
-	upstreams  *ociclient.Client
-	caches     *pullthrough.Cache
-	outbox     jobs.Bell // rings when there are events
-	previews   jobs.Bell // rings when a lifecycle policy preview was started
-	root       identity.AccessKey
-	created    bool // the root key was made by this start
-	url        *url.URL
-	listeners  []net.Listener
-	server     *http.Server
-	requests   requests
+	lock      io.Closer // nil where the data directory holds neither database nor layers
+	database  *metadb.DB
+	blobs     blob.Store
+	registry  *registry.Registry
+	access    *access.Service
+	lifecycle *lifecycle.Service
+	garbage   *gc.Service
+	sweeping  jobs.Bell // rings when somebody waits for the sweep
+	master    identity.MasterKey
+	directory *identity.Directory
+	signer    *signing.Signer
+	vex       *scan.Exceptions
+	signing   jobs.Bell // rings when there is something to sign
+	fsck      *fsck.Service
+	toCheck   jobs.Bell // rings when a check of what is stored was started
+	upstreams *ociclient.Client
+	caches    *pullthrough.Cache
+	outbox    jobs.Bell // rings when there are events
+	previews  jobs.Bell // rings when a lifecycle policy preview was started
+	root      identity.AccessKey
+	created   bool // the root key was made by this start
+	url       *url.URL
+	listeners []net.Listener
+	server    *http.Server
+	requests  requests
 
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	}
 	a.url = cfg.PublicURL(port(a.listeners[0]))
 	a.signer = a.newSigner()
-	a.exceptions = a.newExceptions()
+	a.vex = a.newExceptions()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}

@@ -18,5 +18,5 @@ func (a *App) newExceptions() *scan.Exceptions {
 }
 
 func (a *App) exceptionJobs() []jobs.Job {
-	return []jobs.Job{{Name: "exceptions", Every: expireAgain, Do: a.exceptions.ExpireOnce}}
+	return []jobs.Job{{Name: "exceptions", Every: expireAgain, Do: a.vex.ExpireOnce}}
 }

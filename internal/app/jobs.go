@@ -41,7 +41,7 @@ func (a *App) handlers() map[string]event.Handler {
 	return map[string]event.Handler{
 		"lifecycle":    a.lifecycle,
 		"signing":      a.signer,
-		"exceptions":   a.exceptions,
+		"exceptions":   a.vex,
 		"replication":  a.replication,
 		"pull-through": a.caches,
 	}
