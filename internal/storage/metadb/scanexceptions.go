@@ -28,7 +28,7 @@ func scanException(rows *sql.Rows, e *scan.Exception) error {
 
 // around is an image, $2 of repository $1, and the indexes that it is in, at whatever depth.
 const around = `WITH RECURSIVE around (digest) AS (
-	SELECT CAST($2 AS TEXT)
+	SELECT digest FROM images WHERE repository_id = $1 AND digest = $2
 	UNION
 	SELECT i.digest FROM around a JOIN image_children c ON c.repository_id = $1 AND c.digest = a.digest JOIN images i ON i.id = c.image_id)`
 
