@@ -109,13 +109,16 @@ type Affected struct {
 type Exception struct {
 	ID            int64
 	Repository    string
-	Digest        oci.Digest // of the image; empty: every image of the repository
+	Digest        oci.Digest // of the image, or of an index that it is in; empty: every image of the repository
 	Vulnerability string
-	Package       string // a name; empty: any
-	Status        string // OpenVEX: not_affected, fixed
+	Aliases       []string // of the vulnerability
+	Package       string   // a name; empty: any
+	PackageType   string   // of package URLs; empty: any
+	Version       string   // of the package; empty: any
+	Status        string   // OpenVEX: not_affected, fixed
 	Owner         string
 	Reason        string
 	Document      oci.Digest // of the artifact that says it
 	CreatedAt     time.Time
-	ExpiresAt     time.Time // zero: never
+	ExpiresAt     time.Time // from then on it does not hold
 }
