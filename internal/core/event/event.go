@@ -27,9 +27,13 @@ const (
 	ImageArchived Kind = "image.archived"
 	// ImageRestored: an archived image is active again.
 	ImageRestored Kind = "image.restored"
+	// ImageScanned: a scan of an image has ended, good or bad.
+	ImageScanned Kind = "image.scanned"
 	// RepositoryCreated and RepositoryDeleted say what their names say.
 	RepositoryCreated Kind = "repository.created"
 	RepositoryDeleted Kind = "repository.deleted"
+	// ExceptionExpired: what somebody answered for, so that a finding stopped nothing, does not hold any more. Reason says which and whose.
+	ExceptionExpired Kind = "exception.expired"
 )
 
 // Source is by what way an image came in.
@@ -60,6 +64,8 @@ type Event struct {
 	Subject      oci.Digest // of the image; empty when it refers to nothing
 	Source       Source     // ImagePushed
 	Reason       string     // a sentence that says why, where whoever did it gave one
+	ScanStatus   string         // ImageScanned: COMPLETE, FAILED …
+	Severities   map[string]int // ImageScanned: how many findings there are of each severity
 
 	Attempts int // how often handing it on has failed
 }
