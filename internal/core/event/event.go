@@ -27,6 +27,8 @@ const (
 	ImageArchived Kind = "image.archived"
 	// ImageRestored: an archived image is active again.
 	ImageRestored Kind = "image.restored"
+	// ImageScanned: a scan of an image has ended, good or bad.
+	ImageScanned Kind = "image.scanned"
 	// RepositoryCreated and RepositoryDeleted say what their names say.
 	RepositoryCreated Kind = "repository.created"
 	RepositoryDeleted Kind = "repository.deleted"
@@ -60,6 +62,8 @@ type Event struct {
 	Subject      oci.Digest // of the image; empty when it refers to nothing
 	Source       Source     // ImagePushed
 	Reason       string     // a sentence that says why, where whoever did it gave one
+	ScanStatus   string         // ImageScanned: COMPLETE, FAILED …
+	Severities   map[string]int // ImageScanned: how many findings there are of each severity
 
 	Attempts int // how often handing it on has failed
 }

@@ -86,7 +86,9 @@ CREATE TABLE advisory_sources (
     imported_at BIGINT NOT NULL,
     checked_at  BIGINT NOT NULL, -- when it was last looked whether there is something new
     validator   TEXT COLLATE "C" NOT NULL, -- what a conditional request goes by
-    judged_rev  BIGINT NOT NULL  -- up to which revision images are judged by it
+    judged_rev  BIGINT NOT NULL, -- up to which revision images are judged by it
+    import_rev  BIGINT NOT NULL, -- the last revision that an import was given
+    import_until BIGINT NOT NULL -- that import is under way, unless it died before this time; 0: none is
 );
 
 CREATE TABLE advisories (

@@ -86,7 +86,9 @@ CREATE TABLE advisory_sources (
     imported_at INTEGER NOT NULL,
     checked_at  INTEGER NOT NULL, -- when it was last looked whether there is something new
     validator   TEXT    NOT NULL, -- what a conditional request goes by
-    judged_rev  INTEGER NOT NULL  -- up to which revision images are judged by it
+    judged_rev  INTEGER NOT NULL, -- up to which revision images are judged by it
+    import_rev  INTEGER NOT NULL, -- the last revision that an import was given
+    import_until INTEGER NOT NULL -- that import is under way, unless it died before this time; 0: none is
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE advisories (
