@@ -32,6 +32,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
@@ -60,6 +61,7 @@ type App struct {
 	master    identity.MasterKey
 	directory *identity.Directory
 	signer    *signing.Signer
+	vex       *scan.Exceptions
 	signing   jobs.Bell // rings when there is something to sign
 	fsck      *fsck.Service
 	toCheck   jobs.Bell // rings when a check of what is stored was started
@@ -109,6 +111,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	}
 	a.url = cfg.PublicURL(port(a.listeners[0]))
 	a.signer = a.newSigner()
+	a.vex = a.newExceptions()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}

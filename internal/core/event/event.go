@@ -32,6 +32,8 @@ const (
 	// RepositoryCreated and RepositoryDeleted say what their names say.
 	RepositoryCreated Kind = "repository.created"
 	RepositoryDeleted Kind = "repository.deleted"
+	// ExceptionExpired: what somebody answered for, so that a finding stopped nothing, does not hold any more. Reason says which and whose.
+	ExceptionExpired Kind = "exception.expired"
 )
 
 // Source is by what way an image came in.

@@ -240,6 +240,12 @@ func (r *Registry) ImageScan(ctx context.Context, caller identity.Caller, reposi
 	return ImageScan{Repository: repo, Image: img, Scan: s, Frequency: scanning.Of(repo).Frequency}, nil
 }
 
+// NotScanned words the fault for an image of which nothing is known yet, or of which nothing could be read.
+func (r *Registry) NotScanned(repository string, img Image, s Scan) error {
+	return fault.New(fault.ScanNotFound, "Nothing is known of what the image with digest '%s' in the repository with name '%s' has installed: its scan is %s. %s",
+		img.Digest, repository, s.Status, s.Description)
+}
+
 // scannedImage finds the image that a request about scans names.
 func (r *Registry) scannedImage(ctx context.Context, q Queries, repo Repository, id ImageID) (Image, error) {
 	img, err := imageByID(ctx, q, repo, id, func(ctx context.Context, q Queries, repo Repository, ref oci.Reference) (Image, error) {

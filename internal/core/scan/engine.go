@@ -2,7 +2,6 @@ package scan
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -185,14 +184,12 @@ func (s *Service) scan(ctx context.Context, c Claim) (Outcome, error) {
 	}
 	found := inventory.Image{}
 	if len(r.facts) > 0 {
-		found = mergeLayers(r.facts)
+		found = inventory.Merge(r.facts)
 	}
 	problem := plain(strings.Join(append(r.problems, found.Problems...), "; "), maxWords)
-	err = s.images.SaveInventory(ctx, Saved{
-		ImageID: c.ImageID, Found: found, ChainID: chainID(r.rows), LayerIDs: ids(r.rows), Problem: problem, At: s.now(),
-	})
+	err = s.saver.Save(ctx, Saved{ImageID: c.ImageID, Image: found, ChainID: chainID(r.rows), Layers: r.rows, Problem: problem})
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, registry.ErrNoRow): // without a row nobody wants to know
 		return Outcome{}, fmt.Errorf("keeping what the image has: %w", err)
 	case problem != "":
 		return Outcome{Status: registry.ScanFailed, Description: "The image was not read as a whole: " + problem}, nil
@@ -206,29 +203,19 @@ func fileSystem(mediaType string) bool {
 		mediaType == "application/x-tar" || mediaType == "application/x-gzip"
 }
 
-func ids(rows []LayerRow) []int64 {
-	list := make([]int64, len(rows))
-	for i, r := range rows {
-		list[i] = r.ID
-	}
-	return list
-}
-
 // chainID names all layers together (image-spec, config.md), by what they have unpacked to, or is empty where that is not known.
-func chainID(rows []LayerRow) oci.Digest {
-	var chain oci.Digest
+func chainID(rows []StoredLayer) string {
+	diffs := make([]oci.Digest, len(rows))
 	for i, r := range rows {
-		switch {
-		case r.Problem != "" || r.ID == 0:
+		if r.Problem != "" || r.ID == 0 {
 			return ""
-		case i == 0:
-			chain = r.DiffID
-		default:
-			sum := sha256.Sum256([]byte(chain.String() + " " + r.DiffID.String()))
-			chain = oci.FromSum("sha256", sum[:])
 		}
+		diffs[i] = r.DiffID
 	}
-	return chain
+	if len(diffs) == 0 {
+		return ""
+	}
+	return inventory.ChainIDs(diffs)[len(diffs)-1].String()
 }
 
 // reading is an image on its way to an inventory.
@@ -238,7 +225,7 @@ type reading struct {
 	manifest oci.Manifest
 	began    time.Time
 
-	rows     []LayerRow
+	rows     []StoredLayer
 	facts    []inventory.Layer
 	size     int
 	problems []string
@@ -281,24 +268,25 @@ func (r *reading) all(ctx context.Context) error {
 }
 
 // add takes what a layer says. A layer that could not be read at all keeps its place.
-func (r *reading) add(row LayerRow) error {
+func (r *reading) add(row StoredLayer) error {
 	var l inventory.Layer
 	if row.ID != 0 {
 		var err error
-		if l, err = decodeFacts(row.Facts); err != nil {
+		if l, err = inventory.Decode(row.Facts); err != nil {
 			return fmt.Errorf("reading what is kept of layer %s: %w", row.DiffID, err)
 		}
 		l.DiffID, l.Revision = row.DiffID, row.Revision
 	}
 	l.Problem = "" // it is among the problems of the reading, with the layer's name
-	r.rows, r.facts, r.size = append(r.rows, row), append(r.facts, l), r.size+weigh(l, row)
+	row.Facts = nil
+	r.rows, r.facts, r.size = append(r.rows, row), append(r.facts, l), r.size+weigh(l)
 	return nil
 }
 
 // weigh tells about how much memory a layer's facts take.
-func weigh(l inventory.Layer, row LayerRow) int {
+func weigh(l inventory.Layer) int {
 	const entry = 100
-	n := 2*len(row.Facts) + 8*len(l.Others) + entry*(len(l.Files)+len(l.Whiteouts)+len(l.Opaque)+len(l.Links))
+	n := 8*(len(l.Others)+len(l.Dirs)) + entry*(len(l.Files)+len(l.Whiteouts)+len(l.Opaque)+len(l.Links))
 	for _, f := range l.Files {
 		n += entry * len(f.Packages)
 	}
@@ -340,19 +328,19 @@ func wordsOf(err error) (words string, ours bool) {
 }
 
 // layer gives what a layer says: from its row, or by reading it. The problem is the layer's; the row then may be the zero row.
-func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction string) (row LayerRow, problem string, err error) {
+func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction string) (row StoredLayer, problem string, err error) {
 	s := r.service
 	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
 	if s.now().Sub(r.began) > share {
 		if n, err := s.work.WaitingScans(ctx, 1); err != nil || n > 0 {
-			return LayerRow{}, "", errors.Join(err, errShare)
+			return StoredLayer{}, "", errors.Join(err, errShare)
 		}
 	}
 	unlock, err := s.busy.lock(ctx, l.Digest)
 	if err != nil {
-		return LayerRow{}, "", err
+		return StoredLayer{}, "", err
 	}
 	defer unlock()
 	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
@@ -363,16 +351,16 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction strin
 		words, ours := wordsOf(err)
 		switch {
 		case ours:
-			return LayerRow{}, "", fmt.Errorf("opening layer %s: %w", l.Digest, err)
+			return StoredLayer{}, "", fmt.Errorf("opening layer %s: %w", l.Digest, err)
 		case l.NonDistributable():
 			words = "its publisher forbids to store it in registries"
 		}
-		return LayerRow{}, problemOf(l, words), nil
+		return StoredLayer{}, problemOf(l, words), nil
 	}
 	defer content.Close() //nolint:errcheck // it was read
 	read, err := s.extractor.Extract(ctx, l, io.LimitReader(content, l.Size))
 	if err != nil {
-		return LayerRow{}, "", fmt.Errorf("reading layer %s: %w", l.Digest, err)
+		return StoredLayer{}, "", fmt.Errorf("reading layer %s: %w", l.Digest, err)
 	}
 	row, err = s.keep(ctx, l.Digest, read, instruction)
 	return row, problemOf(l, row.Problem), err
@@ -386,20 +374,15 @@ func problemOf(l oci.Descriptor, words string) string {
 }
 
 // known finds what a blob has unpacked to, if the extractors would find no more today.
-func (s *Service) known(ctx context.Context, d oci.Digest) (LayerRow, bool, error) {
-	row, err := s.layers.LayerOfBlob(ctx, d)
-	switch {
-	case errors.Is(err, registry.ErrNoRow):
-		return LayerRow{}, false, nil
-	case err != nil:
-		return LayerRow{}, false, fmt.Errorf("looking for layer %s: %w", d, err)
-	}
-	return row, row.Revision >= s.extractor.Revision(), nil
+func (s *Service) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, error) {
+	found, err := s.layers.LayersByBlob(ctx, []oci.Digest{d}, s.extractor.Revision())
+	row, ok := found[d]
+	return row, ok, wrap(err, "looking for layer "+d.String())
 }
 
 // keep stores what a layer says. What was not read to its end is kept for this blob alone: another blob of the same name inside may be whole.
-func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer, instruction string) (LayerRow, error) {
-	row := LayerRow{
+func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer, instruction string) (StoredLayer, error) {
+	row := StoredLayer{
 		DiffID: l.DiffID, Revision: s.extractor.Revision(), Problem: plain(l.Problem, maxWords), CreatedBy: instruction, ScannedAt: s.now(),
 	}
 	if row.Problem != "" || row.DiffID == "" {
@@ -409,9 +392,9 @@ func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer, ins
 		}
 	}
 	var err error
-	if row.Facts, err = encodeFacts(l); err != nil {
-		return LayerRow{}, fmt.Errorf("encoding layer %s: %w", d, err)
+	if row.Facts, err = l.Encode(); err != nil {
+		return StoredLayer{}, fmt.Errorf("encoding layer %s: %w", d, err)
 	}
-	row, err = s.layers.PutLayer(ctx, d, row)
+	row.ID, err = s.layers.PutLayer(ctx, d, row)
 	return row, wrap(err, "keeping layer "+d.String())
 }

@@ -66,7 +66,7 @@ func (c imageConfig) instructions(layers int) []string {
 }
 
 // claims compares what the configuration says of a layer with what came out of it, and says what is wrong.
-func (c imageConfig) claims(i int, layer oci.Descriptor, row LayerRow) string {
+func (c imageConfig) claims(i int, layer oci.Descriptor, row StoredLayer) string {
 	said := c.RootFS.DiffIDs[i]
 	if row.Problem != "" || said == row.DiffID.String() {
 		return ""

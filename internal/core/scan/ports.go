@@ -7,6 +7,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 )
 
 // Work is the scans that wait, and those that somebody is at.
@@ -50,23 +51,48 @@ type Unscanned struct {
 	Repository registry.Repository
 }
 
-// LayerRows is what layers say, by the blob that they were read from.
-type LayerRows interface {
-	// LayerOfBlob finds the layer that a blob has unpacked to, or answers registry.ErrNoRow.
-	LayerOfBlob(ctx context.Context, blob oci.Digest) (LayerRow, error)
-	// PutLayer stores what a blob has unpacked to, in the place of what an older revision of the extractors found, and gives the row as it now is.
-	PutLayer(ctx context.Context, blob oci.Digest, l LayerRow) (LayerRow, error)
-	// LayersByID finds layers without their facts, in any order.
-	LayersByID(ctx context.Context, ids []int64) ([]LayerRow, error)
+// ExceptionReads reads what somebody answers for.
+type ExceptionReads interface {
+	// Exceptions lists those of an image: its own, those of indexes that it is in, and the repository's; expired ones among them.
+	Exceptions(ctx context.Context, repositoryID int64, d oci.Digest) ([]Exception, error)
 }
 
-// LayerRow is what is kept of a layer.
-type LayerRow struct {
-	ID        int64
-	DiffID    oci.Digest
-	Revision  int // of the extractors
-	Problem   string
-	CreatedBy string
-	Facts     []byte // inventory.Layer, encoded
-	ScannedAt time.Time
+// ScanReads reads scans with what is known of their images.
+type ScanReads interface {
+	// SummaryRows gives the scans of a kind of images, by their ids, with what is known of the images; those without a scan are left out.
+	SummaryRows(ctx context.Context, kind registry.ScanKind, imageIDs []int64) (map[int64]SummaryRow, error)
+	// SetEcosystems lists the ecosystems, without release, that sets have packages of, by their ids, and whether they have any packages at all.
+	SetEcosystems(ctx context.Context, setIDs []int64) (map[int64]SetEcosystems, error)
+	// ImagesByID finds images with their tags and repositories, in order of id.
+	ImagesByID(ctx context.Context, ids []int64) ([]Located, error)
+	// Named lists the advisories, also those that count no more, that speak of a vulnerability by that name or have it as their id.
+	Named(ctx context.Context, vulnerability string) ([]NamedAdvisory, error)
+}
+
+// SummaryRow is a scan with what is known of its image.
+type SummaryRow struct {
+	Scan     registry.Scan
+	Known    bool // there is an inventory; what follows is of it
+	SetID    int64
+	OS       inventory.OS
+	Counts   Counts
+	JudgedAt time.Time
+}
+
+// SetEcosystems is where the advisories of a set's packages are published.
+type SetEcosystems struct {
+	Names    []string // in order
+	Packages bool     // it has packages
+}
+
+// Located is an image with its repository.
+type Located struct {
+	Repository registry.Repository
+	Image      registry.Image // with tags
+}
+
+// NamedAdvisory is an advisory by its row.
+type NamedAdvisory struct {
+	ID            int64
+	Vulnerability string
 }

@@ -9,18 +9,21 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
-	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 )
 
-// Config is what a Service is made of; every field but Notify, Told, Read and Logger must be set.
+// Config is what a Service is made of; every field but Exceptions, Notify, Told, Read and Logger must be set.
 type Config struct {
-	Registry  *registry.Registry
-	Store     registry.Store // where settings, manifests and tags are
-	Work      Work
-	Layers    LayerRows
-	Images    Images
-	Extractor Extractor
-	Now       func() time.Time
+	Registry   *registry.Registry
+	Store      registry.Store // where settings, manifests and tags are
+	Work       Work
+	Layers     LayerStore
+	Saver      Saver
+	Inventory  InventoryReads
+	Advisories AdvisoryReads
+	Reads      ScanReads
+	Exceptions ExceptionReads // or nil: there are none
+	Extractor  Extractor
+	Now        func() time.Time
 	// Notify is called when there is something to scan. It returns at once.
 	Notify func()
 	// Told is called when there are new events in the outbox. It returns at once.
@@ -30,44 +33,40 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Images is where what images have installed is kept.
-type Images interface {
-	// SaveInventory stores what an image has in the place of what was known before, judged by the advisories that there are. An image
-	// that is gone is no error.
-	SaveInventory(ctx context.Context, s Saved) error
-}
-
-// Saved is an image's inventory, on its way to where it is kept.
-type Saved struct {
-	ImageID  int64
-	Found    inventory.Image
-	ChainID  oci.Digest // of all layers together; empty where one of them could not be read
-	LayerIDs []int64    // LayerRow, lowest first
-	Problem  string     // why it is not all that the image has; empty: it is
-	At       time.Time
+// Saver keeps what images have installed, judged by the advisories that there are. *Judge does.
+type Saver interface {
+	// Save stores an image's inventory in the place of what was known before. An image that is not there is registry.ErrNoRow;
+	// ErrLayerGone asks for a layer to be read again.
+	Save(ctx context.Context, s Saved) error
 }
 
 // Service scans the images of one registry. Its methods may be called from many goroutines.
 type Service struct {
-	registry  *registry.Registry
-	store     registry.Store
-	work      Work
-	layers    LayerRows
-	images    Images
-	extractor Extractor
-	self      identity.Caller // the scanner as who reads layers
-	now       func() time.Time
-	notify    func()
-	told      func()
-	read      func(oci.Descriptor)
-	logger    *slog.Logger
-	busy      keyed
+	registry   *registry.Registry
+	store      registry.Store
+	work       Work
+	layers     LayerStore
+	saver      Saver
+	inventory  InventoryReads
+	advisories AdvisoryReads
+	reads      ScanReads
+	sets       setCache
+	exceptions ExceptionReads
+	extractor  Extractor
+	self       identity.Caller // the scanner as who reads layers
+	now        func() time.Time
+	notify     func()
+	told       func()
+	read       func(oci.Descriptor)
+	logger     *slog.Logger
+	busy       keyed
 }
 
 // New makes a service.
 func New(c Config) *Service {
 	s := &Service{
-		registry: c.Registry, store: c.Store, work: c.Work, layers: c.Layers, images: c.Images, extractor: c.Extractor,
+		registry: c.Registry, store: c.Store, work: c.Work, layers: c.Layers, saver: c.Saver, extractor: c.Extractor,
+		inventory: c.Inventory, advisories: c.Advisories, reads: c.Reads, exceptions: c.Exceptions,
 		self:   identity.Service(c.Registry.ID(), "scan"),
 		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify: c.Notify, told: c.Told, read: c.Read, logger: c.Logger,

@@ -6,21 +6,17 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
-	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 )
 
-// Scans gives the scans that wait, and what layers say.
+// Scans gives the scans that wait.
 func (db *DB) Scans() Scans { return Scans{db} }
 
-// Scans implements scan.Work and scan.LayerRows.
+// Scans implements scan.Work.
 type Scans struct{ db *DB }
 
-var (
-	_ scan.Work      = Scans{}
-	_ scan.LayerRows = Scans{}
-)
+var _ scan.Work = Scans{}
 
 // ClaimScan implements scan.Work. It looks before it writes, so that nothing to do costs no transaction. The scan is picked by = and not
 // by IN, as in ClaimSigning.
@@ -105,66 +101,3 @@ func (s Scans) Unscanned(ctx context.Context, kind registry.ScanKind, after int6
 		WHERE i.id > $1 AND NOT i.archived AND i.config_media_type <> ''
 		AND NOT EXISTS (SELECT 1 FROM scans s WHERE s.image_id = i.id AND s.kind = $2) ORDER BY i.id LIMIT $3`, after, string(kind), limit)
 }
-
-const scanLayerColumns = `l.id, l.diff_id, l.revision, l.problem, l.created_by, l.scanned_at`
-
-func scanScanLayer(rows *sql.Rows, l *scan.LayerRow) error {
-	return rows.Scan(scanLayerFields(l)...)
-}
-
-// scanLayerFields receives the columns of scanLayerColumns.
-func scanLayerFields(l *scan.LayerRow) []any {
-	return []any{&l.ID, &l.DiffID, &l.Revision, &l.Problem, &l.CreatedBy, timeColumn{&l.ScannedAt}}
-}
-
-// LayerOfBlob implements scan.LayerRows.
-func (s Scans) LayerOfBlob(ctx context.Context, blob oci.Digest) (scan.LayerRow, error) {
-	read := func(rows *sql.Rows, l *scan.LayerRow) error { return rows.Scan(append(scanLayerFields(l), &l.Facts)...) }
-	return one(ctx, s.db.read.s, read, `
-		SELECT `+scanLayerColumns+`, l.facts FROM scan_blobs b JOIN scan_layers l ON l.id = b.layer_id WHERE b.digest = $1`, string(blob))
-}
-
-// PutLayer implements scan.LayerRows. An older revision's row keeps its id, which images have.
-func (s Scans) PutLayer(ctx context.Context, blob oci.Digest, l scan.LayerRow) (scan.LayerRow, error) {
-	err := s.db.engine.update(ctx, func(t tx) error {
-		_, err := t.s.exec(ctx, `
-			INSERT INTO scan_layers (diff_id, revision, problem, created_by, facts, scanned_at) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (diff_id) DO UPDATE SET revision = excluded.revision, problem = excluded.problem, facts = excluded.facts,
-				scanned_at = excluded.scanned_at WHERE scan_layers.revision < excluded.revision`,
-			string(l.DiffID), l.Revision, l.Problem, l.CreatedBy, nonNil(l.Facts), micros(l.ScannedAt))
-		if err != nil {
-			return err
-		}
-		l.ID, err = one(ctx, t.s, scanOne[int64], `SELECT id FROM scan_layers WHERE diff_id = $1`, string(l.DiffID))
-		if err != nil {
-			return err
-		}
-		_, err = t.s.exec(ctx, `
-			INSERT INTO scan_blobs (digest, layer_id) VALUES ($1, $2) ON CONFLICT (digest) DO UPDATE SET layer_id = excluded.layer_id`,
-			string(blob), l.ID)
-		return err
-	})
-	if err != nil {
-		return scan.LayerRow{}, err
-	}
-	return s.LayerOfBlob(ctx, blob)
-}
-
-// nonNil makes no bytes an empty value, and not NULL.
-func nonNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// LayersByID implements scan.LayerRows.
-func (s Scans) LayersByID(ctx context.Context, ids []int64) ([]scan.LayerRow, error) {
-	text, err := jsonText(ids)
-	if err != nil {
-		return nil, err
-	}
-	return list(ctx, s.db.read.s, scanScanLayer, `
-		SELECT `+scanLayerColumns+` FROM scan_layers l WHERE l.id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, text)
-}
-
