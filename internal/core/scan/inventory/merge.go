@@ -198,9 +198,12 @@ func (m *merger) packages(os OS) []Found {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b Found) int { return compare(&a, &b) })
+	Sort(list)
 	return slices.CompactFunc(list, func(a, b Found) bool { return a.Package == b.Package && a.Path == b.Path })
 }
+
+// Sort puts packages in the order that Image has them in.
+func Sort(list []Found) { slices.SortFunc(list, func(a, b Found) int { return compare(&a, &b) }) }
 
 // compare orders packages as Image has them, and those that are alike in that by the rest, so that the order is always the same.
 func compare(a, b *Found) int {
