@@ -51,7 +51,7 @@ type Judgement struct {
 	Epoch   int64
 	Phase   Phase
 	Targets map[string]int64 // the revision of each source that the judgement under way goes by
-	Told    int64            // changes are told of sets up to this id: those that were there when it began
+	Began   int64            // its epoch when it began: images that were saved at a lower one are told what changes
 	Upto    int64            // sets up to this id are counted anew
 	Counted int64            // sets up to this id have been
 	EndedAt time.Time        // when the last one ended
@@ -257,8 +257,9 @@ type SetChange struct {
 
 // TellStore is what telling of changes needs.
 type TellStore interface {
-	// TellChanges takes a set's changes that wait, and its images that have not been told of them and were scanned before, at most
-	// limit; it records the events that it is given for them, all in one transaction. It tells whether there was something to do.
+	// TellChanges takes changes of sets that wait, and images of these that have not been told of them, at most limit; it records the
+	// events that it is given for them, all in one transaction. It tells whether there was something to do. Changes that another
+	// replica is at are left out.
 	TellChanges(ctx context.Context, limit int, events func(Changes, []ToldImage) []event.Event) (bool, error)
 }
 
@@ -267,5 +268,6 @@ type ToldImage struct {
 	Repository   string
 	RepositoryID int64
 	Digest       oci.Digest
+	MediaType    string
 	Tags         []string
 }

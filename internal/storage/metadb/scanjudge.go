@@ -25,10 +25,10 @@ var (
 	_ scan.LayerStore     = Judging{}
 )
 
-const judgementColumns = `epoch, phase, targets, told, upto, counted, ended_at`
+const judgementColumns = `epoch, phase, targets, began, upto, counted, ended_at`
 
 func scanJudgement(rows *sql.Rows, j *scan.Judgement) error {
-	return rows.Scan(&j.Epoch, &j.Phase, jsonColumn{&j.Targets}, &j.Told, &j.Upto, &j.Counted, timeColumn{&j.EndedAt})
+	return rows.Scan(&j.Epoch, &j.Phase, jsonColumn{&j.Targets}, &j.Began, &j.Upto, &j.Counted, timeColumn{&j.EndedAt})
 }
 
 // Judgement implements scan.PackageStore.
@@ -221,11 +221,11 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			return err
 		}
 		n, err := t.s.exec(ctx, `
-			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, problem, scanned_at)
-			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM images WHERE id = $1
+			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, problem, scanned_at, epoch)
+			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS BIGINT), CAST($7 AS BIGINT) FROM images WHERE id = $1
 			ON CONFLICT (image_id) DO UPDATE SET set_id = excluded.set_id, chain_id = excluded.chain_id, layers = excluded.layers,
-				problem = excluded.problem, scanned_at = excluded.scanned_at`,
-			i.ImageID, set, i.ChainID, packLayers(layers), i.Problem, micros(i.ScannedAt))
+				problem = excluded.problem, scanned_at = excluded.scanned_at, epoch = excluded.epoch`,
+			i.ImageID, set, i.ChainID, packLayers(layers), i.Problem, micros(i.ScannedAt), epoch)
 		if err == nil && n == 0 {
 			err = registry.ErrNoRow
 		}
