@@ -120,6 +120,20 @@ CREATE TABLE advisory_packages (
 );
 CREATE INDEX advisory_packages_advisory ON advisory_packages (advisory_id);
 
+-- Imports that were asked for. One that waits, or that somebody is at, is due at some time; one that has ended is not.
+CREATE TABLE advisory_imports (
+    id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repository   TEXT COLLATE "C" NOT NULL, -- where the archive is; empty: from where the server has its advisories
+    digest       TEXT COLLATE "C" NOT NULL,
+    force        BIGINT NOT NULL,
+    actor        TEXT COLLATE "C" NOT NULL, -- empty: it was time
+    requested_at BIGINT NOT NULL,
+    due_at       BIGINT NOT NULL,
+    ended_at     BIGINT NOT NULL,
+    attempts     BIGINT NOT NULL,
+    outcomes     TEXT COLLATE "C" NOT NULL -- JSON, a list of scan.AdvisoryOutcome
+);
+
 -- What somebody answers for, so that a finding does not stop anything for a time.
 CREATE TABLE scan_exceptions (
     id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
