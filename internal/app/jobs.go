@@ -32,6 +32,7 @@ func (a *App) jobs() []jobs.Job {
 		},
 		a.replicationJobs(),
 		a.fsckJobs(),
+		a.advisoryJobs(),
 	)
 }
 

@@ -109,7 +109,9 @@ CREATE TABLE advisory_sources (
     imported_at BIGINT NOT NULL,
     checked_at  BIGINT NOT NULL, -- when it was last looked whether there is something new
     validator   TEXT COLLATE "C" NOT NULL, -- what a conditional request goes by
-    judged_rev  BIGINT NOT NULL  -- up to which revision images are judged by it
+    judged_rev  BIGINT NOT NULL, -- up to which revision images are judged by it
+    import_rev  BIGINT NOT NULL, -- the last revision that an import was given
+    import_until BIGINT NOT NULL -- that import is under way, unless it died before this time; 0: none is
 );
 
 CREATE TABLE advisories (
@@ -140,6 +142,20 @@ CREATE TABLE advisory_packages (
     PRIMARY KEY (ecosystem, name, advisory_id, seq)
 );
 CREATE INDEX advisory_packages_advisory ON advisory_packages (advisory_id);
+
+-- Imports that were asked for. One that waits, or that somebody is at, is due at some time; one that has ended is not.
+CREATE TABLE advisory_imports (
+    id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repository   TEXT COLLATE "C" NOT NULL, -- where the archive is; empty: from where the server has its advisories
+    digest       TEXT COLLATE "C" NOT NULL,
+    force        BIGINT NOT NULL,
+    actor        TEXT COLLATE "C" NOT NULL, -- empty: it was time
+    requested_at BIGINT NOT NULL,
+    due_at       BIGINT NOT NULL,
+    ended_at     BIGINT NOT NULL,
+    attempts     BIGINT NOT NULL,
+    outcomes     TEXT COLLATE "C" NOT NULL -- JSON, a list of scan.AdvisoryOutcome
+);
 
 -- What somebody answers for, so that a finding does not stop anything for a time.
 CREATE TABLE scan_exceptions (

@@ -109,7 +109,9 @@ CREATE TABLE advisory_sources (
     imported_at INTEGER NOT NULL,
     checked_at  INTEGER NOT NULL, -- when it was last looked whether there is something new
     validator   TEXT    NOT NULL, -- what a conditional request goes by
-    judged_rev  INTEGER NOT NULL  -- up to which revision images are judged by it
+    judged_rev  INTEGER NOT NULL, -- up to which revision images are judged by it
+    import_rev  INTEGER NOT NULL, -- the last revision that an import was given
+    import_until INTEGER NOT NULL -- that import is under way, unless it died before this time; 0: none is
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE advisories (
@@ -140,6 +142,20 @@ CREATE TABLE advisory_packages (
     PRIMARY KEY (ecosystem, name, advisory_id, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX advisory_packages_advisory ON advisory_packages (advisory_id);
+
+-- Imports that were asked for. One that waits, or that somebody is at, is due at some time; one that has ended is not.
+CREATE TABLE advisory_imports (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    repository   TEXT    NOT NULL, -- where the archive is; empty: from where the server has its advisories
+    digest       TEXT    NOT NULL,
+    force        INTEGER NOT NULL,
+    actor        TEXT    NOT NULL, -- empty: it was time
+    requested_at INTEGER NOT NULL,
+    due_at       INTEGER NOT NULL,
+    ended_at     INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    outcomes     TEXT    NOT NULL -- JSON, a list of scan.AdvisoryOutcome
+) STRICT;
 
 -- What somebody answers for, so that a finding does not stop anything for a time.
 CREATE TABLE scan_exceptions (
