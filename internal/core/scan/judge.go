@@ -172,7 +172,8 @@ type EntryStore interface {
 	Entries(ctx context.Context, names []match.Name) ([]StoredEntry, error)
 	// EntriesAfter lists those of all names that come after one, in that order, at most limit.
 	EntriesAfter(ctx context.Context, after EntryKey, limit int) ([]StoredEntry, error)
-	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are.
+	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are:
+	// that have a CVSS score, or are CISA's.
 	Scores(ctx context.Context, vulnerabilities []string) ([]Score, error)
 	// Changed lists the vulnerabilities of which a source's advisories have come or gone between two revisions, in order, after the
 	// given one.
@@ -203,8 +204,7 @@ type StoredEntry struct {
 type Score struct {
 	Vulnerability string
 	Source        string
-	Advisory      int64
-	Score         int // tenths
+	Body          []byte // advisory.Encode
 	From, To      int64
 }
 

@@ -53,8 +53,8 @@ func listText[T any](all []T) (string, error) {
 	return jsonText(all)
 }
 
-// packageRow is a package as it travels in a list.
-type packageRow struct {
+// installedRow is a package as it travels in a list.
+type installedRow struct {
 	N         int    `json:"n"`
 	Ecosystem string `json:"e"`
 	Release   string `json:"r"`
@@ -67,10 +67,10 @@ type packageRow struct {
 	Matches   string `json:"m,omitempty"`
 }
 
-func packageRows(ps []scan.Package) (string, error) {
-	rows := make([]packageRow, len(ps))
+func installedRows(ps []scan.Package) (string, error) {
+	rows := make([]installedRow, len(ps))
 	for i, p := range ps {
-		rows[i] = packageRow{
+		rows[i] = installedRow{
 			N: i, Ecosystem: p.Ecosystem, Release: p.Release, Source: p.Source, SourceV: p.SourceVersion, Name: p.Name, Version: p.Version,
 			Arch: p.Arch, Type: string(p.Type), Matches: hex.EncodeToString(p.Packed),
 		}
@@ -80,7 +80,7 @@ func packageRows(ps []scan.Package) (string, error) {
 
 // FindPackages implements scan.PackageStore.
 func (s Judging) FindPackages(ctx context.Context, ps []scan.Package) ([]int64, error) {
-	text, err := packageRows(ps)
+	text, err := installedRows(ps)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func findPackages(ctx context.Context, in session, rows string, n int) ([]int64,
 
 // AddPackages implements scan.PackageStore. Lists are in order, so that two that add the same do not wait for each other in a circle.
 func (s Judging) AddPackages(ctx context.Context, epoch int64, ps []scan.Package) (ids []int64, err error) {
-	text, err := packageRows(ps)
+	text, err := installedRows(ps)
 	if err != nil {
 		return nil, err
 	}
