@@ -198,6 +198,9 @@ func (f *sketch) ecosystem() string {
 
 // order names the findings and puts them in order.
 func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
 	var ids []int64
 	for _, f := range found {
 		ids = append(ids, f.advisories...)
@@ -282,6 +285,9 @@ type filling struct {
 
 // fill reads what the findings of a page say.
 func (s *Service) fill(ctx context.Context, page []*sketch, f filling) ([]Finding, error) {
+	if len(page) == 0 {
+		return nil, nil
+	}
 	var ids []int64
 	var names []string
 	for _, k := range page {

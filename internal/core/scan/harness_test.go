@@ -16,6 +16,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
@@ -132,7 +133,9 @@ func newBench(t testing.TB, db *metadb.DB) *bench {
 
 func (b *bench) config() scan.Config {
 	return scan.Config{
-		Registry: b.registry, Store: b.db, Work: b.db.Scans(), Layers: b.db.Scans(), Images: noImages{}, Extractor: b.reader, Now: b.clock,
+		Registry: b.registry, Store: b.db, Work: b.db.Scans(), Layers: b.db.Judging(), Inventory: b.db.Judging(), Extractor: b.reader, Now: b.clock,
+		Saver:      scan.NewJudge(scan.JudgeConfig{Store: stores{Judging: b.db.Judging()}, Now: b.clock}),
+		Advisories: b.db.ScanReports(), Reads: b.db.ScanReports(), Exceptions: b.db.ScanExceptions(),
 		Read: func(oci.Descriptor) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -141,9 +144,68 @@ func (b *bench) config() scan.Config {
 	}
 }
 
-type noImages struct{}
+// stores is what a judge needs, as far as these tests go.
+type stores struct {
+	metadb.Judging
+	scan.JudgeStore
+	scan.JudgeReads
+	scan.TellStore
+}
 
-func (noImages) SaveInventory(context.Context, scan.Saved) error { return nil }
+// feed is an origin of advisories of one source.
+type feed struct {
+	source     string
+	advisories []advisory.Advisory
+	at         time.Time
+}
+
+func (f feed) String() string { return "test" }
+
+func (f feed) Read(_ context.Context, _ map[string]advisory.Source, each func(advisory.Feed) error) error {
+	return each(advisory.Feed{Source: f.source, AsOf: f.at, Entries: func(yield func(advisory.Advisory, error) bool) {
+		for _, a := range f.advisories {
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}})
+}
+
+// advise imports advisories in the place of those that a source had.
+func (b *bench) advise(source string, all ...advisory.Advisory) {
+	b.t.Helper()
+	_, err := advisory.Import(b.t.Context(), b.db.Advisories(), feed{source, all, b.clock()}, advisory.Options{Force: true, Now: b.clock})
+	if err != nil {
+		b.t.Fatalf("importing %s: %v", source, err)
+	}
+}
+
+// below is an advisory of versions below one, or of all where there is none.
+func below(id, ecosystem, release, name, fixed, vector string, aliases ...string) advisory.Advisory {
+	a := advisory.Advisory{
+		ID: id, Aliases: aliases, Summary: "summary of " + id, URL: "https://advisories.example/" + id,
+		Published: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Modified: time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC),
+	}
+	events := []advisory.Event{{Introduced: "0"}}
+	if fixed != "" {
+		events = append(events, advisory.Event{Fixed: fixed})
+	}
+	a.Affected = []advisory.Affected{{Ecosystem: ecosystem, Release: release, Name: name, Ranges: []advisory.Range{{Events: events}}}}
+	if v, ok := advisory.ParseVector(vector); ok {
+		a.Vectors = []advisory.Vector{v}
+	}
+	return a
+}
+
+// report asks for findings.
+func (b *bench) report(tag string, q scan.Query) scan.Report {
+	b.t.Helper()
+	r, err := b.service.Report(b.t.Context(), root, repo, registry.ImageID{Tag: tag}, q)
+	if err != nil {
+		b.t.Fatalf("Report: %v", err)
+	}
+	return r
+}
 
 // Handle implements event.Handler.
 func (b *bench) Handle(_ context.Context, e event.Event) error {

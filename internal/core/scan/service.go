@@ -21,6 +21,7 @@ type Config struct {
 	Inventory  InventoryReads
 	Advisories AdvisoryReads
 	Reads      ScanReads
+	Names      NamesReads
 	Exceptions ExceptionReads // or nil: there are none
 	Extractor  Extractor
 	Now        func() time.Time
@@ -50,6 +51,7 @@ type Service struct {
 	inventory  InventoryReads
 	advisories AdvisoryReads
 	reads      ScanReads
+	names      NamesReads
 	sets       setCache
 	exceptions ExceptionReads
 	extractor  Extractor
@@ -66,7 +68,7 @@ type Service struct {
 func New(c Config) *Service {
 	s := &Service{
 		registry: c.Registry, store: c.Store, work: c.Work, layers: c.Layers, saver: c.Saver, extractor: c.Extractor,
-		inventory: c.Inventory, advisories: c.Advisories, reads: c.Reads, exceptions: c.Exceptions,
+		inventory: c.Inventory, advisories: c.Advisories, reads: c.Reads, names: c.Names, exceptions: c.Exceptions,
 		self:   identity.Service(c.Registry.ID(), "scan"),
 		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify: c.Notify, told: c.Told, read: c.Read, logger: c.Logger,

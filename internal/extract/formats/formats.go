@@ -39,6 +39,12 @@ func All() []layer.Format {
 		format{"python", wantsPython, readPython},
 		format{"node", wantsNode, readNode},
 		format{"gobinary", wantsProgram, readGo},
+		format{"rpm", wantsRPM, readRPM},
+		format{"java", wantsJava, readJava},
+		format{"ruby", wantsGem, readGem},
+		format{"rust", wantsProgram, readRust},
+		format{"dotnet", wantsDotnet, readDotnet},
+		format{"php", wantsPHP, readPHP},
 	}
 }
 

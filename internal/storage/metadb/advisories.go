@@ -131,8 +131,8 @@ func holdClaim(ctx context.Context, t tx, c advisory.Claim, until time.Time) err
 	return err
 }
 
-// packageRow is a row of advisory_packages, as objects reads it.
-type packageRow struct {
+// affectedRow is a row of advisory_packages, as objects reads it.
+type affectedRow struct {
 	Ecosystem string `json:"e"`
 	Name      string `json:"n"`
 	Advisory  int64  `json:"a"`
@@ -142,7 +142,7 @@ type packageRow struct {
 }
 
 func insertAdvisories(ctx context.Context, t tx, c advisory.Claim, rows []advisory.Row) error {
-	var packages []packageRow
+	var packages []affectedRow
 	for _, r := range rows {
 		id, err := one(ctx, t.s, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) }, `
 			INSERT INTO advisories (source, osv_id, from_rev, to_rev, hash, vulnerability, severity, score, modified_at, body)
@@ -157,7 +157,7 @@ func insertAdvisories(ctx context.Context, t tx, c advisory.Claim, rows []adviso
 			if err != nil {
 				return err
 			}
-			packages = append(packages, packageRow{f.Ecosystem, f.Name, id, seq, f.Release, affected})
+			packages = append(packages, affectedRow{f.Ecosystem, f.Name, id, seq, f.Release, affected})
 		}
 	}
 	if len(packages) == 0 {

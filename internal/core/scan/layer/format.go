@@ -23,7 +23,7 @@ type Format interface {
 	// Wants tells by its path (cleaned, without a slash at its ends), mode and size whether a regular file is of this kind.
 	Wants(path string, mode fs.FileMode, size int64) bool
 	// Read reads one. An error says that the file is none, or is broken, or is more than is read (ErrLimit): what was found until then
-	// counts.
+	// counts. A broken database of an operating system (dpkg, apk, rpm; a Fact) is a problem of the layer, too.
 	Read(ctx context.Context, f Input) (Result, error)
 }
 

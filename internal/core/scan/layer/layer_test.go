@@ -64,7 +64,7 @@ func (l lines) Read(ctx context.Context, f layer.Input) (layer.Result, error) {
 
 func formats() []layer.Format {
 	return []layer.Format{
-		lines{name: "db", suffix: "db/status", typ: inventory.Deb, fact: true},
+		lines{name: "dpkg", suffix: "db/status", typ: inventory.Deb, fact: true},
 		lines{name: "owner", suffix: ".list", typ: inventory.Deb},
 		lines{name: "lang", suffix: ".pkg", typ: inventory.NPM},
 		lines{name: "lang2", suffix: "both.pkg", typ: inventory.PyPI},

@@ -224,10 +224,14 @@ func (a answer) within(ctx context.Context) answer {
 	return a
 }
 
+// systems are the formats of an operating system's databases: there is nothing to be found without them.
+var systems = []string{"dpkg", "apk", "rpm"}
+
 // take keeps what a Format has found in a file.
 func (w *walker) take(found *file, format Format, a answer, name string) {
 	var limit Limit
-	if a.err != nil && (a.bad || a.Fact || errors.As(a.err, &limit)) {
+	broken := a.Fact && slices.Contains(systems, format.Name()) // a file of a language that is broken is of no use to the language either
+	if a.err != nil && (a.bad || broken || errors.Is(a.err, ErrLimit) || errors.As(a.err, &limit)) {
 		w.problem("read "+format.Name(), fmt.Sprintf("reading %s as %s: %s", quoted(name), format.Name(), why(a.err)))
 	}
 	for _, p := range a.Owns {

@@ -41,7 +41,7 @@ var walkTests = map[string]struct {
 	},
 	"what a format finds nothing in is another path, unless it is a fact": {
 		[]entry{reg("a.pkg", ""), reg("db/status", "")},
-		inventory.Layer{Files: []inventory.File{{Path: "db/status", Format: "db"}}, Others: hashes("a.pkg")},
+		inventory.Layer{Files: []inventory.File{{Path: "db/status", Format: "dpkg"}}, Others: hashes("a.pkg")},
 	},
 	"two formats read one file": {
 		[]entry{reg("both.pkg", "x 1")},
@@ -95,7 +95,7 @@ var walkTests = map[string]struct {
 		[]entry{reg("usr/lib/a.pkg", "x 1"), reg("lib/b.pkg", "x 1"), reg("usr/c.pkg", "x 1"), reg("opt/d.pkg", "x 1"), reg("1.list", "own usr/lib/a.pkg\nown usr/lib/b.pkg\nown c.pkg\nown db/status"), reg("db/status", "libc 1")},
 		inventory.Layer{
 			Files: []inventory.File{
-				{Path: "db/status", Format: "db", Packages: []inventory.Package{{Type: inventory.Deb, Name: "libc", Version: "1", Source: "libc", SourceVersion: "1"}}},
+				{Path: "db/status", Format: "dpkg", Packages: []inventory.Package{{Type: inventory.Deb, Name: "libc", Version: "1", Source: "libc", SourceVersion: "1"}}},
 				{Path: "lib/b.pkg", Format: "lang", Packages: []inventory.Package{npm("x", "1")}, Owned: true},
 				lang("opt/d.pkg", npm("x", "1")),
 				{Path: "usr/c.pkg", Format: "lang", Packages: []inventory.Package{npm("x", "1")}, Owned: true},
@@ -110,7 +110,7 @@ var walkTests = map[string]struct {
 	},
 	"a broken database is a problem, a broken file of a language is not": {
 		[]entry{reg("a.pkg", "x 1\nfail broken"), reg("db/status", "fail broken")},
-		inventory.Layer{Files: []inventory.File{lang("a.pkg", npm("x", "1")), {Path: "db/status", Format: "db"}}, Problem: `reading "db/status" as db: broken`},
+		inventory.Layer{Files: []inventory.File{lang("a.pkg", npm("x", "1")), {Path: "db/status", Format: "dpkg"}}, Problem: `reading "db/status" as dpkg: broken`},
 	},
 	"names that no package has": {
 		[]entry{reg("a.pkg", "a\x01 1\n\xff 1\nok 1\n"+strings.Repeat("n", 513)+" 1\nv "+strings.Repeat("1", 257))},
