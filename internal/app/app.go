@@ -76,6 +76,10 @@ type App struct {
 	server    *http.Server
 	requests  requests
 
+	advisories *scan.Advisories
+	toImport   jobs.Bell // rings when there are advisories to import
+	toJudge    jobs.Bell // rings when advisories have changed
+
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
 	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
@@ -88,6 +92,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a := &App{
 		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), sweeping: jobs.NewBell(), signing: jobs.NewBell(),
 		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
+		toImport: jobs.NewBell(), toJudge: jobs.NewBell(),
 	}
 	defer func() {
 		if err != nil {
@@ -172,6 +177,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	a.fsck = a.newFsck()
 	a.replication = a.newReplication()
 	a.openCaches()
+	if err := a.openAdvisories(); err != nil {
+		return nil, err
+	}
 	return directory, nil
 }
 

@@ -33,6 +33,7 @@ func (a *App) jobs() []jobs.Job {
 		a.replicationJobs(),
 		a.fsckJobs(),
 		a.exceptionJobs(),
+		a.advisoryJobs(),
 	)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
@@ -36,6 +37,8 @@ type face struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
+
+	advisories *scan.Advisories
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -47,11 +50,13 @@ type Config struct {
 	Garbage  *gc.Service
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
+
+	Advisories *scan.Advisories
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies}
+	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, advisories: c.Advisories}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
@@ -82,7 +87,10 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
+			"ImportAdvisories":            awswire.Op(f.importAdvisories),
+			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
+			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},
 		Exceptions: exceptionFor,
 	}

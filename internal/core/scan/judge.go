@@ -51,7 +51,7 @@ type Judgement struct {
 	Epoch   int64
 	Phase   Phase
 	Targets map[string]int64 // the revision of each source that the judgement under way goes by
-	Told    int64            // changes are told of sets up to this id: those that were there when it began
+	Began   int64            // its epoch when it began: images that were saved at a lower one are told what changes
 	Upto    int64            // sets up to this id are counted anew
 	Counted int64            // sets up to this id have been
 	EndedAt time.Time        // when the last one ended
@@ -172,7 +172,8 @@ type EntryStore interface {
 	Entries(ctx context.Context, names []match.Name) ([]StoredEntry, error)
 	// EntriesAfter lists those of all names that come after one, in that order, at most limit.
 	EntriesAfter(ctx context.Context, after EntryKey, limit int) ([]StoredEntry, error)
-	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are.
+	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are:
+	// that have a CVSS score, or are CISA's.
 	Scores(ctx context.Context, vulnerabilities []string) ([]Score, error)
 	// Changed lists the vulnerabilities of which a source's advisories have come or gone between two revisions, in order, after the
 	// given one.
@@ -203,8 +204,7 @@ type StoredEntry struct {
 type Score struct {
 	Vulnerability string
 	Source        string
-	Advisory      int64
-	Score         int // tenths
+	Body          []byte // advisory.Encode
 	From, To      int64
 }
 
@@ -257,8 +257,9 @@ type SetChange struct {
 
 // TellStore is what telling of changes needs.
 type TellStore interface {
-	// TellChanges takes a set's changes that wait, and its images that have not been told of them and were scanned before, at most
-	// limit; it records the events that it is given for them, all in one transaction. It tells whether there was something to do.
+	// TellChanges takes changes of sets that wait, and images of these that have not been told of them, at most limit; it records the
+	// events that it is given for them, all in one transaction. It tells whether there was something to do. Changes that another
+	// replica is at are left out.
 	TellChanges(ctx context.Context, limit int, events func(Changes, []ToldImage) []event.Event) (bool, error)
 }
 
@@ -267,5 +268,6 @@ type ToldImage struct {
 	Repository   string
 	RepositoryID int64
 	Digest       oci.Digest
+	MediaType    string
 	Tags         []string
 }

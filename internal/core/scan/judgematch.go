@@ -93,8 +93,8 @@ func (j *Judge) yieldEntries(
 	for _, s := range stored {
 		e := s.Entry
 		if e.Counts = s.counts(revisions); e.Counts {
-			score := elsewhere[e.Vulnerability]
-			e.Elsewhere, e.Exploited = score.best, score.exploited
+			others := elsewhere[e.Vulnerability]
+			e.Others, e.Exploited = others.vectors, others.exploited
 		}
 		if !yield(e, nil) {
 			return false
@@ -115,7 +115,7 @@ func (e StoredEntry) counts(revisions map[string]int64) bool {
 
 // joined is what all advisories say of a vulnerability.
 type joined struct {
-	best      int
+	vectors   []advisory.Vector
 	exploited bool
 }
 
@@ -134,11 +134,16 @@ func (j *Judge) scores(ctx context.Context, stored []StoredEntry, revisions map[
 			return nil, err
 		}
 		for _, s := range scores {
-			if counts(s.Source, s.From, s.To, revisions) {
-				v := all[s.Vulnerability]
-				v.best, v.exploited = max(v.best, s.Score), v.exploited || s.Source == advisory.SourceKEV
-				all[s.Vulnerability] = v
+			if !counts(s.Source, s.From, s.To, revisions) {
+				continue
 			}
+			v := all[s.Vulnerability]
+			if s.Source == advisory.SourceKEV {
+				v.exploited = true
+			} else if a, err := advisory.Decode(s.Body); err == nil && !a.Withdrawn {
+				v.vectors = append(v.vectors, a.Vectors...)
+			}
+			all[s.Vulnerability] = v
 		}
 	}
 	return all, nil

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/match"
 )
@@ -19,12 +20,16 @@ import (
 type Stores interface {
 	PackageStore
 	EntryStore
+	JudgeStore
+	JudgeReads
+	TellStore
 }
 
 // Judge matches what images have installed with what advisories say. Its methods may be called from many goroutines, on any number of
 // replicas.
 type Judge struct {
 	store  Stores
+	actor  string
 	now    func() time.Time
 	notify func()
 }
@@ -32,6 +37,7 @@ type Judge struct {
 // JudgeConfig is what a Judge is made of.
 type JudgeConfig struct {
 	Store Stores
+	Actor identity.Caller // who judges, in events: identity.Service(account, "scan")
 	Now   func() time.Time
 	// Notify is called when there are changes to tell of (TellOnce), or nil. It returns at once.
 	Notify func()
@@ -39,7 +45,7 @@ type JudgeConfig struct {
 
 // NewJudge makes a judge.
 func NewJudge(c JudgeConfig) *Judge {
-	j := &Judge{store: c.Store, notify: c.Notify, now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }}
+	j := &Judge{store: c.Store, actor: c.Actor.ARN, notify: c.Notify, now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }}
 	if j.notify == nil {
 		j.notify = func() {}
 	}
@@ -216,7 +222,7 @@ func (j *Judge) count(ctx context.Context, members []byte, ids []int64) ([]byte,
 			}
 		}
 	}
-	vulnerable, tally, _, err := table.NewCounter().Count(members)
+	vulnerable, tally, err := table.NewCounter().Count(members)
 	return vulnerable, countsOf(tally), err
 }
 

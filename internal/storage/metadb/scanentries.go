@@ -23,13 +23,10 @@ func nameRows(names []match.Name) (string, error) {
 }
 
 const entryColumns = `
-	ap.ecosystem, ap.name, ap.release, ap.advisory_id, ap.seq, ap.affected, a.source, a.from_rev, a.to_rev, a.vulnerability, a.severity, a.score`
+	ap.ecosystem, ap.name, ap.release, ap.advisory_id, ap.seq, ap.affected, a.source, a.from_rev, a.to_rev, a.vulnerability, a.body`
 
 func scanEntry(rows *sql.Rows, e *scan.StoredEntry) error {
-	var affected sql.RawBytes
-	err := rows.Scan(&e.Ecosystem, &e.Name.Source, &e.Release, &e.Advisory, &e.Seq, &affected, &e.Source, &e.From, &e.To, &e.Vulnerability, &e.Severity, &e.Score)
-	e.Affected = append([]byte(nil), affected...)
-	return err
+	return rows.Scan(&e.Ecosystem, &e.Name.Source, &e.Release, &e.Advisory, &e.Seq, &e.Affected, &e.Source, &e.From, &e.To, &e.Vulnerability, &e.Body)
 }
 
 // Entries implements scan.EntryStore.
@@ -61,9 +58,9 @@ func (s Judging) Scores(ctx context.Context, vulnerabilities []string) ([]scan.S
 		return nil, err
 	}
 	return list(ctx, s.db.engine, func(rows *sql.Rows, v *scan.Score) error {
-		return rows.Scan(&v.Vulnerability, &v.Source, &v.Advisory, &v.Score, &v.From, &v.To)
+		return rows.Scan(&v.Vulnerability, &v.Source, &v.Body, &v.From, &v.To)
 	}, `
-		SELECT vulnerability, source, id, score, from_rev, to_rev FROM advisories
+		SELECT vulnerability, source, body, from_rev, to_rev FROM advisories
 		WHERE vulnerability IN (SELECT value FROM texts($1)) AND (score > 0 OR source = 'kev')`, text)
 }
 

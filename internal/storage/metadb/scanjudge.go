@@ -25,10 +25,10 @@ var (
 	_ scan.LayerStore     = Judging{}
 )
 
-const judgementColumns = `epoch, phase, targets, told, upto, counted, ended_at`
+const judgementColumns = `epoch, phase, targets, began, upto, counted, ended_at`
 
 func scanJudgement(rows *sql.Rows, j *scan.Judgement) error {
-	return rows.Scan(&j.Epoch, &j.Phase, jsonColumn{&j.Targets}, &j.Told, &j.Upto, &j.Counted, timeColumn{&j.EndedAt})
+	return rows.Scan(&j.Epoch, &j.Phase, jsonColumn{&j.Targets}, &j.Began, &j.Upto, &j.Counted, timeColumn{&j.EndedAt})
 }
 
 // Judgement implements scan.PackageStore.
@@ -53,8 +53,8 @@ func listText[T any](all []T) (string, error) {
 	return jsonText(all)
 }
 
-// packageRow is a package as it travels in a list.
-type packageRow struct {
+// installedRow is a package as it travels in a list.
+type installedRow struct {
 	N         int    `json:"n"`
 	Ecosystem string `json:"e"`
 	Release   string `json:"r"`
@@ -67,10 +67,10 @@ type packageRow struct {
 	Matches   string `json:"m,omitempty"`
 }
 
-func packageRows(ps []scan.Package) (string, error) {
-	rows := make([]packageRow, len(ps))
+func installedRows(ps []scan.Package) (string, error) {
+	rows := make([]installedRow, len(ps))
 	for i, p := range ps {
-		rows[i] = packageRow{
+		rows[i] = installedRow{
 			N: i, Ecosystem: p.Ecosystem, Release: p.Release, Source: p.Source, SourceV: p.SourceVersion, Name: p.Name, Version: p.Version,
 			Arch: p.Arch, Type: string(p.Type), Matches: hex.EncodeToString(p.Packed),
 		}
@@ -80,7 +80,7 @@ func packageRows(ps []scan.Package) (string, error) {
 
 // FindPackages implements scan.PackageStore.
 func (s Judging) FindPackages(ctx context.Context, ps []scan.Package) ([]int64, error) {
-	text, err := packageRows(ps)
+	text, err := installedRows(ps)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func findPackages(ctx context.Context, in session, rows string, n int) ([]int64,
 
 // AddPackages implements scan.PackageStore. Lists are in order, so that two that add the same do not wait for each other in a circle.
 func (s Judging) AddPackages(ctx context.Context, epoch int64, ps []scan.Package) (ids []int64, err error) {
-	text, err := packageRows(ps)
+	text, err := installedRows(ps)
 	if err != nil {
 		return nil, err
 	}
@@ -221,11 +221,11 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			return err
 		}
 		n, err := t.s.exec(ctx, `
-			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, problem, scanned_at)
-			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS BIGINT) FROM images WHERE id = $1
+			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, problem, scanned_at, epoch)
+			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS BIGINT), CAST($7 AS BIGINT) FROM images WHERE id = $1
 			ON CONFLICT (image_id) DO UPDATE SET set_id = excluded.set_id, chain_id = excluded.chain_id, layers = excluded.layers,
-				problem = excluded.problem, scanned_at = excluded.scanned_at`,
-			i.ImageID, set, i.ChainID, packLayers(layers), i.Problem, micros(i.ScannedAt))
+				problem = excluded.problem, scanned_at = excluded.scanned_at, epoch = excluded.epoch`,
+			i.ImageID, set, i.ChainID, packLayers(layers), i.Problem, micros(i.ScannedAt), epoch)
 		if err == nil && n == 0 {
 			err = registry.ErrNoRow
 		}

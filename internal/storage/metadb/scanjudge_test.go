@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -75,11 +76,10 @@ func (w *judged) exec(text string, args ...any) {
 func (w *judged) source(name string, revision int64) {
 	w.tb.Helper()
 	w.exec(`
-		INSERT INTO advisory_sources (source, revision, origin, advisories, modified_at, imported_at, checked_at, validator, judged_rev)
-		VALUES ($1, $2, '', 0, 0, 0, 0, '', 0) ON CONFLICT (source) DO UPDATE SET revision = excluded.revision`, name, revision)
+		INSERT INTO advisory_sources (source, revision, origin, advisories, modified_at, imported_at, checked_at, validator, judged_rev, import_rev, import_until)
+		VALUES ($1, $2, '', 0, 0, 0, 0, '', 0, 0, 0) ON CONFLICT (source) DO UPDATE SET revision = excluded.revision`, name, revision)
 }
 
-const forever = 9223372036854775807
 
 // said is an advisory as tests write it: it hits all versions of a package below one.
 type said struct {
@@ -95,10 +95,16 @@ type said struct {
 
 func (w *judged) advise(a said) {
 	w.tb.Helper()
+	about := advisory.Advisory{ID: a.id, Word: string(a.severity)}
+	if a.score > 0 {
+		about.Vectors = []advisory.Vector{{Version: "3.1", Score: float64(a.score) / 10}}
+	}
+	body, err := advisory.Encode(about)
+	w.must(err)
 	w.exec(`
 		INSERT INTO advisories (source, osv_id, from_rev, to_rev, hash, vulnerability, severity, score, modified_at, body)
 		VALUES ($1, $2, $3, $4, '', $5, $6, $7, 0, $8)`,
-		a.source, a.id, a.from, int64(forever), a.vulnerability, string(a.severity), a.score, []byte{})
+		a.source, a.id, a.from, int64(math.MaxInt64), a.vulnerability, string(a.severity), a.score, body)
 	if a.name == "" {
 		return
 	}
@@ -184,7 +190,7 @@ func TestSave(t *testing.T) {
 		want := scan.Counts{
 			System:  scan.Count{advisory.Critical: 1},
 			All:     scan.Count{advisory.Critical: 1, advisory.High: 1},
-			Fixable: 2, Exploited: 1,
+			Fixable: 2, Exploited: 1, Unevaluated: 1,
 		}
 		if diff := cmp.Diff(want, w.counts(images[0])); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)

@@ -28,6 +28,7 @@ func (d Dir) Read(ctx context.Context, known map[string]Source, each func(Feed) 
 	if err != nil {
 		return err
 	}
+	known = From(known, d)
 	var failed []error
 	for _, name := range files {
 		if err := ctx.Err(); err != nil {

@@ -28,12 +28,24 @@ type Feed struct {
 	AsOf      time.Time // when it was as it is here; zero: now
 	Validator string    // what to ask by next time
 	Unchanged bool      // nothing has changed since Source.Validator: there are no entries
-	// Partial: the entries are those that have changed, and Gone those that are no more. Otherwise what is not among the entries is
-	// no more. A partial feed without a Validator adds to a source, and says nothing of how new that is.
+	// Partial: the entries are those that have changed. What is not Listed is no more; where nothing is listed all stays. Otherwise
+	// what is not among the entries is no more. A partial feed without a Validator adds to a source, and says nothing of how new that is.
 	Partial bool
-	Gone    []string
+	Listed  iter.Seq[string] // ids
 	// Entries gives the advisories. An ErrMalformed is about one of them; any other error ends the import.
 	Entries iter.Seq2[Advisory, error]
+}
+
+// From gives sources without what is asked by, where that is another origin's.
+func From(known map[string]Source, o Origin) map[string]Source {
+	own := maps.Clone(known)
+	for name, s := range own {
+		if s.Origin != o.String() {
+			s.Validator = ""
+			own[name] = s
+		}
+	}
+	return own
 }
 
 // Options say how an import goes.
@@ -290,15 +302,18 @@ func (im *importing) put(ctx context.Context, b Batch) error {
 
 // remove ends the advisories that are no more.
 func (im *importing) remove(ctx context.Context) error {
+	listed := im.total
 	if im.feed.Partial {
-		for gone := range slices.Chunk(im.feed.Gone, batchRows) {
-			if err := im.end(ctx, gone); err != nil {
-				return err
-			}
+		if im.feed.Listed == nil {
+			return nil
 		}
-		return im.judge()
+		listed = 0
+		for id := range im.feed.Listed {
+			im.seen[maphash.String(im.seed, id)] = struct{}{}
+			listed++
+		}
 	}
-	if err := im.judge(); err != nil {
+	if err := im.judge(listed); err != nil {
 		return err
 	}
 	for after := ""; ; {
@@ -327,12 +342,8 @@ func (im *importing) end(ctx context.Context, ids []string) error {
 }
 
 // judge refuses what is hardly meant: an export that was cut off, a mirror that has stood still.
-func (im *importing) judge() error {
+func (im *importing) judge(will int) error {
 	had := im.claim.Source.Advisories
-	will := int64(im.total)
-	if im.feed.Partial {
-		will = had - int64(im.out.Removed)
-	}
 	switch {
 	case im.force:
 		return nil
@@ -344,6 +355,9 @@ func (im *importing) judge() error {
 	}
 	return nil
 }
+
+// claimedNew tells whether the source has never been imported.
+func claimedNew(c Claim) bool { return c.Source.Revision == 0 }
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
@@ -361,16 +375,18 @@ func (im *importing) settle(ctx context.Context, origin string, now time.Time, o
 	if changed {
 		s.Revision, s.ImportedAt = im.claim.Revision, now
 	}
-	if s.CheckedAt = now; !im.feed.AsOf.IsZero() {
-		s.CheckedAt = earlier(now, im.feed.AsOf)
-	}
-	s.Origin = origin
 	// Single advisories that somebody adds must not make the next export an old one, nor may a publisher's clock that is ahead.
-	if im.newest = earlier(im.newest, now); !im.feed.Partial && (o.Force || im.newest.After(s.ModifiedAt)) || im.feed.Validator != "" && im.newest.After(s.ModifiedAt) {
-		s.ModifiedAt = im.newest
-	}
-	if !im.feed.Unchanged {
-		s.Validator = im.feed.Validator
+	if adds := im.feed.Partial && im.feed.Validator == ""; !adds || claimedNew(im.claim) {
+		if s.CheckedAt = now; !im.feed.AsOf.IsZero() {
+			s.CheckedAt = earlier(now, im.feed.AsOf)
+		}
+		s.Origin = origin
+		if !im.feed.Unchanged {
+			s.Validator = im.feed.Validator
+		}
+		if newest := earlier(im.newest, now); !adds && (newest.After(s.ModifiedAt) || o.Force && !im.feed.Partial && !im.feed.Unchanged) {
+			s.ModifiedAt = newest
+		}
 	}
 	if err := im.store.EndAdvisories(ctx, im.claim, s); err != nil {
 		im.out.Err = err

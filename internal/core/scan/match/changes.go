@@ -2,6 +2,8 @@ package match
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
@@ -16,6 +18,47 @@ type Change struct {
 
 // diff is what has changed in packages of one name.
 type diff struct{ got, lost []Change }
+
+// Advisories lists those, in order of id, that speak or spoke of packages of which something has changed, without those of names of
+// which nothing is to be told.
+func (t *Table) Advisories(quiet func(Name) bool) []int64 {
+	groups := map[int32]bool{}
+	for p := range t.profiles() {
+		if p.changed && !quiet(t.names[p.group]) {
+			groups[p.group] = true
+		}
+	}
+	ids, done := map[int64]bool{}, map[int32]bool{}
+	for p := range t.profiles() {
+		if !groups[p.group] {
+			continue
+		}
+		for _, i := range []int32{p.result, p.before} {
+			if done[i] {
+				continue
+			}
+			done[i] = true
+			if r, err := Unpack(t.results[i].bytes); err == nil { // it was unpacked when it came in
+				for _, h := range r.Hits {
+					ids[h.Advisory] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}
+
+func (t *Table) profiles() iter.Seq[*profile] {
+	return func(yield func(*profile) bool) {
+		for _, at := range t.pages {
+			for i := range at {
+				if at[i].group != 0 && !yield(&at[i]) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Changes tells what has changed in the set that was counted last, the worst first. vulnerability names that of an advisory; quiet
 // tells of which names nothing is to be told.

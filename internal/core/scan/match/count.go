@@ -224,8 +224,18 @@ func (t *Table) NewCounter() *Counter {
 	return &Counter{table: t, seen: make([]slot, len(t.names)), pageAt: -1, diffs: map[pair]diff{}}
 }
 
-// Count counts a set by its packed members. It tells which of these, packed again as ids, advisories hit, and whether one has changed.
-func (c *Counter) Count(members []byte) (vulnerable []byte, tally Tally, changed bool, err error) {
+// Touches tells whether there is a changed package among packed members.
+func (c *Counter) Touches(members []byte) (touched bool, err error) {
+	err = EachMember(members, func(m Member) {
+		if p := c.lookup(m.Package); p != nil && p.changed && !m.Owned {
+			touched = true
+		}
+	})
+	return touched, err
+}
+
+// Count counts a set by its packed members, and tells which of these, packed again as ids, advisories hit.
+func (c *Counter) Count(members []byte) (vulnerable []byte, tally Tally, err error) {
 	c.turn++
 	c.several, c.members, c.touched, c.vulnerable = c.several[:0], c.members[:0], c.touched[:0], c.vulnerable[:0]
 	last := int64(0)
@@ -237,12 +247,12 @@ func (c *Counter) Count(members []byte) (vulnerable []byte, tally Tally, changed
 		c.member(m.Package, &tally)
 	})
 	if err != nil {
-		return nil, Tally{}, false, err
+		return nil, Tally{}, err
 	}
 	for _, g := range c.several {
 		tally.add(new(c.union(g, false)), c.table.system[g], 1)
 	}
-	return PackIDs(c.vulnerable), tally, len(c.touched) > 0, nil
+	return PackIDs(c.vulnerable), tally, nil
 }
 
 func (c *Counter) lookup(id int64) *profile {

@@ -45,9 +45,8 @@ type Entry struct {
 	// Counts: the advisory counts. One that has been replaced is there to tell which vulnerability it spoke of.
 	Counts        bool
 	Vulnerability string
-	Severity      advisory.Severity // of the advisory, by itself
-	Score         int               // CVSS base score in tenths, of the advisory by itself; 0: none
-	Elsewhere     int               // the same, the highest that any other advisory gives the vulnerability
+	Body          []byte            // of the advisory: advisory.Encode
+	Others        []advisory.Vector // of all advisories of the vulnerability
 	Exploited     bool
 }
 
@@ -107,8 +106,11 @@ type group struct {
 // rule is an entry that counts, made ready to be compared with.
 type rule struct {
 	Entry
-	ranges   *ranges
-	severity advisory.Severity
+	read      bool
+	broken    bool // it could not be read
+	withdrawn bool
+	affected  advisory.Affected
+	severity  advisory.Severity
 }
 
 func (g *group) begin(n Name) {
@@ -178,22 +180,24 @@ func (g *group) days(packed []byte) (map[string]int, error) {
 // evaluate compares a version with all rules. An advisory that names the package more than once hits it once.
 func (g *group) evaluate(release, version string) Result {
 	var r Result
-	v := newVersion(g.name.Ecosystem, version)
+	v := advisory.NewVersion(g.name.Ecosystem, version)
 	for i := range g.rules {
 		rule := &g.rules[i]
 		if rule.Release != "" && rule.Release != release {
 			continue
 		}
-		if rule.ranges == nil {
-			rule.ready()
-		}
-		affected, fixable, comparable := rule.ranges.affect(v)
-		r.Unevaluated = r.Unevaluated || !comparable
-		if !affected {
+		if rule.ready(); rule.withdrawn {
 			continue
 		}
-		h := Hit{Advisory: rule.Advisory, Vulnerability: g.first[rule.Vulnerability], Severity: rule.severity, Fixable: fixable, Exploited: rule.Exploited}
-		r.Hits = append(r.Hits, h)
+		affected, err := rule.affected.CoversVersion(v)
+		r.Unevaluated = r.Unevaluated || rule.broken || err != nil
+		if !affected || rule.broken {
+			continue
+		}
+		r.Hits = append(r.Hits, Hit{
+			Advisory: rule.Advisory, Vulnerability: g.first[rule.Vulnerability], Severity: rule.severity, Exploited: rule.Exploited,
+			Fixable: rule.affected.FixedFor(g.name.Ecosystem, version) != "",
+		})
 	}
 	slices.SortStableFunc(r.Hits, func(a, b Hit) int { return cmp.Compare(a.Advisory, b.Advisory) })
 	r.Hits = mergeHits(r.Hits)
@@ -217,12 +221,16 @@ func mergeHits(hits []Hit) []Hit {
 	return out
 }
 
-// ready reads the entry. One that cannot be read is compared with nothing, and says so.
+// ready reads the entry, once. One that cannot be read is compared with nothing, and says so.
 func (r *rule) ready() {
-	var a advisory.Affected
-	if err := json.Unmarshal(r.Affected, &a); err != nil {
-		r.ranges, r.severity = &ranges{broken: true}, r.Severity
+	if r.read {
 		return
 	}
-	r.ranges, r.severity = newRanges(r.Ecosystem, a), severity(r.Entry, a)
+	r.read = true
+	a, err := advisory.Decode(r.Body)
+	if err == nil {
+		err = json.Unmarshal(r.Affected, &r.affected)
+	}
+	r.broken, r.withdrawn = err != nil, a.Withdrawn
+	r.severity = a.Rate(r.affected, r.Others).Severity
 }
