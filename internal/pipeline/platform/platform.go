@@ -115,6 +115,11 @@ type Error struct {
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 func (c *Client) call(ctx context.Context, operation string, in, out any) error {
+	return c.callUpTo(ctx, maxAnswer, operation, in, out)
+}
+
+// callUpTo is call for answers of at most so many bytes.
+func (c *Client) callUpTo(ctx context.Context, most int64, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", operation, err)
@@ -139,7 +144,7 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 		return fmt.Errorf("calling %s: %w", operation, err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, most))
 	if err != nil {
 		return fmt.Errorf("reading the answer to %s: %w", operation, err)
 	}
