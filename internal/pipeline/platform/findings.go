@@ -3,19 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
-	"time"
 )
-
-// Seconds is a time as the wire has it: seconds since 1970. Zero where it is absent.
-type Seconds float64
-
-// Time gives it as a time, zero where there is none.
-func (s Seconds) Time() time.Time {
-	if s == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(s*1e3 + 0.5)).UTC() //nolint:mnd // to the nearest millisecond
-}
 
 // Findings is all that a Berth tells of an image's vulnerabilities (DescribeFindings). Texts in it are strangers'.
 type Findings struct {
@@ -30,8 +18,8 @@ type Findings struct {
 		VersionID  string `json:"versionId"`
 	} `json:"operatingSystem"`
 	Findings    []Finding        `json:"findings"`
-	ScannedAt   Seconds          `json:"scannedAt"`
-	JudgedAt    Seconds          `json:"judgedAt"`
+	ScannedAt   Moment           `json:"scannedAt"`
+	JudgedAt    Moment           `json:"judgedAt"`
 	Sources     []AdvisorySource `json:"advisorySources"`
 	Missing     []string         `json:"missingEcosystems"`
 	Unevaluated int              `json:"unevaluatedPackages"`
@@ -41,12 +29,12 @@ type Findings struct {
 
 // AdvisorySource is where advisories come from, and how old they are.
 type AdvisorySource struct {
-	Name       string  `json:"name"`
-	Origin     string  `json:"origin"`
-	Advisories int64   `json:"advisories"`
-	ModifiedAt Seconds `json:"modifiedAt"`
-	ImportedAt Seconds `json:"importedAt"`
-	CheckedAt  Seconds `json:"checkedAt"`
+	Name       string `json:"name"`
+	Origin     string `json:"origin"`
+	Advisories int64  `json:"advisories"`
+	ModifiedAt Moment `json:"modifiedAt"`
+	ImportedAt Moment `json:"importedAt"`
+	CheckedAt  Moment `json:"checkedAt"`
 }
 
 // BaseImage is the image that another is built on.
@@ -66,8 +54,8 @@ type Finding struct {
 	Summary       string           `json:"summary"`
 	Details       string           `json:"details"`
 	URL           string           `json:"url"`
-	PublishedAt   Seconds          `json:"publishedAt"`
-	FirstSeenAt   Seconds          `json:"firstSeenAt"`
+	PublishedAt   Moment           `json:"publishedAt"`
+	FirstSeenAt   Moment           `json:"firstSeenAt"`
 	Exploited     *KnownExploited  `json:"knownExploited"`
 	EPSS          float64          `json:"epssProbability"`
 	Percentile    float64          `json:"epssPercentile"`
@@ -100,16 +88,19 @@ type FoundPackage struct {
 
 // ServerException is why the registry holds that a finding stops nothing.
 type ServerException struct {
-	Status   string  `json:"status"`
-	Owner    string  `json:"owner"`
-	Reason   string  `json:"reason"`
-	Document string  `json:"documentDigest"`
-	Expires  Seconds `json:"expiresAt"` // zero: never
+	Status   string `json:"status"`
+	Owner    string `json:"owner"`
+	Reason   string `json:"reason"`
+	Document string `json:"documentDigest"`
+	Expires  Moment `json:"expiresAt"` // zero: never
 }
 
 // maxFindings is how many findings of an image are read: packages in one are 50,000 at most, and no image that works has so many
 // findings.
 const maxFindings = 200_000
+
+// findingsPage keeps an answer with the longest texts within what is read of one.
+const findingsPage = 500
 
 // errEndless says that a server's pages have no end.
 var errEndless = errors.New("the server gives more findings than an image can have")
@@ -121,7 +112,7 @@ func (c *Client) Findings(ctx context.Context, repository string, id ImageID) (F
 		ImageID        ImageID `json:"imageId"`
 		MaxResults     int     `json:"maxResults"`
 		NextToken      string  `json:"nextToken,omitempty"`
-	}{RepositoryName: repository, ImageID: id, MaxResults: 1000}
+	}{RepositoryName: repository, ImageID: id, MaxResults: findingsPage}
 	var all Findings
 	for {
 		var page struct {
