@@ -109,6 +109,8 @@ type Error struct {
 	Status  int
 	Code    string // such as AccessDeniedException
 	Message string
+
+	strange bool // it is no answer of an AWS API
 }
 
 // Error gives code and message.
@@ -163,7 +165,7 @@ func refusal(status int, answer []byte) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(answer, &e) != nil || e.Type == "" {
-		return &Error{Status: status, Code: http.StatusText(status), Message: "the server does not answer as a Berth does"}
+		return &Error{Status: status, Code: http.StatusText(status), Message: "the server does not answer as a Berth does", strange: true}
 	}
 	return &Error{Status: status, Code: e.Type, Message: e.Message}
 }

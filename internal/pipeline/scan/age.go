@@ -25,7 +25,7 @@ func (s Source) Age(now time.Time) (age time.Duration, ok bool) {
 // Ages words how old the advisories are that images were judged by, each source once; empty where the registry does not say.
 func Ages(now time.Time, reports ...Report) string {
 	var said []string
-	for _, s := range sources(reports) {
+	for _, s := range Sources(reports...) {
 		if age, ok := s.Age(now); ok {
 			said = append(said, plan.Printable(s.Name)+" "+duration(age)+" old")
 		} else {
@@ -35,8 +35,8 @@ func Ages(now time.Time, reports ...Report) string {
 	return strings.Join(said, ", ")
 }
 
-// sources are those of all reports, each once, by name.
-func sources(reports []Report) []Source {
+// Sources are those of all reports, each once, by name.
+func Sources(reports ...Report) []Source {
 	var all []Source
 	for _, r := range reports {
 		all = append(all, r.Sources...)
@@ -61,7 +61,7 @@ func duration(d time.Duration) string {
 // be compared, what could not be read.
 func Doubts(now time.Time, reports ...Report) []string {
 	var said []string
-	for _, s := range sources(reports) {
+	for _, s := range Sources(reports...) {
 		if age, ok := s.Age(now); ok && age > Stale {
 			said = append(said, fmt.Sprintf("the advisories of %s are %s old: what became known since is not found", plan.Printable(s.Name), duration(age)))
 		}

@@ -18,7 +18,8 @@ type Upgrade struct {
 	To        string                     `json:"to"`   // the first version that mends all of these findings
 	Findings  int                        `json:"findings"`
 	Counts    map[workspace.Severity]int `json:"counts"`
-	Exploited int                        `json:"knownExploited"`
+	Exploited int                        `json:"exploited"`
+	Images    int                        `json:"images"`   // in which that is
 	FromBase  bool                       `json:"fromBase"` // the base image has it: a newer one of that may do
 }
 
@@ -26,9 +27,9 @@ type Upgrade struct {
 // that mends it, once for all reports that have it; one that an exception holds for does not.
 func Upgrades(reports ...Report) []Upgrade {
 	at := map[[2]string]int{}
-	seen := map[string]bool{}
+	seen, last := map[string]bool{}, map[int]int{} // which report was the last with a finding of an upgrade, from 1
 	var all []Upgrade
-	for _, r := range reports {
+	for n, r := range reports {
 		for _, f := range r.Findings {
 			if f.Exception != nil || len(f.Packages) == 0 || slices.ContainsFunc(f.Packages, func(p Package) bool { return p.FixedIn == "" }) {
 				continue
@@ -45,6 +46,10 @@ func Upgrades(reports ...Report) []Upgrade {
 				if CompareVersions(p.FixedIn, u.To) > 0 {
 					u.To = p.FixedIn
 				}
+			}
+			if last[i] != n+1 {
+				last[i] = n + 1
+				u.Images++
 			}
 			u.FromBase = u.FromBase && f.FromBase()
 			if id := fmt.Sprintf("%q %q", f.ID, key); !seen[id] {

@@ -21,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
 	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
@@ -53,6 +54,15 @@ type Config struct {
 	Timeout time.Duration
 	// Appear is how long is waited for a scan to begin that nobody can ask for; DefaultAppear if not given.
 	Appear time.Duration
+}
+
+// At is the configuration for a registry.
+func At(client *registry.Client) Config {
+	c := Config{API: client.ECR}
+	if client.Berth != nil { // else a Berth that is nil would be one
+		c.Berth = client.Berth
+	}
+	return c
 }
 
 // Gate scans images and judges them. It may be used by many goroutines.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,6 +247,10 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 func (w *waiting) ask(ctx context.Context, failed string) error {
 	if w.asked {
 		w.image.Unscanned = failed
+		return nil
+	}
+	if w.now {
+		w.image.Unscanned = cmp.Or(failed, "it has not been scanned")
 		return nil
 	}
 	w.asked = true
