@@ -7,6 +7,7 @@ package berth
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,6 +38,8 @@ type face struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
+	scans    Scans
+	bills    map[string]Bill
 
 	advisories *scan.Advisories
 }
@@ -50,14 +53,19 @@ type Config struct {
 	Garbage  *gc.Service
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
+	Scans    Scans
+	Bills    map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
 
 	Advisories *scan.Advisories
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, advisories: c.Advisories}
-	return awswire.Service{
+	f := face{
+		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, scans: c.Scans, bills: c.Bills,
+		advisories: c.Advisories,
+	}
+	service := awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
@@ -94,6 +102,10 @@ func New(c Config) awswire.Service {
 		},
 		Exceptions: exceptionFor,
 	}
+	if c.Scans != nil {
+		maps.Copy(service.Operations, f.scanningOperations())
+	}
+	return service
 }
 
 // ListTagHistoryInput asks what happened to an image tag. On the wire members are named like the fields,
@@ -214,6 +226,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "CheckEndedException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
+	case fault.ScanNotFound:
+		code = "ScanNotFoundException"
+	case fault.ImageNotScannable:
+		code = "UnsupportedImageTypeException"
+	case fault.ImageArchived:
+		code = "ImageArchivedException"
 	}
 	return awswire.Exception{Code: code, Message: f.Message}, true
 }
