@@ -7,6 +7,7 @@ package berth
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,6 +37,8 @@ type face struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
+	scans    Scans
+	bills    map[string]Bill
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -47,12 +50,14 @@ type Config struct {
 	Garbage  *gc.Service
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
+	Scans    Scans
+	Bills    map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies}
-	return awswire.Service{
+	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, scans: c.Scans, bills: c.Bills}
+	service := awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
@@ -86,6 +91,10 @@ func New(c Config) awswire.Service {
 		},
 		Exceptions: exceptionFor,
 	}
+	if c.Scans != nil {
+		maps.Copy(service.Operations, f.scanningOperations())
+	}
+	return service
 }
 
 // ListTagHistoryInput asks what happened to an image tag. On the wire members are named like the fields,
@@ -206,6 +215,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "CheckEndedException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
+	case fault.ScanNotFound:
+		code = "ScanNotFoundException"
+	case fault.ImageNotScannable:
+		code = "UnsupportedImageTypeException"
+	case fault.ImageArchived:
+		code = "ImageArchivedException"
 	}
 	return awswire.Exception{Code: code, Message: f.Message}, true
 }
