@@ -241,6 +241,7 @@ func (g *Gate) Scan(ctx context.Context, in Input, task *progress.Task) (Result,
 			}
 			r.Images[i].Report, r.PassedOver = counts, r.PassedOver+over
 			found[i] = findings(counts)
+			documented(in, r.Images[i].Digest, found[i])
 		}
 		r.Images[i].Counts = count(found[i])
 	}
