@@ -31,9 +31,10 @@ var house = rules{
 		{"internal/core/policy", words},
 		{"internal/core/deployment", words}, // words too: both sides of Berth share them
 		{"internal/core/access", slices.Concat(words, people)},
-		{"internal/core/registry", slices.Concat(words, people, []string{"internal/core/deployment"})},
+		{"internal/core/registry", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/scan/vex"})},
 		{"internal/core/scan/inventory", words},
 		{"internal/core/scan/advisory", slices.Concat(words, []string{"internal/core/scan/inventory"})},
+		{"internal/core/scan/vex", words}, // words too
 		{"internal/core/scan/layer", slices.Concat(words, []string{"internal/core/scan/inventory"})},
 		{"internal/core", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/registry"})}, // never each other
 		{"internal/api", []string{
@@ -41,12 +42,12 @@ var house = rules{
 		}}, // no face imports another
 		{"internal/storage", []string{"internal/core/..."}},
 		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
-		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
+		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/scan/vex", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
 		{"internal/extract", []string{"internal/core/oci", "internal/core/fault", "internal/core/scan/..."}},
 		{"internal/jobs", nil},
 		{"internal/config", nil},
 		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/extract", "internal/jobs", "internal/config"}},
-		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/pipeline/..."}}, // deployment: words that both sides share
+		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/core/scan/vex", "internal/pipeline/..."}}, // deployment, vex: words that both sides share
 		{"cmd/berth", []string{"internal/cli"}},
 		{"berthtest", []string{"internal/app", "internal/config"}},
 	},
@@ -63,7 +64,7 @@ var house = rules{
 		{"net/http", []string{"internal/api", "internal/app", "internal/storage/s3blob", "internal/remote", "internal/pipeline", "berthtest"}, "core knows no HTTP"},
 		{"database/sql", []string{"internal/storage/metadb"}, "SQL is metadb's"},
 		{"github.com/jackc/pgx", []string{"internal/storage/metadb"}, "SQL is metadb's"},
-		{"modernc.org/sqlite", []string{"internal/storage/metadb"}, "SQL is metadb's"},
+		{"modernc.org/sqlite", []string{"internal/storage/metadb", "internal/extract/formats"}, "SQL is metadb's; RPM's database is SQLite too"},
 		{"github.com/pressly/goose", []string{"internal/storage/metadb"}, "migrations are metadb's"},
 		{"github.com/aws/aws-sdk-go-v2/service/s3", []string{"internal/storage/s3blob"}, "the bucket is s3blob's"},
 		{"github.com/aws/aws-sdk-go-v2/service", []string{"internal/api", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},

@@ -32,6 +32,9 @@ func (a *App) jobs() []jobs.Job {
 		},
 		a.replicationJobs(),
 		a.fsckJobs(),
+		a.exceptionJobs(),
+		a.advisoryJobs(),
+		a.scanJobs(),
 	)
 }
 
@@ -40,6 +43,8 @@ func (a *App) handlers() map[string]event.Handler {
 	return map[string]event.Handler{
 		"lifecycle":    a.lifecycle,
 		"signing":      a.signer,
+		"exceptions":   a.vex,
+		"scans":        a.scans,
 		"replication":  a.replication,
 		"pull-through": a.caches,
 	}

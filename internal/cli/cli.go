@@ -116,6 +116,7 @@ func (p *program) root() *cobra.Command {
 		p.watchCommand(),
 		p.configCommand(),
 		p.versionCommand(),
+		p.internalCommand(),
 	)
 	return root
 }

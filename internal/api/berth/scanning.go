@@ -36,15 +36,6 @@ const (
 	findingsPage = 100
 )
 
-// scanningOperations names what is told of scans.
-func (f face) scanningOperations() map[string]awswire.Operation {
-	return map[string]awswire.Operation{
-		"DescribeFindings":     awswire.Op(f.describeFindings),
-		"ListVulnerableImages": awswire.Op(f.listVulnerableImages),
-		"GetSbom":              awswire.Op(f.getSBOM),
-	}
-}
-
 // DescribeFindingsInput asks for the findings of an image.
 type DescribeFindingsInput struct {
 	RepositoryName *string  // required

@@ -34,6 +34,8 @@ type RestoreOptions struct {
 	// InPieces lets an image come back without layers and images that it refers to, as it may have been in a copy of an upstream
 	// registry's repository, where they come when somebody asks for them.
 	InPieces bool
+
+	vouches bool // whoever restores may vouch for documents about findings
 }
 
 // RestoreImages brings images back, from the trash or to a tag of theirs (ecr:PutImage, as a push of these tags would ask).
@@ -49,6 +51,10 @@ type RestoreOptions struct {
 // index, and what refers to it and had gone with it.
 func (r *Registry) RestoreImages(ctx context.Context, caller identity.Caller, repository string, ids []ImageID, o RestoreOptions) ([]Restored, error) {
 	if err := r.onImages(ctx, caller, repository, policy.PutImage, ids, r.restoredKeys); err != nil {
+		return nil, err
+	}
+	var err error
+	if o.vouches, err = r.mayVouch(ctx, caller, repository); err != nil {
 		return nil, err
 	}
 	results := make([]Restored, 0, len(ids))
@@ -287,7 +293,7 @@ func (x *restoration) insert(ctx context.Context, t Trashed, tags []string) (Ima
 		return Image{}, err
 	}
 	img := t.Image
-	img.ID, img.Size, img.Archived, img.ActivatedAt, img.Tags = 0, size, false, x.at, tags
+	img.ID, img.Size, img.Archived, img.ActivatedAt, img.Tags, img.Vouched = 0, size, false, x.at, tags, x.vouched(t)
 	if img, err = x.registry.addImage(ctx, x.tx, x.repo, img, refs); err != nil || len(children) == 0 {
 		return img, err
 	}
