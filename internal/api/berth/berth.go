@@ -95,6 +95,7 @@ func New(c Config) awswire.Service {
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
