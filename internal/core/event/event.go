@@ -47,6 +47,7 @@ const (
 	PullThrough Source = "pull-through" // it was fetched from an upstream registry
 	Replication Source = "replication"  // another registry sent it
 	Signing     Source = "signing"      // this registry made it
+	Scan        Source = "scan"         // this registry made it: an SBOM
 	Restore     Source = "restore"      // it was deleted, and came back from the trash, or a tag of it did
 )
 

@@ -330,6 +330,11 @@ func (s *Service) Contents(ctx context.Context, caller identity.Caller, reposito
 	if len(facts) > 0 {
 		c.Inventory = inventory.Merge(facts)
 	}
+	if s.claims != nil {
+		if c.Inventory, err = s.claims(ctx, it.Repository, it.Image.Digest, c.Inventory, len(facts)-1); err != nil {
+			return Contents{}, err
+		}
+	}
 	if known.Problem != "" {
 		c.Inventory.Problems = []string{known.Problem}
 	}

@@ -9,23 +9,28 @@ type veil struct {
 	within    map[string]bool // of directories: whether what is in it is hidden
 }
 
-// veil finds out what a layer removes. A link that is removed leads nowhere any more.
-func (m *merger) veil(l Layer) *veil {
+// remove drops what a layer removes of the layers below. Links that are removed lead nowhere any more, so they go first.
+func (m *merger) remove(l Layer) {
+	if len(l.Whiteouts)+len(l.Opaque) == 0 {
+		return
+	}
 	v := &veil{map[string]struct{}{}, map[string]struct{}{}, map[string]bool{}}
 	for _, name := range l.Whiteouts {
-		if !clean(name) || name == "" {
-			continue
+		if clean(name) && name != "" {
+			at := m.paths.at(name)
+			v.whiteouts[at] = struct{}{}
+			m.paths.remove(at)
 		}
-		at := m.paths.at(name)
-		v.whiteouts[at] = struct{}{}
-		m.paths.remove(at)
 	}
+	m.paths.drop(func(at string, _ int) bool { return v.hides(at) })
+	clear(v.within)
 	for _, name := range l.Opaque {
 		if clean(name) {
 			v.opaque[m.paths.dir(name)] = struct{}{}
 		}
 	}
-	return v
+	m.paths.drop(func(at string, _ int) bool { return v.hides(at) })
+	m.drop(v.hides)
 }
 
 // hides tells whether what is at a path is removed.

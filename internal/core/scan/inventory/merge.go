@@ -52,11 +52,15 @@ type fact struct {
 // apply puts a layer on top. Removals come before what the layer has itself, since they are of lower layers only.
 func (m *merger) apply(i int, l Layer) {
 	m.dropLinks(l)
-	m.drop(m.veil(l))
+	m.remove(l)
 	own := m.place(i, l)
+	before := make(map[string]*fact, len(own.files))
+	for at := range own.files {
+		before[at] = m.facts[at]
+	}
 	m.cover(i, l, own)
 	for at, files := range own.files {
-		m.put(i, at, files)
+		m.facts[at] = follow(before[at], i, files)
 	}
 	for at, os := range own.releases {
 		m.releases[at] = os
@@ -66,46 +70,26 @@ func (m *merger) apply(i int, l Layer) {
 // dropLinks drops the links that the layer has directories in the place of, since what it has in these does not lead through the links
 // any more. Those that go under their real path go first: they have lent others a name.
 func (m *merger) dropLinks(l Layer) {
+	if len(l.Dirs) == 0 {
+		return
+	}
 	for _, named := range []bool{false, true} {
 		c := cover{layer: Layer{Dirs: l.Dirs}, real: !named, paths: m.paths}
-		var gone []string
-		for at := range m.paths.links {
-			if c.replaces(at) {
-				gone = append(gone, at)
-			}
-		}
-		for _, at := range gone {
-			delete(m.paths.links, at)
-		}
-		if len(gone) > 0 {
-			m.paths.forget()
-		}
+		m.paths.drop(func(at string, _ int) bool { return c.replaces(at) })
 	}
 }
 
-// drop drops what a layer removes.
-func (m *merger) drop(v *veil) {
-	if len(v.whiteouts)+len(v.opaque) == 0 {
-		return
-	}
+// drop drops facts and releases.
+func (m *merger) drop(gone func(at string) bool) {
 	for at := range m.facts {
-		if v.hides(at) {
+		if gone(at) {
 			delete(m.facts, at)
 		}
 	}
 	for at := range m.releases {
-		if v.hides(at) {
+		if gone(at) {
 			delete(m.releases, at)
 		}
-	}
-	links := len(m.paths.links)
-	for at := range m.paths.links {
-		if v.hides(at) {
-			delete(m.paths.links, at)
-		}
-	}
-	if links != len(m.paths.links) {
-		m.paths.forget()
 	}
 }
 
@@ -152,55 +136,37 @@ func (m *merger) place(i int, l Layer) placed {
 	return p
 }
 
-// cover drops what the things of layer i replace. What stood where it has facts itself is left to put.
+// cover drops what the things of layer i replace.
 func (m *merger) cover(i int, l Layer, own placed) {
 	c := cover{layer: l, own: own, paths: m.paths}
-	for at := range m.facts {
-		if _, again := own.files[at]; !again && c.replaces(at) {
-			delete(m.facts, at)
-		}
-	}
-	for at := range m.releases {
-		if c.replaces(at) {
-			delete(m.releases, at)
-		}
-	}
-	changed := false
-	for at, l := range m.paths.links {
-		if l.layer < i && c.replaces(at) {
-			delete(m.paths.links, at)
-			changed = true
-		}
-	}
-	if changed {
-		m.paths.forget()
-	}
+	m.drop(c.replaces)
+	m.paths.drop(func(at string, layer int) bool { return layer < i && c.replaces(at) })
 }
 
-// put has files stand at a path. Packages that stood there already keep the layer that brought them.
-func (m *merger) put(i int, at string, files []*File) {
-	before := map[Package]int{}
-	if old := m.facts[at]; old != nil {
-		for f, file := range old.files {
+// follow is what stands at a path when layer i has files there. Packages that stood there before keep the layer that brought them.
+func follow(before *fact, i int, files []*File) *fact {
+	since := map[Package]int{}
+	if before != nil {
+		for f, file := range before.files {
 			for k, pkg := range file.Packages {
-				if since, ok := before[pkg]; !ok || old.since[f][k] < since {
-					before[pkg] = old.since[f][k]
+				if s, ok := since[pkg]; !ok || before.since[f][k] < s {
+					since[pkg] = before.since[f][k]
 				}
 			}
 		}
 	}
 	now := &fact{files: files}
 	for _, file := range files {
-		since := make([]int, len(file.Packages))
+		layers := make([]int, len(file.Packages))
 		for k, pkg := range file.Packages {
-			since[k] = i
-			if s, ok := before[pkg]; ok {
-				since[k] = s
+			layers[k] = i
+			if s, ok := since[pkg]; ok {
+				layers[k] = s
 			}
 		}
-		now.since = append(now.since, since)
+		now.since = append(now.since, layers)
 	}
-	m.facts[at] = now
+	return now
 }
 
 // os is what the os-release says that programs would read.
@@ -232,9 +198,12 @@ func (m *merger) packages(os OS) []Found {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b Found) int { return compare(&a, &b) })
+	Sort(list)
 	return slices.CompactFunc(list, func(a, b Found) bool { return a.Package == b.Package && a.Path == b.Path })
 }
+
+// Sort puts packages in the order that Image has them in.
+func Sort(list []Found) { slices.SortFunc(list, func(a, b Found) int { return compare(&a, &b) }) }
 
 // compare orders packages as Image has them, and those that are alike in that by the rest, so that the order is always the same.
 func compare(a, b *Found) int {

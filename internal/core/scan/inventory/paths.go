@@ -45,10 +45,17 @@ func (p *paths) forget() {
 
 // put adds a link at a real path.
 func (p *paths) put(at string, l link) {
+	_, replaces := p.links[at]
+	_, changes := p.looked[at]
 	p.links[at] = l
-	p.names, p.to = nil, nil
-	if _, changes := p.looked[at]; changes {
+	switch {
+	case replaces || changes:
 		p.forget()
+	case p.to != nil: // the usual case: nothing leads elsewhere than before
+		if to := p.follow(at); to != at {
+			p.to[to] = append(p.to[to], at)
+			clear(p.names)
+		}
 	}
 }
 
@@ -56,6 +63,22 @@ func (p *paths) put(at string, l link) {
 func (p *paths) remove(at string) {
 	if _, ok := p.links[at]; ok {
 		delete(p.links, at)
+		p.forget()
+	}
+}
+
+// drop removes links, by their real paths and layers.
+func (p *paths) drop(gone func(at string, layer int) bool) {
+	var list []string
+	for at, l := range p.links {
+		if gone(at, l.layer) {
+			list = append(list, at)
+		}
+	}
+	for _, at := range list {
+		delete(p.links, at)
+	}
+	if len(list) > 0 {
 		p.forget()
 	}
 }
@@ -135,6 +158,10 @@ func (p *paths) forms(dir string) []string {
 	if f, ok := p.names[dir]; ok {
 		return f
 	}
+	if len(p.to[dir]) == 0 {
+		p.names[dir] = p.formsIn(dir)
+		return p.names[dir]
+	}
 	type step struct{ at, rest string } // at: a real path; rest: how it goes on from there
 	forms := []string{dir}
 	for queue := []step{{at: dir}}; len(queue) > 0 && len(queue) < maxQueue && len(forms) < maxForms && p.steps > 0; queue = queue[1:] {
@@ -153,6 +180,20 @@ func (p *paths) forms(dir string) []string {
 		}
 	}
 	p.names[dir] = forms
+	return forms
+}
+
+// formsIn gives the forms of a directory that no link leads to: those of the one that it is in, and on.
+func (p *paths) formsIn(dir string) []string {
+	if dir == "" {
+		return []string{""}
+	}
+	parent, base := split(dir)
+	above := p.forms(parent)
+	forms := make([]string, len(above))
+	for i, f := range above {
+		forms[i] = join(f, base)
+	}
 	return forms
 }
 
