@@ -72,7 +72,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		Denials:       explained{a.access},
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
-				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches,
+				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches, Scans: a.scans,
 				Tokens: auth, Links: auth, Redirect: a.redirects(),
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
@@ -80,7 +80,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			iam.New(a.access),
 			berth.New(berth.Config{
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
-				Policies: a.lifecycle, Advisories: a.advisories,
+				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans,
 			}),
 		},
 	})

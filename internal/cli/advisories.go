@@ -73,7 +73,7 @@ func (p *program) advisoriesStatus(cmd *cobra.Command) error {
 	}
 	var old []string
 	for _, s := range st.Sources {
-		if p.now().Sub(s.CheckedAt.Time) > most {
+		if p.now().Sub(s.CheckedAt()) > most {
 			old = append(old, plan.Printable(s.Name))
 		}
 	}
@@ -90,9 +90,9 @@ func (p *program) advisoriesStatus(cmd *cobra.Command) error {
 func (p *program) writeAdvisories(w io.Writer, st platform.AdvisoryStatus) error {
 	rows := [][]string{{"SOURCE", "ADVISORIES", "AS OF", "NEWEST", "FROM"}}
 	for _, s := range st.Sources {
-		rows = append(rows, []string{plan.Printable(s.Name), fmt.Sprint(s.Advisories), p.age(s.CheckedAt.Time), p.age(s.ModifiedAt.Time), plan.Printable(s.Origin)})
-		if p.now().Sub(s.CheckedAt.Time) > oldAdvisories {
-			p.say("warning: the advisories of %s are of %s", plan.Printable(s.Name), s.CheckedAt.Time.Format(time.DateOnly))
+		rows = append(rows, []string{plan.Printable(s.Name), fmt.Sprint(s.Advisories), p.age(s.CheckedAt()), p.age(s.ModifiedAt()), plan.Printable(s.Origin)})
+		if p.now().Sub(s.CheckedAt()) > oldAdvisories {
+			p.say("warning: the advisories of %s are of %s", plan.Printable(s.Name), s.CheckedAt().Format(time.DateOnly))
 		}
 	}
 	if len(st.Sources) == 0 {

@@ -105,6 +105,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"master-key": {strings.Repeat("ab", 32), ""}, "log-format": {"json", ""}, "log-level": {"debug", ""}, "shutdown-timeout": {"5s", ""},
 		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""}, "pinned-deployments": {"0", ""}, "gc-rate": {"5", ""},
 		"scrub-period": {"24h", ""}, "scrub-rate": {"5MiB", ""},
+		"scan-workers": {"4", ""}, "scan-daily-limit": {"true", ""},
 		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
 	}
 	for _, o := range config.Options() {

@@ -100,10 +100,10 @@ func (f face) listAdvisorySources(ctx context.Context, call awswire.Call, _ *Lis
 	return out, nil
 }
 
-func advisorySource(s advisory.Source) AdvisorySource {
+func advisorySource(o advisory.Source) AdvisorySource {
 	return AdvisorySource{
-		Name: &s.Name, Origin: optional(s.Origin), Revision: &s.Revision, Advisories: &s.Advisories,
-		ModifiedAt: known(s.ModifiedAt), ImportedAt: known(s.ImportedAt), CheckedAt: known(s.CheckedAt),
+		Name: &o.Name, Origin: optional(o.Origin), Revision: &o.Revision, Advisories: &o.Advisories,
+		ModifiedAt: known(o.ModifiedAt), ImportedAt: known(o.ImportedAt), CheckedAt: known(o.CheckedAt),
 	}
 }
 

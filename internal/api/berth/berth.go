@@ -7,7 +7,6 @@ package berth
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,10 +37,9 @@ type face struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
-	scans    Scans
-	bills    map[string]Bill
 
 	advisories *scan.Advisories
+	scans      Scans
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -53,19 +51,18 @@ type Config struct {
 	Garbage  *gc.Service
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
-	Scans    Scans
-	Bills    map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
 
 	Advisories *scan.Advisories
+	Scans      Scans
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
 	f := face{
-		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, scans: c.Scans, bills: c.Bills,
-		advisories: c.Advisories,
+		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
+		advisories: c.Advisories, scans: c.Scans,
 	}
-	service := awswire.Service{
+	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
@@ -97,15 +94,14 @@ func New(c Config) awswire.Service {
 
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
+			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
+			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},
 		Exceptions: exceptionFor,
 	}
-	if c.Scans != nil {
-		maps.Copy(service.Operations, f.scanningOperations())
-	}
-	return service
 }
 
 // ListTagHistoryInput asks what happened to an image tag. On the wire members are named like the fields,

@@ -2,7 +2,8 @@ package berth
 
 import (
 	"context"
-	"io"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +13,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 )
 
 // Scans is what is known about the vulnerabilities of images; *scan.Service has it.
@@ -24,9 +26,6 @@ type Scans interface {
 	Hits(ctx context.Context, caller identity.Caller, vulnerability, after string, limit int) ([]scan.Hit, string, error)
 }
 
-// Bill writes what an image has installed in a format for SBOMs.
-type Bill func(w io.Writer, c scan.Contents) error
-
 const (
 	// maxBill bounds an SBOM in an answer, which is text in JSON. 50,000 packages take about 30 MB.
 	maxBill = 48 << 20
@@ -35,15 +34,6 @@ const (
 	// findingsPage is how many findings, and images, a page has where nobody says.
 	findingsPage = 100
 )
-
-// scanningOperations names what is told of scans.
-func (f face) scanningOperations() map[string]awswire.Operation {
-	return map[string]awswire.Operation{
-		"DescribeFindings":     awswire.Op(f.describeFindings),
-		"ListVulnerableImages": awswire.Op(f.listVulnerableImages),
-		"GetSbom":              awswire.Op(f.getSBOM),
-	}
-}
 
 // DescribeFindingsInput asks for the findings of an image.
 type DescribeFindingsInput struct {
@@ -263,27 +253,23 @@ func (f face) getSBOM(ctx context.Context, call awswire.Call, in *GetSbomInput) 
 	if err != nil {
 		return nil, err
 	}
-	format := "spdx"
+	format := sbom.FormatSPDX
 	if in.Format != nil {
-		format = *in.Format
+		format = sbom.Format(*in.Format)
 	}
-	bill, ok := f.bills[format]
-	if !ok {
-		return nil, fault.BadParameter("format", "Member must satisfy enum value set: [spdx, cyclonedx]")
+	if !slices.Contains(sbom.Formats(), format) {
+		return nil, fault.BadParameter("format", fmt.Sprintf("Member must be one of %v", sbom.Formats()))
 	}
 	contents, err := f.scans.Contents(ctx, call.Caller, repository, id)
 	if err != nil {
 		return nil, err
 	}
 	var text bounded
-	if err := bill(&text, contents); err != nil {
+	if err := sbom.Write(&text, format, contents); err != nil {
 		return nil, err
 	}
-	return &GetSbomOutput{ImageDigest: aws.String(contents.Image.Digest.String()), MediaType: aws.String(billTypes[format]), Document: aws.String(string(text))}, nil
+	return &GetSbomOutput{ImageDigest: aws.String(contents.Image.Digest.String()), MediaType: aws.String(format.MediaType()), Document: aws.String(string(text))}, nil
 }
-
-// billTypes are the media types of SBOMs by their format, as registries of types have them.
-var billTypes = map[string]string{"spdx": "application/spdx+json", "cyclonedx": "application/vnd.cyclonedx+json"}
 
 // bounded keeps what is written, up to maxBill.
 type bounded []byte

@@ -186,6 +186,11 @@ func (s *Service) scan(ctx context.Context, c Claim) (Outcome, error) {
 	if len(r.facts) > 0 {
 		found = inventory.Merge(r.facts)
 	}
+	if s.claims != nil {
+		if found, err = s.claims(ctx, c.Repository, c.Image.Digest, found, len(m.Layers)-1); err != nil {
+			return Outcome{}, err
+		}
+	}
 	problem := plain(strings.Join(append(r.problems, found.Problems...), "; "), maxWords)
 	err = s.saver.Save(ctx, Saved{ImageID: c.ImageID, Image: found, ChainID: chainID(r.rows), Layers: r.rows, Problem: problem})
 	switch {

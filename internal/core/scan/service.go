@@ -11,7 +11,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// Config is what a Service is made of; every field but Exceptions, Notify, Told, Read and Logger must be set.
+// Config is what a Service is made of; every field but Exceptions, Claims, Notify, Told, Read and Logger must be set.
 type Config struct {
 	Registry   *registry.Registry
 	Store      registry.Store // where settings, manifests and tags are
@@ -24,6 +24,7 @@ type Config struct {
 	Names      NamesReads
 	Exceptions ExceptionReads // or nil: there are none
 	Extractor  Extractor
+	Claims     Claims // or nil: documents that are attached to images count for nothing
 	Now        func() time.Time
 	// Notify is called when there is something to scan. It returns at once.
 	Notify func()
@@ -55,6 +56,7 @@ type Service struct {
 	sets       setCache
 	exceptions ExceptionReads
 	extractor  Extractor
+	claims     Claims
 	self       identity.Caller // the scanner as who reads layers
 	now        func() time.Time
 	notify     func()
@@ -68,7 +70,7 @@ type Service struct {
 func New(c Config) *Service {
 	s := &Service{
 		registry: c.Registry, store: c.Store, work: c.Work, layers: c.Layers, saver: c.Saver, extractor: c.Extractor,
-		inventory: c.Inventory, advisories: c.Advisories, reads: c.Reads, names: c.Names, exceptions: c.Exceptions,
+		inventory: c.Inventory, advisories: c.Advisories, reads: c.Reads, names: c.Names, exceptions: c.Exceptions, claims: c.Claims,
 		self:   identity.Service(c.Registry.ID(), "scan"),
 		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify: c.Notify, told: c.Told, read: c.Read, logger: c.Logger,

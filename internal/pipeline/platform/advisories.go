@@ -2,7 +2,32 @@ package platform
 
 import (
 	"context"
+	"time"
 )
+
+// AdvisorySource is how new the advisories of one source are.
+type AdvisorySource struct {
+	Name       string  `json:"name"`
+	Origin     string  `json:"origin,omitempty"`
+	Revision   int64   `json:"revision"`
+	Advisories int64   `json:"advisories"`
+	Modified   float64 `json:"modifiedAt,omitempty"` // seconds since 1970; of the newest
+	Imported   float64 `json:"importedAt,omitempty"`
+	Checked    float64 `json:"checkedAt,omitempty"` // as of when they are
+}
+
+// CheckedAt is as of when they are.
+func (s AdvisorySource) CheckedAt() time.Time { return seconds(s.Checked) }
+
+// ModifiedAt is when the newest of them was changed.
+func (s AdvisorySource) ModifiedAt() time.Time { return seconds(s.Modified) }
+
+func seconds(n float64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(n * 1e6)).UTC()
+}
 
 // AdvisoryImport is an import of advisories that somebody asked for, or for which it was time.
 type AdvisoryImport struct {
