@@ -30,6 +30,8 @@ const (
 	// RepositoryCreated and RepositoryDeleted say what their names say.
 	RepositoryCreated Kind = "repository.created"
 	RepositoryDeleted Kind = "repository.deleted"
+	// FindingsChanged: news of advisories changed what is known of an image's vulnerabilities.
+	FindingsChanged Kind = "image.findings.changed"
 )
 
 // Source is by what way an image came in.
@@ -60,6 +62,22 @@ type Event struct {
 	Subject      oci.Digest // of the image; empty when it refers to nothing
 	Source       Source     // ImagePushed
 	Reason       string     // a sentence that says why, where whoever did it gave one
+	Findings     *Findings  `json:",omitempty"` // FindingsChanged
 
 	Attempts int // how often handing it on has failed
+}
+
+// Findings are vulnerabilities that an image is known to have since now, and that it is known not to have.
+type Findings struct {
+	New       []Finding `json:",omitempty"` // the worst first, some of them
+	Fixed     []Finding `json:",omitempty"` // as New
+	MoreNew   int       `json:",omitempty"` // how many there are beside those
+	MoreFixed int       `json:",omitempty"`
+}
+
+// Finding is a vulnerability in packages of one name.
+type Finding struct {
+	Vulnerability string
+	Package       string // the name that advisories know
+	Severity      string // in ECR's words
 }
