@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"syscall"
@@ -100,31 +99,10 @@ func (w *judged) measure(b *testing.B) {
 	b.StartTimer()
 }
 
-// sampleFor finds the sample of advisories beside the checkout.
-func sampleFor(tb testing.TB) string {
-	tb.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if s := filepath.Join(filepath.Dir(dir), "shared", "advisories"); there(s) {
-			return s
-		}
-	}
-	tb.Skip("there is no sample of advisories beside the checkout")
-	return ""
-}
-
-func there(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // fleet imports the sample, and fills the database with images.
 func (w *judged) fleet() {
 	ctx := w.tb.Context()
-	_, err := advisory.Import(ctx, w.db.Advisories(), advisory.Dir{FS: os.DirFS(sampleFor(w.tb)), Name: "sample"}, advisory.Options{Now: func() time.Time { return w.now }})
+	_, err := advisory.Import(ctx, w.db.Advisories(), advisory.Dir{FS: os.DirFS(sample(w.tb)), Name: "sample"}, advisory.Options{Now: func() time.Time { return w.now }})
 	w.must(err)
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not a secret
 	systems, languages := w.known(r)
