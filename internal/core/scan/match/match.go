@@ -109,7 +109,7 @@ type rule struct {
 	read      bool
 	broken    bool // it could not be read
 	withdrawn bool
-	affected  advisory.Affected
+	affected  *advisory.Ready
 	severity  advisory.Severity
 }
 
@@ -189,14 +189,14 @@ func (g *group) evaluate(release, version string) Result {
 		if rule.ready(); rule.withdrawn {
 			continue
 		}
-		affected, err := rule.affected.CoversVersion(v)
+		affected, err := rule.affected.Covers(v)
 		r.Unevaluated = r.Unevaluated || rule.broken || err != nil
 		if !affected || rule.broken {
 			continue
 		}
 		r.Hits = append(r.Hits, Hit{
 			Advisory: rule.Advisory, Vulnerability: g.first[rule.Vulnerability], Severity: rule.severity, Exploited: rule.Exploited,
-			Fixable: rule.affected.FixedFor(g.name.Ecosystem, version) != "",
+			Fixable: rule.affected.Mended(v),
 		})
 	}
 	slices.SortStableFunc(r.Hits, func(a, b Hit) int { return cmp.Compare(a.Advisory, b.Advisory) })
@@ -227,10 +227,12 @@ func (r *rule) ready() {
 		return
 	}
 	r.read = true
+	var said advisory.Affected
 	a, err := advisory.Decode(r.Body)
 	if err == nil {
-		err = json.Unmarshal(r.Affected, &r.affected)
+		err = json.Unmarshal(r.Affected, &said)
 	}
+	r.affected = said.Ready(r.Ecosystem)
 	r.broken, r.withdrawn = err != nil, a.Withdrawn
-	r.severity = a.Rate(r.affected, r.Others).Severity
+	r.severity = a.Rate(said, r.Others).Severity
 }
