@@ -55,6 +55,10 @@ func TestWants(t *testing.T) {
 		{"gobinary", "usr/bin/tool", 0o644, false},
 		{"gobinary", "usr/lib/libx.so.1", 0o644, true},
 		{"gobinary", "usr/lib/libx.something", 0o644, false},
+		{"java", "app/lib/x.JAR", 0o644, true},
+		{"java", "app/lib/x.zip", 0o644, false},
+		{"rpm", "var/lib/rpm/Packages", 0o644, true},
+		{"rpm", "var/lib/rpm/__db.001", 0o644, false},
 	} {
 		if got := named(t, tt.format).Wants(tt.path, modeOf(tt.mode), large); got != tt.want {
 			t.Errorf("%s wants %s (%o) = %v, want %v", tt.format, tt.path, tt.mode, got, tt.want)
@@ -207,7 +211,11 @@ func zipped(files map[string]string) string {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for name, content := range files {
-		f, err := w.Create(name)
+		header := zip.FileHeader{Name: name, Method: zip.Deflate}
+		if content == "" {
+			header.Method = zip.Store
+		}
+		f, err := w.CreateHeader(&header)
 		if err != nil {
 			panic(err)
 		}
