@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -61,6 +62,9 @@ func confine(r request) error {
 			return fmt.Errorf("setting limit %d to %d: %w", l.what, l.limit, err)
 		}
 	}
+	// The one is of a thread, and the other asks whether that thread has it: then all have both.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("giving up new privileges: %w", err)
 	}

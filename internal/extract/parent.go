@@ -102,8 +102,10 @@ func (c *child) run(ctx context.Context, arg string) ending {
 		c.x.ended(cmd.ProcessState)
 	}
 	e := ending{state: cmd.ProcessState}
-	answer.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // whoever has the other end by now is none of ours
+	// What it has written is still in the pipe. If it does not end with that, somebody else has the other end, and is none of ours.
+	stale := time.AfterFunc(grace, func() { answer.SetReadDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a pipe has deadlines
 	e.answer = <-told
+	stale.Stop()
 	select {
 	case <-fed:
 		e.err = c.from.err
