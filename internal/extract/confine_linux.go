@@ -97,7 +97,7 @@ func memory() (size, data uint64, err error) {
 func end(cmd *exec.Cmd) {
 	for {
 		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR { //nolint:errorlint // as the system gives it
+		if err != unix.EINTR {
 			break
 		}
 	}

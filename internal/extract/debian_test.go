@@ -66,7 +66,7 @@ func BenchmarkWalk(b *testing.B) {
 	x.Ended(func(s *os.ProcessState) {
 		cpu += s.UserTime() + s.SystemTime()
 		if use, ok := s.SysUsage().(*syscall.Rusage); ok {
-			most = max(most, use.Maxrss<<10) //nolint:unconvert // not 64 bits everywhere
+			most = max(most, use.Maxrss<<10)
 		}
 	})
 	for _, l := range image.Layers {

@@ -93,7 +93,7 @@ func (a *aside) close() error {
 	if a.f == nil {
 		return nil
 	}
-	a.f.Close()
+	_ = a.f.Close() // it goes
 	if err := os.Remove(a.f.Name()); err != nil {
 		return fmt.Errorf("a temporary file: %w", err)
 	}

@@ -141,7 +141,7 @@ func (w *walker) content(name string, length int64, r io.Reader) (in io.ReaderAt
 		return nil, done, false
 	}
 	done = func() {
-		f.Close()
+		_ = f.Close() // it goes
 		if err := os.Remove(f.Name()); err != nil && w.failed == nil {
 			w.failed = fmt.Errorf("a temporary file: %w", err)
 		}
