@@ -31,9 +31,10 @@ var house = rules{
 		{"internal/core/policy", words},
 		{"internal/core/deployment", words}, // words too: both sides of Berth share them
 		{"internal/core/access", slices.Concat(words, people)},
-		{"internal/core/registry", slices.Concat(words, people, []string{"internal/core/deployment"})},
+		{"internal/core/registry", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/scan/vex"})},
 		{"internal/core/scan/inventory", words},
 		{"internal/core/scan/advisory", slices.Concat(words, []string{"internal/core/scan/inventory"})},
+		{"internal/core/scan/vex", words}, // words too
 		{"internal/core/scan/layer", slices.Concat(words, []string{"internal/core/scan/inventory"})},
 		{"internal/core", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/registry"})}, // never each other
 		{"internal/api", []string{
@@ -41,12 +42,12 @@ var house = rules{
 		}}, // no face imports another
 		{"internal/storage", []string{"internal/core/..."}},
 		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
-		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
+		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/scan/vex", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
 		{"internal/extract", []string{"internal/core/oci", "internal/core/fault", "internal/core/scan/..."}},
 		{"internal/jobs", nil},
 		{"internal/config", nil},
 		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/extract", "internal/jobs", "internal/config"}},
-		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/pipeline/..."}}, // deployment: words that both sides share
+		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/core/scan/vex", "internal/pipeline/..."}}, // deployment, vex: words that both sides share
 		{"cmd/berth", []string{"internal/cli"}},
 		{"berthtest", []string{"internal/app", "internal/config"}},
 	},

@@ -32,6 +32,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
@@ -60,6 +61,7 @@ type App struct {
 	master    identity.MasterKey
 	directory *identity.Directory
 	signer    *signing.Signer
+	vex       *scan.Exceptions
 	signing   jobs.Bell // rings when there is something to sign
 	fsck      *fsck.Service
 	toCheck   jobs.Bell // rings when a check of what is stored was started
@@ -74,6 +76,10 @@ type App struct {
 	server    *http.Server
 	requests  requests
 
+	advisories *scan.Advisories
+	toImport   jobs.Bell // rings when there are advisories to import
+	toJudge    jobs.Bell // rings when advisories have changed
+
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
 	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
@@ -86,6 +92,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a := &App{
 		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), sweeping: jobs.NewBell(), signing: jobs.NewBell(),
 		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
+		toImport: jobs.NewBell(), toJudge: jobs.NewBell(),
 	}
 	defer func() {
 		if err != nil {
@@ -109,6 +116,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	}
 	a.url = cfg.PublicURL(port(a.listeners[0]))
 	a.signer = a.newSigner()
+	a.vex = a.newExceptions()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -169,6 +177,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	a.fsck = a.newFsck()
 	a.replication = a.newReplication()
 	a.openCaches()
+	if err := a.openAdvisories(); err != nil {
+		return nil, err
+	}
 	return directory, nil
 }
 

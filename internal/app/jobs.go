@@ -32,6 +32,8 @@ func (a *App) jobs() []jobs.Job {
 		},
 		a.replicationJobs(),
 		a.fsckJobs(),
+		a.exceptionJobs(),
+		a.advisoryJobs(),
 	)
 }
 
@@ -40,6 +42,7 @@ func (a *App) handlers() map[string]event.Handler {
 	return map[string]event.Handler{
 		"lifecycle":    a.lifecycle,
 		"signing":      a.signer,
+		"exceptions":   a.vex,
 		"replication":  a.replication,
 		"pull-through": a.caches,
 	}

@@ -7,6 +7,7 @@ package berth
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
@@ -36,6 +38,10 @@ type face struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
+	scans    Scans
+	bills    map[string]Bill
+
+	advisories *scan.Advisories
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -47,12 +53,19 @@ type Config struct {
 	Garbage  *gc.Service
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
+	Scans    Scans
+	Bills    map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
+
+	Advisories *scan.Advisories
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies}
-	return awswire.Service{
+	f := face{
+		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, scans: c.Scans, bills: c.Bills,
+		advisories: c.Advisories,
+	}
+	service := awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
@@ -82,10 +95,17 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
+			"ImportAdvisories":            awswire.Op(f.importAdvisories),
+			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
+			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},
 		Exceptions: exceptionFor,
 	}
+	if c.Scans != nil {
+		maps.Copy(service.Operations, f.scanningOperations())
+	}
+	return service
 }
 
 // ListTagHistoryInput asks what happened to an image tag. On the wire members are named like the fields,
@@ -206,6 +226,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "CheckEndedException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
+	case fault.ScanNotFound:
+		code = "ScanNotFoundException"
+	case fault.ImageNotScannable:
+		code = "UnsupportedImageTypeException"
+	case fault.ImageArchived:
+		code = "ImageArchivedException"
 	}
 	return awswire.Exception{Code: code, Message: f.Message}, true
 }

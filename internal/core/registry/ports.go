@@ -139,6 +139,8 @@ type ImageWrites interface {
 	InsertImage(ctx context.Context, repositoryID int64, img Image, refs References) (int64, error)
 	// RaiseIndexSizes makes the size of each index of child at least as large as given.
 	RaiseIndexSizes(ctx context.Context, repositoryID int64, child oci.Digest, size int64) error
+	// VouchImage makes an image Vouched.
+	VouchImage(ctx context.Context, id int64) error
 	// DeleteImage removes an image, its references and its tags.
 	DeleteImage(ctx context.Context, id int64) error
 	// RecordPulls moves the last pull times forward, never back. Images that are gone are ignored.
@@ -178,6 +180,8 @@ type LayerQueries interface {
 	Layers(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]Layer, error)
 	// LayerInUse tells whether an image of the repository refers to the digest.
 	LayerInUse(ctx context.Context, repositoryID int64, d oci.Digest) (bool, error)
+	// ImagesWithLayer lists the active images of the repository that refer to the digest, each alone, newest first, at most limit.
+	ImagesWithLayer(ctx context.Context, repositoryID int64, d oci.Digest, limit int) ([]Image, error)
 	// RepositoriesWithLayer lists the names of repositories that have the layer, and do not hide it, in order, at most limit.
 	RepositoriesWithLayer(ctx context.Context, d oci.Digest, limit int) ([]string, error)
 }
@@ -241,6 +245,7 @@ type Image struct {
 	Archived        bool
 	ArchivedAt      time.Time // when it last went into the archive, zero when never
 	ActivatedAt     time.Time // when it last came back from there
+	Vouched         bool      // a document about findings: whoever put it here may speak for those of the repository (vouches.go)
 	Tags            []string  // in order
 	Annotations     map[string]string
 	Manifest        []byte // as it came

@@ -39,7 +39,7 @@ func (p Push) permission() policy.Action {
 		return policy.BatchImportUpstreamImage
 	case event.Replication:
 		return policy.ReplicateImage
-	case event.Push, event.Signing, event.Restore:
+	case event.Push, event.Signing, event.Scan, event.Restore:
 	}
 	return policy.PutImage
 }
@@ -81,6 +81,9 @@ func (r *Registry) PutImage(ctx context.Context, caller identity.Caller, p Push)
 		Digest: digest, MediaType: m.MediaType, ArtifactType: m.ArtifactType, ConfigMediaType: m.Config.MediaType,
 		Subject: m.Subject.Digest, ManifestSize: int64(len(p.Manifest)), Annotations: m.Annotations, Manifest: p.Manifest,
 	}
+	if img.Vouched, err = r.vouches(ctx, caller, p, m); err != nil {
+		return Pushed{}, err
+	}
 	var pushed Pushed
 	err = r.lockForPush(ctx, caller, p, func(tx Tx, repo Repository) error {
 		if err := r.tagsStayed(ctx, tx, repo, p); err != nil {
@@ -114,17 +117,14 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 			return Pushed{}, err
 		}
 	}
+	vouched := img.Vouched
 	old, err := tx.ImageIn(ctx, repo.Name, oci.Reference{Digest: img.Digest})
 	known := err == nil
 	switch {
 	case known:
 		// It may have come from an upstream registry, which sends the parts later: here they must be there now.
 		if !arrivesInPieces(p.Source) {
-			refs, _, err := r.require(ctx, tx, repo, m)
-			if err != nil {
-				return Pushed{}, err
-			}
-			if err := show(ctx, tx, repo, refs); err != nil {
+			if err := r.requireAgain(ctx, tx, repo, m); err != nil {
 				return Pushed{}, err
 			}
 		}
@@ -155,13 +155,25 @@ func (r *Registry) putImage(ctx context.Context, tx Tx, caller identity.Caller, 
 			return Pushed{}, err
 		}
 	}
-	pushed := Pushed{Image: img, Known: known, Unchanged: known && !restored && len(moved) == 0, Dropped: dropped}
-	if known && len(moved) == 0 {
+	if vouched, err = vouch(ctx, tx, &img, vouched); err != nil {
+		return Pushed{}, err
+	}
+	pushed := Pushed{Image: img, Known: known, Unchanged: known && !restored && !vouched && len(moved) == 0, Dropped: dropped}
+	if known && !vouched && len(moved) == 0 {
 		return pushed, nil
 	}
 	e := about(event.ImagePushed, repo, img, caller.ARN, moved)
 	e.New, e.Source = !known, p.Source
 	return pushed, r.tell(ctx, tx, e)
+}
+
+// requireAgain is require for an image that the repository has.
+func (r *Registry) requireAgain(ctx context.Context, tx Tx, repo Repository, m oci.Manifest) error {
+	refs, _, err := r.require(ctx, tx, repo, m)
+	if err != nil {
+		return err
+	}
+	return show(ctx, tx, repo, refs)
 }
 
 // checkTags holds an image to the quota of tags.

@@ -27,7 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle, Grace, TrashWindow, PinnedDeployments and Access must be set.
+// Config is what a Registry needs; every field but Notify, Scanner, Scans, ReadLifecycle, Grace, TrashWindow, PinnedDeployments, Access and Exposures must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -38,6 +38,7 @@ type Config struct {
 	Notify func()
 	// Scanner says that there is one, which takes on the scans that are pending. Without it they fail at once.
 	Scanner bool
+	Scans   ScanSettings
 	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
 	// the fault that is wrong with it. Nil takes any JSON object.
 	ReadLifecycle func(text string) (string, error)
@@ -51,6 +52,8 @@ type Config struct {
 	PinnedDeployments int
 	// Access decides what callers may do. Nil: the account's root principal everything, and nobody else anything.
 	Access Access
+	// Exposures tells of images' findings, where policies ask for them (ecr:ImageScanSeverity). Nil: nothing is known of any image.
+	Exposures Exposures
 }
 
 // Access decides what callers may do.
@@ -69,6 +72,7 @@ type Registry struct {
 	now     func() time.Time
 	notify  func()
 	scanner bool
+	scans   ScanSettings
 	grace   time.Duration
 	trash   time.Duration
 	pulls   *pullRecorder
@@ -78,6 +82,8 @@ type Registry struct {
 	access        Access                            // or nil
 	pinDepth      int
 	sides         sideCache
+	exposures     Exposures // or nil
+	exposed       exposureCache
 }
 
 // New makes a registry.
@@ -87,12 +93,14 @@ func New(c Config) *Registry {
 		now:           func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify:        c.Notify,
 		scanner:       c.Scanner,
+		scans:         c.Scans,
 		grace:         cmp.Or(c.Grace, DefaultGrace),
 		trash:         c.TrashWindow,
 		pulls:         newPullRecorder(),
 		readLifecycle: c.ReadLifecycle,
 		access:        c.Access,
 		pinDepth:      c.PinnedDeployments,
+		exposures:     c.Exposures,
 	}
 }
 

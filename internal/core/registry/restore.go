@@ -34,6 +34,8 @@ type RestoreOptions struct {
 	// InPieces lets an image come back without layers and images that it refers to, as it may have been in a copy of an upstream
 	// registry's repository, where they come when somebody asks for them.
 	InPieces bool
+
+	vouches bool // whoever restores may vouch for documents about findings
 }
 
 // RestoreImages brings images back, from the trash or to a tag of theirs (ecr:PutImage, as a push of these tags would ask).
@@ -53,6 +55,10 @@ func (r *Registry) RestoreImages(ctx context.Context, caller identity.Caller, re
 	}
 	results := make([]Restored, 0, len(ids))
 	for _, id := range ids {
+		var err error
+		if o.vouches, err = r.vouchesAgain(ctx, caller, repository, id); err != nil {
+			return nil, err
+		}
 		res, err := r.restoreOne(ctx, caller, repository, id, o)
 		if _, isFault := fault.Of(err); err != nil && (!isFault || errors.Is(err, fault.RepositoryNotFound)) {
 			return nil, err
@@ -287,7 +293,7 @@ func (x *restoration) insert(ctx context.Context, t Trashed, tags []string) (Ima
 		return Image{}, err
 	}
 	img := t.Image
-	img.ID, img.Size, img.Archived, img.ActivatedAt, img.Tags = 0, size, false, x.at, tags
+	img.ID, img.Size, img.Archived, img.ActivatedAt, img.Tags, img.Vouched = 0, size, false, x.at, tags, x.vouched(t)
 	if img, err = x.registry.addImage(ctx, x.tx, x.repo, img, refs); err != nil || len(children) == 0 {
 		return img, err
 	}

@@ -120,15 +120,21 @@ func (q queries) Referrers(ctx context.Context, repositoryID int64, d oci.Digest
 	return images, fit < len(sizes) && len(images) > 0, err
 }
 
+// VouchImage implements registry.ImageWrites.
+func (t tx) VouchImage(ctx context.Context, id int64) error {
+	_, err := t.s.exec(ctx, `UPDATE images SET vouched = TRUE WHERE id = $1`, id)
+	return err
+}
+
 // InsertImage implements registry.ImageWrites.
 func (t tx) InsertImage(ctx context.Context, repositoryID int64, img registry.Image, refs registry.References) (int64, error) {
 	id, err := one(ctx, t.s, scanOne[int64], `
 		INSERT INTO images (repository_id, digest, media_type, artifact_type, config_media_type, subject, size, manifest_size, pushed_at, last_pulled_at, tagged,
-			archived_at, activated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+			archived_at, activated_at, vouched)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id`,
 		repositoryID, string(img.Digest), img.MediaType, img.ArtifactType, img.ConfigMediaType, nullText(img.Subject),
-		img.Size, img.ManifestSize, micros(img.PushedAt), micros(img.LastPulledAt), len(img.Tags) > 0, micros(img.ArchivedAt), micros(img.ActivatedAt))
+		img.Size, img.ManifestSize, micros(img.PushedAt), micros(img.LastPulledAt), len(img.Tags) > 0, micros(img.ArchivedAt), micros(img.ActivatedAt), img.Vouched)
 	if err != nil {
 		return 0, takenIfNoRow(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 // imageRow is an image without what other tables say of it.
 const imageRow = `i.id, i.digest, i.media_type, i.artifact_type, i.config_media_type, COALESCE(i.subject, ''),
-	i.size, i.manifest_size, i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at`
+	i.size, i.manifest_size, i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at, i.vouched`
 
 const (
 	imageByTag = ` FROM repositories r JOIN tags t ON t.repository_id = r.id JOIN images i ON i.id = t.image_id
@@ -38,6 +38,7 @@ func imageFields(i *registry.Image) []any {
 		&i.Archived,
 		timeColumn{&i.ArchivedAt},
 		timeColumn{&i.ActivatedAt},
+		&i.Vouched,
 	}
 }
 

@@ -63,10 +63,10 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 	}
 	_, err = t.s.exec(ctx, `
 		INSERT INTO trash (repository, digest, media_type, artifact_type, config_media_type, subject, size, manifest_size,
-			pushed_at, last_pulled_at, archived, archived_at, activated_at, tags, annotations, body,
+			pushed_at, last_pulled_at, archived, archived_at, activated_at, vouched, tags, annotations, body,
 			trashed_at, purge_at, actor, reason, went_with)
 		SELECT $1, i.digest, i.media_type, i.artifact_type, i.config_media_type, i.subject, i.size, i.manifest_size,
-			i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at,
+			i.pushed_at, i.last_pulled_at, i.archived, i.archived_at, i.activated_at, i.vouched,
 			COALESCE((SELECT string_agg(own.name, ' ') FROM tags own WHERE own.repository_id = i.repository_id AND own.image_id = i.id), ''),
 			m.annotations, m.body, $4, $5, $6, $7, CASE WHEN `+goesAlong+` THEN i.subject ELSE $8 END
 		FROM images i JOIN manifests m ON m.image_id = i.id WHERE `+which+` ORDER BY i.id`,
@@ -89,7 +89,7 @@ func (t tx) TrashImages(ctx context.Context, repo registry.Repository, imageID i
 }
 
 const trashedColumns = `t.id, t.digest, t.media_type, t.artifact_type, t.config_media_type, COALESCE(t.subject, ''), t.size, t.manifest_size,
-	t.pushed_at, t.last_pulled_at, t.archived, t.archived_at, t.activated_at,
+	t.pushed_at, t.last_pulled_at, t.archived, t.archived_at, t.activated_at, t.vouched,
 	t.tags, t.trashed_at, t.purge_at, t.actor, t.reason, t.went_with`
 
 func scanTrashed(rows *sql.Rows, t *registry.Trashed) error { return scanTrashedAnd(rows, t) }

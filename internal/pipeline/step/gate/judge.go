@@ -3,39 +3,45 @@ package gate
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
-// Unrated is the severity of a finding that nobody has rated: ECR's UNDEFINED and UNTRIAGED without a score, and words that
-// nobody knows. What it counts as is the gate's to say.
-const Unrated workspace.Severity = "unrated"
+// Unrated is the severity of a finding that nobody has rated. What it counts as is the gate's to say.
+const Unrated = scan.Unrated
 
 // Severities are those that findings have, worst first, with Unrated at the end.
-func Severities() []workspace.Severity {
-	return []workspace.Severity{workspace.Critical, workspace.High, workspace.Medium, workspace.Low, workspace.Informational, Unrated}
-}
+func Severities() []workspace.Severity { return scan.Severities() }
 
 // Finding is a known vulnerability of a package in the image.
 type Finding struct {
-	ID        string // such as CVE-2026-12345; empty of those that are not listed
-	Package   string // empty where it is not said
-	Version   string // that is installed
-	FixedIn   string // empty where nobody has fixed it, or it is not said
+	ID        string   // such as CVE-2026-12345; empty of those that are not listed
+	Package   string   // as advisories know it, or as it is installed where that is not said; empty where neither is
+	Names     []string // as it is installed, where Package is as advisories know it
+	Version   string   // that is installed, or those that are
+	FixedIn   string   // empty where nobody has fixed it, or it is not said
 	Severity  workspace.Severity
 	Said      string // the registry's word for the severity
 	Title     string
 	URI       string
 	Platforms []string // of an index, those whose images have it, in order
 	Unlisted  int      // how many the registry counts and does not list; 0 of a finding that is listed
+	Where     string   // a file that says that the package is there; empty where it is not said
+	Exploited bool     // it is known to be, or how to do that is
+	EPSS      float64
+	FromBase  bool                 // the base image brings all of it
+	Held      *workspace.Exception // that the registry holds to; its day is empty where it has none
+	Document  *workspace.Exception // what an OpenVEX document of the workspace says, expired or not
 
 	// What Judge adds.
 
 	Stops    bool
-	Excepted *workspace.Exception // the exception that holds for it
+	Excepted *workspace.Exception // the exception that holds for it: berth.yaml's, Document or Held
 	Expired  *workspace.Exception // the one that did until it expired, where none holds
 }
 
@@ -74,41 +80,42 @@ const soon = 7 * 24 * time.Hour
 func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding) Judgment {
 	day, week := workspace.Date(today.UTC().Format(time.DateOnly)), workspace.Date(today.UTC().Add(soon).Format(time.DateOnly))
 	j := Judgment{Findings: slices.Clone(findings), Counts: count(findings)}
-	matched, spoken := map[int]bool{}, map[int]bool{}
+	matched := map[int]bool{}
+	var spoken []workspace.Exception
 	for i := range j.Findings {
 		f := &j.Findings[i]
 		f.Stops, f.Excepted, f.Expired = reaches(gate, f.Severity), nil, nil
-		best := -1
+		best := f.Document
 		for n, e := range gate.Exceptions {
 			if isFor(e, app, *f) {
 				matched[n] = true
-				if best < 0 || better(e, gate.Exceptions[best]) {
-					best = n
+				if best == nil || better(e, *best) {
+					best = &e
 				}
 			}
 		}
-		if best < 0 {
+		if f.Held != nil {
+			f.Excepted, f.Stops = f.Held, false
 			continue
 		}
-		e := gate.Exceptions[best]
 		switch {
-		case e.Expires >= day:
-			f.Excepted, f.Stops = &e, false
-			spoken[best] = e.Expires <= week
+		case best == nil:
+		case best.Expires >= day:
+			f.Excepted, f.Stops = best, false
+			if best.Expires <= week {
+				spoken = append(spoken, *best)
+			}
 		case f.Stops:
-			f.Expired = &e
-			spoken[best] = true
+			f.Expired = best
+			spoken = append(spoken, *best)
 		}
 	}
-	for n, e := range gate.Exceptions {
-		if matched[n] {
-			j.Matched = append(j.Matched, n)
-		}
-		switch {
-		case !spoken[n]:
-		case e.Expires < day:
+	j.Matched = slices.Sorted(maps.Keys(matched))
+	slices.SortFunc(spoken, compareExceptions)
+	for _, e := range slices.CompactFunc(spoken, func(a, b workspace.Exception) bool { return compareExceptions(a, b) == 0 }) {
+		if e.Expires < day {
 			j.Expired = append(j.Expired, e)
-		default:
+		} else {
 			j.Expiring = append(j.Expiring, e)
 		}
 	}
@@ -118,15 +125,13 @@ func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding)
 		}
 	}
 	slices.SortFunc(j.Findings, func(a, b Finding) int { return compare(gate, a, b) })
-	slices.SortFunc(j.Expiring, compareExceptions)
-	slices.SortFunc(j.Expired, compareExceptions)
 	return j
 }
 
 // isFor tells whether an exception is about a finding, on whatever day. None is about findings that nobody lists.
 func isFor(e workspace.Exception, app string, f Finding) bool {
 	return f.Unlisted == 0 && f.ID != "" && strings.EqualFold(e.ID, f.ID) &&
-		(e.Package == "" || e.Package == f.Package) && (len(e.Apps) == 0 || slices.Contains(e.Apps, app))
+		(e.Package == "" || e.Package == f.Package || slices.Contains(f.Names, e.Package)) && (len(e.Apps) == 0 || slices.Contains(e.Apps, app))
 }
 
 // better prefers of two exceptions for one finding the one that counts for longer, whichever is first in the file.
