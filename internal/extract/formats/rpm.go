@@ -32,8 +32,9 @@ func wantsRPM(name string, _ fs.FileMode, size int64) bool {
 	return false
 }
 
-// readRPM reads by go-rpmdb, which wants a file of its own. It panics on some databases that are broken, and writes to standard output.
-// It has also been seen to go on beyond its context: whoever calls does not wait for it.
+// readRPM reads by go-rpmdb, which wants a file of its own. On databases that are broken it panics, for Berkeley DB in a goroutine of its
+// own, so that the process ends; it writes to standard output, and has been seen to go on beyond its context, so whoever calls does not
+// wait for it.
 func readRPM(ctx context.Context, f layer.Input, found *found) (err error) {
 	if path.Base(f.Path) == sqliteLog {
 		return fmt.Errorf("%w: %s has packages that are not in the database yet", layer.ErrLimit, f.Path)
