@@ -93,6 +93,7 @@ func (p *program) root() *cobra.Command {
 		p.envCommand(),
 		p.tagsCommand(),
 		p.signingCommand(),
+		p.advisoriesCommand(),
 		p.cacheCommand(),
 		p.dockerCredentialCommand(),
 		p.adminCommand(),

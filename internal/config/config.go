@@ -53,6 +53,10 @@ type Config struct {
 	Advisories           string
 	AdvisoriesEvery      time.Duration // 0: only when asked
 	AdvisoriesEcosystems []string      // empty: the usual ones
+	// ScanWorkers is how many images are scanned at once.
+	ScanWorkers int
+	// ScanDailyLimit allows one scan of an image in 24 hours.
+	ScanDailyLimit bool
 
 	ScrubPeriod time.Duration // 0: there is no scrub
 	ScrubRate   int64         // bytes per second; 0: no bound

@@ -66,7 +66,7 @@ func New(c Config) (*Extractor, error) {
 	if c.TempDir == "" {
 		c.TempDir = os.TempDir()
 	}
-	const gib, minimum, maximum, memory, children = 2 * time.Minute, time.Minute, 10 * time.Minute, 256 << 20, 2
+	const gib, minimum, maximum, memory, children = 2 * time.Minute, time.Minute, 10 * time.Minute, 240 << 20, 2
 	c.Time, c.MinTime, c.MaxTime = or(c.Time, gib), or(c.MinTime, minimum), or(c.MaxTime, maximum)
 	c.Memory, c.Concurrency = or(c.Memory, memory), or(c.Concurrency, children)
 	dir, err := newWorkplace(c.TempDir)

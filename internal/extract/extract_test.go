@@ -33,7 +33,9 @@ type hostile struct{}
 
 func (hostile) Name() string { return "hostile" }
 
-func (hostile) Wants(path string, _ fs.FileMode, _ int64) bool { return strings.HasPrefix(path, "bad/") }
+func (hostile) Wants(path string, _ fs.FileMode, _ int64) bool {
+	return strings.HasPrefix(path, "bad/")
+}
 
 func (hostile) Read(ctx context.Context, f layer.Input) (layer.Result, error) {
 	found := func(text string, err error) (layer.Result, error) {
@@ -108,7 +110,7 @@ func file(name, content string) entry {
 
 // zeros are a file of nothing, however long.
 func zeros(name string, size int64) entry {
-	return entry{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o755, Size: size}, io.LimitReader(zero{}, size)}
+	return entry{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size}, io.LimitReader(zero{}, size)}
 }
 
 type zero struct{}
@@ -134,6 +136,15 @@ func packed(entries ...entry) io.Reader {
 func write(w io.Writer, entries []entry) error {
 	t := tar.NewWriter(w)
 	for _, e := range entries {
+		if r, ok := e.content.(raw); ok {
+			if err := t.Flush(); err != nil {
+				return fmt.Errorf("writing a layer: %w", err)
+			}
+			if _, err := w.Write(r.b); err != nil {
+				return fmt.Errorf("writing a layer: %w", err)
+			}
+			continue
+		}
 		if err := t.WriteHeader(&e.Header); err != nil {
 			return fmt.Errorf("writing a layer: %w", err)
 		}

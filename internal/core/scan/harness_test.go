@@ -134,22 +134,14 @@ func newBench(t testing.TB, db *metadb.DB) *bench {
 func (b *bench) config() scan.Config {
 	return scan.Config{
 		Registry: b.registry, Store: b.db, Work: b.db.Scans(), Layers: b.db.Judging(), Inventory: b.db.Judging(), Extractor: b.reader, Now: b.clock,
-		Saver:      scan.NewJudge(scan.JudgeConfig{Store: stores{Judging: b.db.Judging()}, Now: b.clock}),
-		Advisories: b.db.ScanReports(), Reads: b.db.ScanReports(), Exceptions: b.db.ScanExceptions(),
+		Saver:      scan.NewJudge(scan.JudgeConfig{Store: b.db.Judging(), Now: b.clock}),
+		Advisories: b.db.ScanReports(), Reads: b.db.ScanReports(), Names: b.db.Judging(), Exceptions: b.db.ScanExceptions(),
 		Read: func(oci.Descriptor) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.opens++
 		},
 	}
-}
-
-// stores is what a judge needs, as far as these tests go.
-type stores struct {
-	metadb.Judging
-	scan.JudgeStore
-	scan.JudgeReads
-	scan.TellStore
 }
 
 // feed is an origin of advisories of one source.

@@ -81,8 +81,8 @@ func Debian(tb testing.TB) Image {
 	return image
 }
 
-// errLacking: this machine cannot make it.
-var errLacking = errors.New("cannot be made here")
+// errLacking: it is not in the cache, and is not or cannot be made here.
+var errLacking = errors.New("is not there")
 
 var debian = sync.OnceValues(func() (Image, error) {
 	dir, err := cacheDir()
@@ -142,6 +142,9 @@ func lock(name string) (unlock func(), err error) {
 
 // makeOnce makes the root file system and its layers in a directory beside dir, which it becomes when it is whole.
 func makeOnce(dir string) (err error) {
+	if !berthproc.Enabled() && os.Getenv("BERTH_TEST_REQUIRE") != "all" {
+		return fmt.Errorf("%w: it takes minutes, once: BERTH_E2E=1 go test -timeout 30m ./internal/e2e/rootfstest", errLacking)
+	}
 	if os.Getuid() != 0 {
 		return fmt.Errorf("%w: debootstrap needs root", errLacking)
 	}

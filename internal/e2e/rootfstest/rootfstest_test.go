@@ -65,3 +65,14 @@ func TestDebian(t *testing.T) {
 		t.Errorf("no layer has %v", want)
 	}
 }
+
+// TestSmall looks at the images that are made up.
+func TestSmall(t *testing.T) {
+	t.Parallel()
+	if err := validate.Image(rootfstest.Alpine(t)); err != nil {
+		t.Error(err)
+	}
+	if err := validate.Image(rootfstest.Distroless(t)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,9 +1,9 @@
 // Package formats reads what is installed out of single files: databases of package managers, metadata of language packages,
 // programs that know what they were built from.
 //
-// Each format is a function of one file. Most are read here, since they are simple and since their readers elsewhere take a stranger's
-// file at its word; Java archives, gemspecs and .NET's deps.json are read by osv-scalibr, on an input that is bounded here, and go-rpmdb
-// reads RPM's databases. In tests osv-scalibr is asked about all of them, and must say the same.
+// Each format is a function of one file, and takes no more of it than its bounds. Most are simple, and are read here; go-rpmdb reads
+// RPM's databases. In tests osv-scalibr's extractors are asked about the same files, and must say the same: in the program they would be a
+// third more of it, with readers of file systems and of Git that are never used.
 //
 // What is read is what is installed: no lock files, no archives of packages that lie around, no manifest of the application itself.
 package formats

@@ -80,7 +80,6 @@ func (w *judged) source(name string, revision int64) {
 		VALUES ($1, $2, '', 0, 0, 0, 0, '', 0, 0, 0) ON CONFLICT (source) DO UPDATE SET revision = excluded.revision`, name, revision)
 }
 
-
 // said is an advisory as tests write it: it hits all versions of a package below one.
 type said struct {
 	source, id    string

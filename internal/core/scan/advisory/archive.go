@@ -116,10 +116,7 @@ func (f *archiveFiles) read(ctx context.Context) error {
 		h, err := f.tar.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			if len(f.taken) == 0 {
-				failed = append(failed, fmt.Errorf("%w: there are none in it", ErrArchive))
-			}
-			return errors.Join(failed...)
+			return errors.Join(append(failed, f.complete())...)
 		case err != nil:
 			return errors.Join(append(failed, fmt.Errorf("%w: %w", ErrArchive, err))...)
 		case n >= maxArchiveFiles:
@@ -138,6 +135,22 @@ func (f *archiveFiles) read(ctx context.Context) error {
 			failed = append(failed, err)
 		}
 	}
+}
+
+// complete tells whether all was there: a tar that was cut off between two files looks as if it had ended.
+func (f *archiveFiles) complete() error {
+	if len(f.taken) == 0 {
+		return fmt.Errorf("%w: there are none in it", ErrArchive)
+	}
+	if f.manifest == nil {
+		return nil
+	}
+	for name := range f.manifest.Files {
+		if known, ok := fileOf(name); ok && !f.taken[known.source] {
+			return fmt.Errorf("%w: it ends before %.200q, which its manifest has", ErrArchive, name)
+		}
+	}
+	return nil
 }
 
 // readManifest reads the manifest. A file of that name that is another (the sample of a mirror has one) says nothing.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Dir is a directory in the layout of OSV's exports: <Ecosystem>/all.zip, and beside them kev.json (CISA's catalogue),
@@ -30,11 +31,15 @@ func (d Dir) Read(ctx context.Context, known map[string]Source, each func(Feed) 
 	}
 	known = From(known, d)
 	var failed []error
+	asOf, err := d.newest(files)
+	if err != nil {
+		return err
+	}
 	for _, name := range files {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(failed, err)...)
 		}
-		if err := d.read(name, known, each); err != nil {
+		if err := d.read(name, asOf, known, each); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -74,7 +79,22 @@ func (d Dir) files() ([]string, error) {
 	return found, nil
 }
 
-func (d Dir) read(name string, known map[string]Source, each func(Feed) error) (err error) {
+// newest is when the newest of the files was changed: a copy of an export is as new as what was copied last.
+func (d Dir) newest(files []string) (time.Time, error) {
+	var newest time.Time
+	for _, name := range files {
+		info, err := fs.Stat(d.FS, name)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if info.ModTime().After(newest) {
+			newest = info.ModTime().UTC()
+		}
+	}
+	return newest, nil
+}
+
+func (d Dir) read(name string, asOf time.Time, known map[string]Source, each func(Feed) error) (err error) {
 	f, _ := fileOf(name)
 	r, err := d.FS.Open(name)
 	if err != nil {
@@ -85,7 +105,7 @@ func (d Dir) read(name string, known map[string]Source, each func(Feed) error) (
 	if err != nil {
 		return err
 	}
-	feed := Feed{Source: f.source, Validator: fmt.Sprintf("%d bytes, %d", info.Size(), info.ModTime().UnixMicro())}
+	feed := Feed{Source: f.source, AsOf: asOf, Validator: fmt.Sprintf("%d bytes, %d", info.Size(), info.ModTime().UnixMicro())}
 	if s, ok := known[f.source]; ok && s.Validator == feed.Validator {
 		feed.Unchanged = true
 		return each(feed)

@@ -377,8 +377,12 @@ func (im *importing) settle(ctx context.Context, origin string, now time.Time, o
 	}
 	// Single advisories that somebody adds must not make the next export an old one, nor may a publisher's clock that is ahead.
 	if adds := im.feed.Partial && im.feed.Validator == ""; !adds || claimedNew(im.claim) {
-		if s.CheckedAt = now; !im.feed.AsOf.IsZero() {
-			s.CheckedAt = earlier(now, im.feed.AsOf)
+		asOf := now
+		if !im.feed.AsOf.IsZero() {
+			asOf = earlier(now, im.feed.AsOf)
+		}
+		if changed || asOf.After(s.CheckedAt) { // the same, from an older copy, is no older for that
+			s.CheckedAt = asOf
 		}
 		s.Origin = origin
 		if !im.feed.Unchanged {

@@ -4,7 +4,9 @@ package advisory
 type Version struct{ installed }
 
 // NewVersion makes one.
-func NewVersion(ecosystem, version string) *Version { return &Version{newInstalled(ecosystem, version)} }
+func NewVersion(ecosystem, version string) *Version {
+	return &Version{newInstalled(ecosystem, version)}
+}
 
 // CoversVersion is Covers.
 func (f *Affected) CoversVersion(v *Version) (bool, error) { return f.covers(&v.installed) }

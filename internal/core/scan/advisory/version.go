@@ -121,7 +121,9 @@ func splitDebian(v string) (epoch, upstream, revision string, ok bool) {
 		}
 	}
 	if i := strings.LastIndexByte(upstream, '-'); i >= 0 {
-		upstream, revision = upstream[:i], upstream[i+1:]
+		if upstream, revision = upstream[:i], upstream[i+1:]; revision == "" {
+			return "", "", "", false
+		}
 	}
 	if upstream == "" {
 		return "", "", "", false

@@ -32,7 +32,6 @@ func (w *walker) file(ctx context.Context, name string, h *tar.Header, content i
 	mode := h.FileInfo().Mode()
 	o := outcome{size: h.Size, mode: mode, formats: w.wanting(name, mode, h.Size), release: isRelease(name)}
 	if o.formats == 0 && !o.release {
-		w.read[inventory.PathHash(name)] = o
 		w.mark(name, other)
 		return
 	}
