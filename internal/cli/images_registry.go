@@ -12,12 +12,12 @@ import (
 
 // byHand are the commands that work on any ECR.
 func (p *program) byHand() []*cobra.Command {
-	all := []*cobra.Command{p.imagesListCommand(), p.imagesShowCommand(), p.imagesDiffCommand(), p.imagesRemoveCommand(), p.imagesTagCommand(), p.imagesPullCommand(), p.imagesAdviceCommand(), p.imagesScanCommand()}
+	all := []*cobra.Command{p.imagesListCommand(), p.imagesShowCommand(), p.imagesDiffCommand(), p.imagesRemoveCommand(), p.imagesTagCommand(), p.imagesPullCommand(), p.imagesAdviceCommand()}
 	for _, c := range all {
 		c.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL; aws for Amazon's ECR")
 		addOutput(c)
 	}
-	return all
+	return append(all, p.scanCommand())
 }
 
 // registryClient makes the client that a command is to use.
@@ -25,6 +25,11 @@ func (p *program) registryClient(cmd *cobra.Command) (*registry.Client, error) {
 	if err := checkOutput(cmd); err != nil {
 		return nil, err
 	}
+	return p.registryOf(cmd)
+}
+
+// registryOf is registryClient for commands whose output has one form.
+func (p *program) registryOf(cmd *cobra.Command) (*registry.Client, error) {
 	at, err := cmd.Flags().GetString("url")
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -11,9 +12,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// addOutput gives a command that prints data its --output and its --query.
-func addOutput(cmd *cobra.Command) {
-	cmd.Flags().String("output", "text", "text, or json for programs")
+// otherForms is the annotation of --output with the forms that a command prints besides text and json.
+const otherForms = "forms"
+
+// addOutput gives a command that prints data its --output and its --query. Other forms than text and json it prints by itself.
+func addOutput(cmd *cobra.Command, others ...string) {
+	cmd.Flags().String("output", "text", strings.Join(slices.Concat([]string{"text"}, others, []string{"or json for programs"}), ", "))
+	cmd.Flags().Lookup("output").Annotations = map[string][]string{otherForms: others}
 	addQuery(cmd)
 }
 
@@ -25,7 +30,7 @@ func addQuery(cmd *cobra.Command) {
 // checkOutput refuses a form that print does not know, and a query that is none.
 func checkOutput(cmd *cobra.Command) error {
 	form, err := cmd.Flags().GetString("output")
-	if err == nil && form != "text" && form != "json" {
+	if err == nil && form != "text" && form != "json" && !slices.Contains(cmd.Flags().Lookup("output").Annotations[otherForms], form) {
 		err = usageError{fmt.Errorf("--output: %q is neither text nor json", form), ""}
 	}
 	if err == nil {

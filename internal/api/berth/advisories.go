@@ -10,6 +10,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 )
 
 // ListAdvisorySourcesInput asks how new the advisories are.
@@ -91,15 +92,19 @@ func (f face) listAdvisorySources(ctx context.Context, call awswire.Call, _ *Lis
 		Origin: optional(s.Origin), EverySeconds: aws.Int64(int64(s.Every / time.Second)), Sources: []AdvisorySource{}, Imports: []AdvisoryImport{},
 	}
 	for _, o := range s.Sources {
-		out.Sources = append(out.Sources, AdvisorySource{
-			Name: &o.Name, Origin: optional(o.Origin), Revision: &o.Revision, Advisories: &o.Advisories,
-			ModifiedAt: known(o.ModifiedAt), ImportedAt: known(o.ImportedAt), CheckedAt: known(o.CheckedAt),
-		})
+		out.Sources = append(out.Sources, advisorySource(o))
 	}
 	for _, i := range s.Imports {
 		out.Imports = append(out.Imports, *advisoryImport(i))
 	}
 	return out, nil
+}
+
+func advisorySource(o advisory.Source) AdvisorySource {
+	return AdvisorySource{
+		Name: &o.Name, Origin: optional(o.Origin), Revision: &o.Revision, Advisories: &o.Advisories,
+		ModifiedAt: known(o.ModifiedAt), ImportedAt: known(o.ImportedAt), CheckedAt: known(o.CheckedAt),
+	}
 }
 
 func (f face) updateAdvisories(ctx context.Context, call awswire.Call, in *UpdateAdvisoriesInput) (*UpdateAdvisoriesOutput, error) {

@@ -41,6 +41,7 @@ type face struct {
 
 	advisories *scan.Advisories
 	attacher   *sbom.Attacher
+	scans      Scans
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -55,12 +56,15 @@ type Config struct {
 
 	Advisories *scan.Advisories
 	Attacher   *sbom.Attacher // of SBOMs
+	Scans      Scans
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, advisories: c.Advisories}
-	f.attacher = c.Attacher
+	f := face{
+		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
+		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher,
+	}
 	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
@@ -95,7 +99,10 @@ func New(c Config) awswire.Service {
 
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
+			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
+			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},
 		Exceptions: exceptionFor,
@@ -220,6 +227,12 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "CheckEndedException"
 	case fault.LimitExceeded:
 		code = "LimitExceededException"
+	case fault.ScanNotFound:
+		code = "ScanNotFoundException"
+	case fault.ImageNotScannable:
+		code = "UnsupportedImageTypeException"
+	case fault.ImageArchived:
+		code = "ImageArchivedException"
 	}
 	return awswire.Exception{Code: code, Message: f.Message}, true
 }

@@ -13,8 +13,8 @@ import (
 
 const maxSBOM = 64 << 20
 
-// errNoSBOM says that nothing tells which packages an image has.
-var errNoSBOM = errors.New("has no SBOM that refers to it")
+// ErrNoSBOM says that nothing tells which packages an image has.
+var ErrNoSBOM = errors.New("has no SBOM that refers to it")
 
 // comparePackages compares what the SBOMs of two images say, or says why not.
 func comparePackages(ctx context.Context, c *Client, left Details, v Variant, d *Client, right Details, w Variant) ([]Change, string) {
@@ -45,7 +45,7 @@ func (c *Client) packages(ctx context.Context, of Details, v Variant) (map[strin
 			candidates = append(candidates, referrer(d, v.Digest))
 		}
 	}
-	last := errNoSBOM
+	last := ErrNoSBOM
 	for _, r := range candidates {
 		if r.Of != v.Digest || r.Kind != "sbom" && !r.Inside {
 			continue
@@ -63,20 +63,12 @@ func (c *Client) packages(ctx context.Context, of Details, v Variant) (map[strin
 
 // sbom reads an artifact whose layer is an SBOM, or an attestation with one in it.
 func (c *Client) sbom(ctx context.Context, d oci.Digest) (map[string]string, error) {
-	m, err := c.manifest(ctx, d)
+	texts, err := c.texts(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := oci.ParseManifest(m.mediaType, m.bytes)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // says what is wrong with it
-	}
 	err = errors.New("there is none in it")
-	for _, l := range parsed.Layers {
-		text, readErr := c.Distribution.Blob(ctx, c.Repository, l.Digest, maxSBOM)
-		if readErr != nil {
-			return nil, readErr //nolint:wrapcheck // names the blob
-		}
+	for _, text := range texts {
 		packages, parseErr := parseSBOM(text)
 		if parseErr == nil {
 			return packages, nil

@@ -109,12 +109,19 @@ type Error struct {
 	Status  int
 	Code    string // such as AccessDeniedException
 	Message string
+
+	strange bool // it is no answer of an AWS API
 }
 
 // Error gives code and message.
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 func (c *Client) call(ctx context.Context, operation string, in, out any) error {
+	return c.callUpTo(ctx, maxAnswer, operation, in, out)
+}
+
+// callUpTo is call for answers of at most so many bytes.
+func (c *Client) callUpTo(ctx context.Context, most int64, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", operation, err)
@@ -139,7 +146,7 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 		return fmt.Errorf("calling %s: %w", operation, err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, most))
 	if err != nil {
 		return fmt.Errorf("reading the answer to %s: %w", operation, err)
 	}
@@ -158,7 +165,7 @@ func refusal(status int, answer []byte) error {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(answer, &e) != nil || e.Type == "" {
-		return &Error{Status: status, Code: http.StatusText(status), Message: "the server does not answer as a Berth does"}
+		return &Error{Status: status, Code: http.StatusText(status), Message: "the server does not answer as a Berth does", strange: true}
 	}
 	return &Error{Status: status, Code: e.Type, Message: e.Message}
 }

@@ -42,5 +42,14 @@ func (c *Client) PreviewResults(ctx context.Context, repository, filter string) 
 // Unknown tells whether a server refused since it does not know the operation: it is older, or no Berth.
 func Unknown(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && (e.Code == "UnknownOperationException" || e.Status == http.StatusNotFound || e.Status == http.StatusNotImplemented)
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Status {
+	case http.StatusNotFound, http.StatusNotImplemented:
+		return true
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests: // what stands before it answers
+		return false
+	}
+	return e.Code == "UnknownOperationException" || e.strange
 }

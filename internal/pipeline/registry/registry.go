@@ -39,6 +39,8 @@ var ErrNoLayers = errors.New("the server is a stand-in for Amazon's API, and has
 // Client is a customer of one registry. It may be used by many goroutines.
 type Client struct {
 	ECR *ecr.Client
+	// Berth asks the same server for what only a Berth answers; nil of Amazon's ECR.
+	Berth *platform.Client
 
 	login *login
 
@@ -59,7 +61,13 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{ECR: client, login: &login{ecr: client, now: c.Now}}, nil
+	all := &Client{ECR: client, login: &login{ecr: client, now: c.Now}}
+	if at := all.Endpoint(); at != "" {
+		if all.Berth, err = platform.New(ctx, platform.Config{URL: at, Now: c.Now}); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // Region is the region that is asked.

@@ -73,7 +73,7 @@ func newDoing(ctx context.Context, s *shipping, works []*work) (*doing, error) {
 		d.publisher = publish.New(publish.Config{
 			API: s.client.ECR, Remote: s.client, Repository: s.detected.Workspace.Repository, Ancestry: ancestry{s.detected.Repo}, Now: s.Now,
 		})
-		d.gate = gate.New(gate.Config{API: s.client.ECR})
+		d.gate = gate.New(gate.At(s.client))
 	}
 	if !s.Retest && d.journal != nil {
 		var ignored []string

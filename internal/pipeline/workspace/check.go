@@ -105,15 +105,18 @@ func (f *File) checkTags() {
 	}
 }
 
-func (g Gate) check(s *source) {
-	for i, e := range g.Exceptions {
-		path := fmt.Sprintf("gate.exceptions[%d]", i)
+func (g Gate) check(s *source) { checkExceptions(s, "gate.exceptions", g.Exceptions) }
+
+// checkExceptions notes what is wrong with the exceptions at a path.
+func checkExceptions(s *source, at string, all []Exception) {
+	for i, e := range all {
+		path := fmt.Sprintf("%s[%d]", at, i)
 		for key, text := range map[string]string{"id": e.ID, "owner": e.Owner, "reason": e.Reason} {
 			if strings.TrimSpace(text) == "" {
 				s.wrong(path+"."+key, "%s says nothing", path+"."+key)
 			}
 		}
-		for _, earlier := range g.Exceptions[:i] {
+		for _, earlier := range all[:i] {
 			if e.ID == earlier.ID && e.Package == earlier.Package && (len(e.Apps) == 0 || len(earlier.Apps) == 0 || slices.Equal(e.Apps, earlier.Apps)) {
 				s.wrong(path+".id", "%s has an exception already", e.ID)
 				break

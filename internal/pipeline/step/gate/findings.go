@@ -1,134 +1,87 @@
 package gate
 
 import (
-	"fmt"
-	"maps"
+	"cmp"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-
+	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
-// listed collects what the pages of an answer list.
-type listed struct {
-	findings []Finding
-	words    map[string]int   // how many findings each severity has, in the registry's words
-	counts   map[string]int32 // how many it says there are
-}
-
-func (l *listed) add(page *types.ImageScanFindings) {
-	if l.words == nil {
-		l.words = map[string]int{}
-	}
-	for _, f := range page.Findings {
-		l.words[strings.ToUpper(string(f.Severity))]++
-		l.findings = append(l.findings, basic(f))
-	}
-	for _, f := range page.EnhancedFindings {
-		l.words[strings.ToUpper(aws.ToString(f.Severity))]++
-		if aws.ToString(f.Status) != "CLOSED" { // it was there once
-			l.findings = append(l.findings, enhanced(f)...)
-		}
-	}
-	if page.FindingSeverityCounts != nil {
-		l.counts = page.FindingSeverityCounts
-	}
-}
-
-// all gives the findings, and those that are counted only.
-func (l *listed) all() []Finding {
-	all := l.findings
-	for _, word := range slices.Sorted(maps.Keys(l.counts)) {
-		if more := int(l.counts[word]) - l.words[strings.ToUpper(word)]; more > 0 {
-			all = append(all, Finding{Severity: severity(word), Said: word, Unlisted: more})
-		}
-	}
-	return all
-}
-
-// basic reads a finding of basic scanning. It does not say what fixes it.
-func basic(f types.ImageScanFinding) Finding {
-	said := map[string]string{}
-	for _, a := range f.Attributes {
-		said[aws.ToString(a.Key)] = aws.ToString(a.Value)
-	}
-	var scores []float64
-	for _, key := range []string{"CVSS4_SCORE", "CVSS3_SCORE", "CVSS2_SCORE"} {
-		if score, err := strconv.ParseFloat(said[key], 64); err == nil {
-			scores = append(scores, score)
-		}
-	}
-	return Finding{
-		ID: aws.ToString(f.Name), Package: said["package_name"], Version: said["package_version"],
-		Severity: severity(string(f.Severity), scores...), Said: string(f.Severity), Title: aws.ToString(f.Description), URI: aws.ToString(f.Uri),
-	}
-}
-
-// enhanced reads a finding of Amazon Inspector: one of ours for each package. Whether somebody has suppressed it there does not
-// matter: an exception has an owner, a reason and a last day.
-func enhanced(f types.EnhancedImageScanFinding) []Finding {
-	one := Finding{ID: aws.ToString(f.Title), Said: aws.ToString(f.Severity), Title: aws.ToString(f.Title)}
-	scores := []float64{f.Score}
-	d := f.PackageVulnerabilityDetails
-	if d != nil {
-		if id := aws.ToString(d.VulnerabilityId); id != "" {
-			one.ID = id
-		}
-		one.URI = aws.ToString(d.SourceUrl)
-		for _, c := range d.Cvss {
-			scores = append(scores, c.BaseScore)
-		}
-	}
-	one.Severity = severity(one.Said, scores...)
-	if d == nil || len(d.VulnerablePackages) == 0 {
-		return []Finding{one}
-	}
+// findings are what a report says, as a gate judges it: one for a vulnerability in a package as advisories know it, or, where the
+// registry does not tell which that is, in each that it names.
+func findings(r scan.Report) []Finding {
 	var all []Finding
-	for _, p := range d.VulnerablePackages {
-		of := one
-		of.Package, of.Version, of.FixedIn = aws.ToString(p.Name), version(p), aws.ToString(p.FixedInVersion)
-		if strings.EqualFold(of.FixedIn, "NotAvailable") {
-			of.FixedIn = ""
+	for _, f := range r.Findings {
+		one := Finding{
+			ID: f.ID, Package: f.Source, Severity: f.Severity, Said: f.Said, Title: f.Title, URI: f.URI, Exploited: f.Exploited(), EPSS: f.EPSS,
+			Held: held(f),
 		}
-		all = append(all, of)
+		if r.Platform != "" {
+			one.Platforms = []string{r.Platform}
+		}
+		if f.Source != "" || len(f.Packages) == 0 {
+			all = append(all, one.of(f.Packages...))
+			continue
+		}
+		for _, p := range f.Packages {
+			all = append(all, one.of(p))
+		}
+	}
+	for _, u := range r.Unlisted {
+		one := Finding{Severity: u.Severity, Said: u.Said, Unlisted: u.Count}
+		if r.Platform != "" {
+			one.Platforms = []string{r.Platform}
+		}
+		all = append(all, one)
 	}
 	return all
 }
 
-// version words a version as the package manager does.
-func version(p types.VulnerablePackage) string {
-	text := aws.ToString(p.Version)
-	if epoch := aws.ToInt32(p.Epoch); epoch != 0 {
-		text = fmt.Sprintf("%d:%s", epoch, text)
+// of is the finding in these packages.
+func (f Finding) of(packages ...scan.Package) Finding {
+	var names, versions, fixes []string
+	f.FromBase = len(packages) > 0
+	for _, p := range packages {
+		names = append(names, p.Name)
+		versions = append(versions, p.Version)
+		if p.FixedIn != "" {
+			fixes = append(fixes, p.FixedIn)
+		}
+		f.FromBase = f.FromBase && p.FromBase
+		f.Where = cmp.Or(f.Where, p.Path)
 	}
-	if release := aws.ToString(p.Release); release != "" {
-		text += "-" + release
+	sorted := func(all []string, by func(a, b string) int) []string {
+		slices.SortFunc(all, by)
+		return slices.Compact(all)
 	}
-	return text
+	names = sorted(names, strings.Compare)
+	f.Version, f.FixedIn = strings.Join(sorted(versions, scan.CompareVersions), ", "), strings.Join(sorted(fixes, scan.CompareVersions), ", ")
+	switch {
+	case f.Package != "":
+		f.Names = names
+	case len(names) > 0:
+		f.Package = names[0]
+	}
+	return f
 }
 
-// severity reads ECR's word. Where that says nothing, the highest of the CVSS scores does, by version 3's names for them.
-func severity(word string, scores ...float64) workspace.Severity {
-	s := workspace.Severity(strings.ToLower(word))
-	if slices.Contains(Severities(), s) && s != Unrated {
-		return s
+// held is the registry's own exception, in berth.yaml's words.
+func held(f scan.Finding) *workspace.Exception {
+	e := f.Exception
+	if e == nil {
+		return nil
 	}
-	switch score := slices.Max(append(scores, 0)); {
-	case score >= 9: //nolint:mnd // CVSS v3.1, section 5
-		return workspace.Critical
-	case score >= 7: //nolint:mnd // likewise
-		return workspace.High
-	case score >= 4: //nolint:mnd // likewise
-		return workspace.Medium
-	case score > 0:
-		return workspace.Low
-	default:
-		return Unrated
+	x := &workspace.Exception{ID: f.ID, Owner: e.Owner, Reason: e.Reason}
+	if e.Status != "" {
+		x.Reason = strings.TrimSuffix(e.Status+": "+e.Reason, ": ")
 	}
+	if !e.Expires.IsZero() {
+		x.Expires = workspace.Date(e.Expires.UTC().Format(time.DateOnly))
+	}
+	return x
 }
 
 // merge makes one list of those of several images: what several have is in it once, at its worst.
@@ -166,6 +119,11 @@ func worse(gate workspace.Gate, a, b Finding) Finding {
 	if b.FixedIn != "" && !slices.Contains(strings.Split(a.FixedIn, ", "), b.FixedIn) {
 		a.FixedIn = strings.TrimPrefix(a.FixedIn+", "+b.FixedIn, ", ")
 	}
+	if b.Held == nil { // one that an exception holds for on one platform alone stops on the others
+		a.Held = nil
+	}
+	a.Exploited, a.EPSS, a.FromBase = a.Exploited || b.Exploited, max(a.EPSS, b.EPSS), a.FromBase && b.FromBase
+	a.Names = slices.Compact(slices.Sorted(slices.Values(slices.Concat(a.Names, b.Names))))
 	a.Platforms = slices.Compact(slices.Sorted(slices.Values(slices.Concat(a.Platforms, b.Platforms))))
 	return a
 }

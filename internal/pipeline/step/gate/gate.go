@@ -19,7 +19,10 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
+	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
+	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
@@ -28,6 +31,11 @@ type API interface {
 	DescribeImageScanFindings(context.Context, *ecr.DescribeImageScanFindingsInput, ...func(*ecr.Options)) (*ecr.DescribeImageScanFindingsOutput, error)
 	StartImageScan(context.Context, *ecr.StartImageScanInput, ...func(*ecr.Options)) (*ecr.StartImageScanOutput, error)
 	BatchGetImage(context.Context, *ecr.BatchGetImageInput, ...func(*ecr.Options)) (*ecr.BatchGetImageOutput, error)
+}
+
+// Berth is what a Berth tells that Amazon's ECR has no words for; *platform.Client has it.
+type Berth interface {
+	Findings(ctx context.Context, repository string, id platform.ImageID) (platform.Findings, error)
 }
 
 // How long is waited where a Config does not say.
@@ -39,10 +47,22 @@ const (
 // Config is what a Gate needs.
 type Config struct {
 	API API
+	// Berth is the same server, where it may be a Berth: then it tells more, and of packages of languages with basic scanning too. Nil
+	// for Amazon's ECR. Where the server is no Berth, or an older one, ECR's words are gone by.
+	Berth Berth
 	// Timeout is how long a scan is waited for; DefaultTimeout if not given.
 	Timeout time.Duration
 	// Appear is how long is waited for a scan to begin that nobody can ask for; DefaultAppear if not given.
 	Appear time.Duration
+}
+
+// At is the configuration for a registry.
+func At(client *registry.Client) Config {
+	c := Config{API: client.ECR}
+	if client.Berth != nil { // else a Berth that is nil would be one
+		c.Berth = client.Berth
+	}
+	return c
 }
 
 // Gate scans images and judges them. It may be used by many goroutines.
@@ -61,6 +81,8 @@ type Input struct {
 	Digest     oci.Digest // of an image or an index
 	MediaType  string     // of its manifest; empty if that is not known: then it is read, which the registry counts as a pull
 	Gate       workspace.Gate
+	Filter     scan.Filter // what counts
+	Now        bool        // judge what is known now, and do not wait for a scan
 	Today      time.Time
 }
 
@@ -82,6 +104,7 @@ type ScannedImage struct {
 	CompletedAt time.Time // when it was scanned; zero where that is not said
 	Unscanned   string    // why it is not scanned; empty if it is
 	Counts      map[workspace.Severity]int
+	Report      scan.Report // what counts of what was found
 }
 
 // Name is what people know it by.
@@ -100,7 +123,20 @@ type Result struct {
 	// Passes tells whether the image may be released: it passed, or could not be scanned and the gate lets such images pass.
 	Passes bool
 	Images []ScannedImage
+	// PassedOver is how many findings the filter keeps from counting.
+	PassedOver int
 	Judgment
+}
+
+// Reports are what was found in each image, as far as it was.
+func (r Result) Reports() []scan.Report {
+	var all []scan.Report
+	for _, i := range r.Images {
+		if i.Report.Digest != "" {
+			all = append(all, i.Report)
+		}
+	}
+	return all
 }
 
 // Unscanned says why images were not scanned, in one line; empty if all were.
@@ -182,30 +218,50 @@ func (g *Gate) Scan(ctx context.Context, in Input, task *progress.Task) (Result,
 	if r.Images, err = g.images(ctx, in); err != nil {
 		return r, err
 	}
-	found := make([][]Finding, len(r.Images))
+	reports := make([]*scan.Report, len(r.Images))
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(4) //nolint:mnd // of an index at a time: registries limit how often they are asked
 	for i := range r.Images {
 		group.Go(func() error {
-			w := waiting{gate: g, repository: in.Repository, image: &r.Images[i], task: task}
+			w := waiting{gate: g, repository: in.Repository, image: &r.Images[i], task: task, now: in.Now}
 			var err error
-			found[i], err = w.wait(within)
+			reports[i], err = w.wait(within)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return r, err //nolint:wrapcheck // says what it was about
 	}
-	for i := range r.Images {
-		r.Images[i].Counts = count(found[i])
+	if err := r.judge(in, reports); err != nil {
+		return r, err
 	}
-	r.Judgment = Judge(in.Gate, in.App, in.Today, merge(in.Gate, found))
 	r.decide(in.Gate)
 	r.note(task, in.Today)
 	if !r.Passes {
 		return r, &Stopped{r}
 	}
 	return r, nil
+}
+
+// judge judges what counts of what was found.
+func (r *Result) judge(in Input, reports []*scan.Report) error {
+	all, found := make([][]Finding, len(reports)), make([][]Finding, len(reports))
+	for i, report := range reports {
+		if report != nil {
+			kept, err := in.Filter.Keep(*report)
+			if err != nil {
+				return err //nolint:wrapcheck // says all there is to say
+			}
+			r.Images[i].Report = kept
+			all[i], found[i] = findings(*report), findings(kept)
+		}
+		r.Images[i].Counts = count(found[i])
+	}
+	r.Judgment = Judge(in.Gate, in.App, in.Today, merge(in.Gate, found))
+	for s, n := range count(merge(in.Gate, all)) {
+		r.PassedOver += n - r.Counts[s]
+	}
+	return nil
 }
 
 // decide makes the verdict. A gate that nothing shuts is not shut by a scan that could not run either.
@@ -232,9 +288,12 @@ func (r *Result) note(task *progress.Task, today time.Time) {
 	for _, e := range r.Expiring {
 		task.Note(fmt.Sprintf("the exception for %s counts until %s: %s is to fix it or to renew it", plan.Printable(e.ID), e.Expires, plan.Printable(e.Owner)))
 	}
+	for _, text := range scan.Doubts(today, r.Reports()...) {
+		task.Note(text)
+	}
 	const old = 30 * 24 * time.Hour
 	for _, i := range r.Images {
-		if !i.CompletedAt.IsZero() && today.Sub(i.CompletedAt) > old {
+		if !i.CompletedAt.IsZero() && i.Report.JudgedAt.IsZero() && today.Sub(i.CompletedAt) > old {
 			task.Note(fmt.Sprintf("the scan of %s is of %s, and does not know what was found since", i.Name(), i.CompletedAt.UTC().Format(time.DateOnly)))
 		}
 	}

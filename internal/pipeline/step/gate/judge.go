@@ -7,35 +7,39 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
-// Unrated is the severity of a finding that nobody has rated: ECR's UNDEFINED and UNTRIAGED without a score, and words that
-// nobody knows. What it counts as is the gate's to say.
-const Unrated workspace.Severity = "unrated"
+// Unrated is the severity of a finding that nobody has rated. What it counts as is the gate's to say.
+const Unrated = scan.Unrated
 
 // Severities are those that findings have, worst first, with Unrated at the end.
-func Severities() []workspace.Severity {
-	return []workspace.Severity{workspace.Critical, workspace.High, workspace.Medium, workspace.Low, workspace.Informational, Unrated}
-}
+func Severities() []workspace.Severity { return scan.Severities() }
 
 // Finding is a known vulnerability of a package in the image.
 type Finding struct {
-	ID        string // such as CVE-2026-12345; empty of those that are not listed
-	Package   string // empty where it is not said
-	Version   string // that is installed
-	FixedIn   string // empty where nobody has fixed it, or it is not said
+	ID        string   // such as CVE-2026-12345; empty of those that are not listed
+	Package   string   // as advisories know it, or as it is installed where that is not said; empty where neither is
+	Names     []string // as it is installed, where Package is as advisories know it
+	Version   string   // that is installed, or those that are
+	FixedIn   string   // empty where nobody has fixed it, or it is not said
 	Severity  workspace.Severity
 	Said      string // the registry's word for the severity
 	Title     string
 	URI       string
 	Platforms []string // of an index, those whose images have it, in order
 	Unlisted  int      // how many the registry counts and does not list; 0 of a finding that is listed
+	Where     string   // a file that says that the package is there; empty where it is not said
+	Exploited bool     // it is known to be, or how to do that is
+	EPSS      float64
+	FromBase  bool                 // the base image brings all of it
+	Held      *workspace.Exception // that the registry holds to; its day is empty where it has none
 
 	// What Judge adds.
 
 	Stops    bool
-	Excepted *workspace.Exception // the exception that holds for it
+	Excepted *workspace.Exception // the exception that holds for it: berth.yaml's, or Held
 	Expired  *workspace.Exception // the one that did until it expired, where none holds
 }
 
@@ -87,6 +91,10 @@ func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding)
 				}
 			}
 		}
+		if f.Held != nil {
+			f.Excepted, f.Stops = f.Held, false
+			continue
+		}
 		if best < 0 {
 			continue
 		}
@@ -126,7 +134,7 @@ func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding)
 // isFor tells whether an exception is about a finding, on whatever day. None is about findings that nobody lists.
 func isFor(e workspace.Exception, app string, f Finding) bool {
 	return f.Unlisted == 0 && f.ID != "" && strings.EqualFold(e.ID, f.ID) &&
-		(e.Package == "" || e.Package == f.Package) && (len(e.Apps) == 0 || slices.Contains(e.Apps, app))
+		(e.Package == "" || e.Package == f.Package || slices.Contains(f.Names, e.Package)) && (len(e.Apps) == 0 || slices.Contains(e.Apps, app))
 }
 
 // better prefers of two exceptions for one finding the one that counts for longer, whichever is first in the file.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 )
 
 // How often is asked: soon at first, then less and less often.
@@ -32,6 +34,7 @@ type waiting struct {
 	image      *ScannedImage
 	task       *progress.Task
 
+	now    bool             // it is not waited
 	asked  bool             // a scan was asked for, or tried to be
 	failed int              // how many requests in a row failed in a way that another time may not
 	absent string           // why there is none, where nobody can ask for one
@@ -41,8 +44,17 @@ type waiting struct {
 // errTimeout says that a scan is not waited for any longer.
 var errTimeout = errors.New("the scan takes too long")
 
-// wait gives an image's findings, or notes on the image why it is not scanned.
-func (w *waiting) wait(ctx context.Context) ([]Finding, error) {
+// wait gives what is found of an image, or notes on the image why it is not scanned; then it gives what is known all the same.
+func (w *waiting) wait(ctx context.Context) (*scan.Report, error) {
+	r, err := w.scanned(ctx)
+	if r == nil && err == nil {
+		r, err = w.known(ctx)
+	}
+	return r, err
+}
+
+// scanned gives what is found of an image that is scanned.
+func (w *waiting) scanned(ctx context.Context) (*scan.Report, error) {
 	within, stop := context.WithTimeoutCause(ctx, w.gate.c.Timeout, errTimeout)
 	defer stop()
 	pause := firstPause
@@ -57,8 +69,14 @@ func (w *waiting) wait(ctx context.Context) ([]Finding, error) {
 		case err != nil:
 			return nil, fmt.Errorf("asking for the scan of %s: %w", w.image.Name(), err)
 		case found != nil:
-			return *found, nil
+			return found, nil
 		case w.image.Unscanned != "":
+			return nil, nil
+		case w.now:
+			w.image.Unscanned = "no scan of it has begun"
+			if w.image.Status != "" {
+				w.image.Unscanned = fmt.Sprintf("its scan is not done (%s)", w.image.Status)
+			}
 			return nil, nil
 		}
 		select {
@@ -79,42 +97,32 @@ func (w *waiting) timedOut() {
 	}
 }
 
-// look asks once how far the scan is. It gives the findings if it is done, and nil if it is not, or never will be.
-func (w *waiting) look(ctx context.Context) (*[]Finding, error) {
+// look asks once how far the scan is. It gives what is found if it is done, and nil if it is not, or never will be.
+func (w *waiting) look(ctx context.Context) (*scan.Report, error) {
 	in := &ecr.DescribeImageScanFindingsInput{
 		RepositoryName: &w.repository, ImageId: &types.ImageIdentifier{ImageDigest: aws.String(w.image.Digest.String())}, MaxResults: aws.Int32(1000), //nolint:mnd // at most
 	}
-	var all listed
+	var all scan.Pages
 	pages := map[string]bool{}
 	for {
 		out, raw := w.gate.c.API.DescribeImageScanFindings(ctx, in)
 		if raw != nil {
-			switch err := platform.Plain(raw); {
-			case platform.Refused(err, "ScanNotFoundException"):
-				return nil, w.ask(ctx, "")
-			case platform.Refused(err, "UnsupportedImageTypeException"):
-				w.image.Unscanned = notAnImage
-				return nil, nil
-			case platform.Refused(err, "ImageArchivedException"):
-				w.image.Unscanned = archived
-				return nil, nil
-			case platform.Refused(err, "ImageNotFoundException") && w.image.Platform != "":
-				w.image.Unscanned = "the index names it, and the repository does not have it"
-				return nil, nil
-			default:
-				return nil, w.bear(raw)
-			}
+			return nil, w.refused(ctx, raw)
 		}
 		w.failed = 0
 		if done, err := w.take(ctx, out.ImageScanStatus); !done || err != nil {
 			return nil, err
 		}
+		if len(pages) == 0 {
+			if told, err := w.told(ctx); told != nil || err != nil {
+				return told, err
+			}
+		}
 		if out.ImageScanFindings == nil {
 			w.image.Unscanned = "the registry says that it is scanned, and does not say what was found"
 			return nil, nil
 		}
-		w.image.CompletedAt = aws.ToTime(out.ImageScanFindings.ImageScanCompletedAt)
-		all.add(out.ImageScanFindings)
+		all.Add(out.ImageScanFindings)
 		next := aws.ToString(out.NextToken)
 		if next == "" {
 			break
@@ -124,13 +132,63 @@ func (w *waiting) look(ctx context.Context) (*[]Finding, error) {
 		}
 		pages[next], in.NextToken = true, &next
 	}
-	found := all.all()
-	if w.image.Platform != "" {
-		for i := range found {
-			found[i].Platforms = []string{w.image.Platform}
-		}
+	return w.note(all.Report()), nil
+}
+
+// refused reads why the registry does not tell of a scan.
+func (w *waiting) refused(ctx context.Context, raw error) error {
+	switch err := platform.Plain(raw); {
+	case platform.Refused(err, "ScanNotFoundException"):
+		return w.ask(ctx, "")
+	case platform.Refused(err, "UnsupportedImageTypeException"):
+		w.image.Unscanned = notAnImage
+		return nil
+	case platform.Refused(err, "ImageArchivedException"):
+		w.image.Unscanned = archived
+		return nil
+	case platform.Refused(err, "ImageNotFoundException") && w.image.Platform != "":
+		w.image.Unscanned = "the index names it, and the repository does not have it"
+		return nil
+	default:
+		return w.bear(raw)
 	}
-	return &found, nil
+}
+
+// told gives what a Berth tells, and nil where the registry is none.
+func (w *waiting) told(ctx context.Context) (*scan.Report, error) {
+	berth := w.gate.c.Berth
+	if berth == nil {
+		return nil, nil
+	}
+	all, err := berth.Findings(ctx, w.repository, platform.ImageID{Digest: w.image.Digest.String()})
+	switch {
+	case platform.Unknown(err):
+		return nil, nil
+	case err != nil:
+		return nil, w.bear(err)
+	}
+	return w.note(scan.FromBerth(all)), nil
+}
+
+// known gives what a Berth knows of an image whose scan is not as it should be: what was found before a limit, or without advisories of
+// its operating system, is worth seeing, and stops an image as everything else.
+func (w *waiting) known(ctx context.Context) (*scan.Report, error) {
+	switch w.image.Unscanned {
+	case notAnImage, archived, "":
+		return nil, nil
+	}
+	r, err := w.told(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	return r, nil //nolint:nilerr // why it is not scanned is said already
+}
+
+// note says on the image when it was scanned, and in the report which image it is of.
+func (w *waiting) note(r scan.Report) *scan.Report {
+	r.Digest, r.Platform = w.image.Digest, w.image.Platform
+	w.image.CompletedAt = r.ScannedAt
+	return &r
 }
 
 // Why some things are never scanned.
@@ -189,6 +247,10 @@ func (w *waiting) take(ctx context.Context, s *types.ImageScanStatus) (done bool
 func (w *waiting) ask(ctx context.Context, failed string) error {
 	if w.asked {
 		w.image.Unscanned = failed
+		return nil
+	}
+	if w.now {
+		w.image.Unscanned = cmp.Or(failed, "it has not been scanned")
 		return nil
 	}
 	w.asked = true

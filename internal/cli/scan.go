@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,33 +14,114 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/images"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
+	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
+	"github.com/hoopstat-haus/berth/internal/pipeline/scan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/step/gate"
 	"github.com/hoopstat-haus/berth/internal/pipeline/workspace"
 )
 
-func (p *program) imagesScanCommand() *cobra.Command {
+func (p *program) scanCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "scan REPOSITORY:TAG|REPOSITORY@DIGEST",
-		Short: "Wait for the scan of an image, and say whether what it found stops it",
-		Long: "Scan waits until the registry has scanned an image, or each image of an index, and asks for a scan if there is none.\n" +
-			"It prints how many findings of each severity there are, and those that stop the image: of --fail-on and worse,\n" +
-			"without those for which the workspace's berth.yaml has an exception, if the repository is its own.\n\n" +
-			"The exit code is 3 if the image is stopped, and if it could not be scanned, unless --unscanned is pass.",
-		Example: "berth images scan hoopstat-haus/prod:example-calculator-app-latest\n" +
-			"berth images scan hoopstat-haus/prod:example-calculator-app-latest --fail-on high --output json",
+		Use:   "scan REPOSITORY[:TAG|@DIGEST]",
+		Short: "Say what is known against an image, or the images of a repository, and whether it stops them",
+		Long: "Scan tells the known vulnerabilities of an image, or of each image of an index, those first that are known to be\n" +
+			"exploited, then those that can be fixed; which upgrade removes most; what the base image brings; and how old the\n" +
+			"advisories are. It waits for a scan that is under way, and asks for one if there is none. Of a repository it is a\n" +
+			"table of the newest images.\n\n" +
+			"What stops an image is what is of --fail-on and worse and has no exception: of the registry, of --exceptions, or of\n" +
+			"the workspace's berth.yaml if the repository is its own. The exit code is 3 if an image is stopped, and if it could\n" +
+			"not be scanned, unless --unscanned is pass. A repository is judged only if --fail-on is given.",
+		Example: "berth scan hoopstat-haus/prod\n" +
+			"berth scan hoopstat-haus/prod:example-calculator-app-latest --fail-on critical --only-fixable\n" +
+			"berth scan hoopstat-haus/prod:example-calculator-app-latest --output sarif > berth.sarif",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.imagesScan(cmd, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.ContainsAny(args[0], ":@") {
+				return p.scanRepository(cmd, args[0])
+			}
+			return p.scanImage(cmd, args[0])
+		},
 	}
 	flags := cmd.Flags()
-	flags.String("fail-on", "", "the least severity that stops the image: critical, high, medium, low, informational, or none; what berth.yaml says if not given, or critical")
+	flags.String("fail-on", "", "the least severity that stops an image: critical, high, medium, low, informational, or none; what berth.yaml says if not given, or critical")
+	flags.Bool("only-fixable", false, "have only those count that a newer version of the package mends")
+	flags.Bool("ignore-base", false, "have only those count that do not come from the base image")
+	flags.String("exceptions", "", "a file of exceptions besides berth.yaml's, as its gate has them")
+	flags.String("severity", "", "list only those of that severity and worse; all if not given")
+	flags.Int("limit", 50, "how many findings, or images of a repository, to list; 0 for all")
+	flags.Bool("wait", true, "wait for a scan that is under way, or has not begun; without, judge what is known now")
+	flags.Duration("timeout", gate.DefaultTimeout, "how long to wait for the scan")
 	flags.String("unscanned", "", "whether an image passes whose scan could not run: fail, or pass; what berth.yaml says if not given, or fail")
 	flags.String("app", "", "the app whose exceptions hold; by its tag if not given")
 	flags.String("dir", "", "the workspace, or a directory in it; the working directory if not given")
-	flags.Duration("timeout", gate.DefaultTimeout, "how long to wait for the scan")
+	flags.String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL; aws for Amazon's ECR")
+	addOutput(cmd, "sarif")
 	return cmd
 }
 
-// scanned is the JSON output, which is a contract: docs/operate/images.md.
+// scanFlags is how images are judged and shown.
+type scanFlags struct {
+	filter     scan.Filter
+	exceptions []workspace.Exception
+	from       workspace.Severity
+	limit      int
+	timeout    time.Duration
+	now        bool
+}
+
+func (p *program) scanFlags(cmd *cobra.Command) (f scanFlags, err error) {
+	flags := cmd.Flags()
+	for name, into := range map[string]*bool{"only-fixable": &f.filter.OnlyFixable, "ignore-base": &f.filter.IgnoreBase, "wait": &f.now} {
+		if *into, err = flags.GetBool(name); err != nil {
+			return f, err
+		}
+	}
+	f.now = !f.now
+	if f.limit, err = flags.GetInt("limit"); err != nil {
+		return f, err
+	}
+	if f.limit < 0 {
+		return f, usageError{fmt.Errorf("--limit: %d is negative", f.limit), ""}
+	}
+	if f.timeout, err = flags.GetDuration("timeout"); err != nil {
+		return f, err
+	}
+	if f.timeout <= 0 {
+		return f, usageError{fmt.Errorf("--timeout: %v is no time to wait", f.timeout), ""}
+	}
+	from, err := flags.GetString("severity")
+	if err != nil {
+		return f, err
+	}
+	if f.from, err = workspace.ParseSeverity(from); err != nil {
+		return f, usageError{fmt.Errorf("--severity: %w", err), ""}
+	}
+	file, err := flags.GetString("exceptions")
+	if err != nil || file == "" {
+		return f, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return f, usageError{fmt.Errorf("--exceptions: %w", err), ""}
+	}
+	if f.exceptions, err = workspace.ParseExceptions(file, text); err != nil {
+		return f, usageError{err, "it is written as exceptions of the gate are: docs/operate/gate.md"}
+	}
+	return f, nil
+}
+
+// scanError adds what to do about it.
+func (p *program) scanError(err error, client *registry.Client) error {
+	switch {
+	case errors.Is(err, scan.ErrNoFixes):
+		return usageError{err, "--only-fixable goes by that: enhanced scanning says it, and a Berth"}
+	case errors.Is(err, scan.ErrNoPlaces):
+		return usageError{err, "--ignore-base goes by that: a Berth says it"}
+	}
+	return p.imagesError(err, client)
+}
+
+// scanned is the JSON output for an image, which is a contract: docs/operate/scan-report.md.
 type scanned struct {
 	Repository string                     `json:"repositoryName"`
 	Digest     string                     `json:"imageDigest"`
@@ -53,6 +135,9 @@ type scanned struct {
 	Images     []scannedImage             `json:"images"`
 	Findings   []scannedFinding           `json:"findings"`
 	Unmatched  []string                   `json:"unmatchedExceptions"`
+	PassedOver int                        `json:"passedOver"`
+	Reports    []scan.Report              `json:"reports"`
+	Upgrades   []scan.Upgrade             `json:"upgrades"`
 }
 
 type scannedImage struct {
@@ -75,6 +160,11 @@ type scannedFinding struct {
 	URI       string             `json:"uri,omitempty"`
 	Platforms []string           `json:"platforms,omitempty"`
 	Unlisted  int                `json:"unlisted,omitempty"`
+	Names     []string           `json:"names,omitempty"`
+	Path      string             `json:"path,omitempty"`
+	Exploited bool               `json:"exploited,omitempty"`
+	EPSS      float64            `json:"epss,omitempty"`
+	FromBase  bool               `json:"fromBase,omitempty"`
 	Stops     bool               `json:"stops"`
 	Exception *scannedException  `json:"exception,omitempty"`
 }
@@ -82,24 +172,29 @@ type scannedFinding struct {
 type scannedException struct {
 	Owner   string         `json:"owner"`
 	Reason  string         `json:"reason"`
-	Expires workspace.Date `json:"expires"`
+	Expires workspace.Date `json:"expires"` // empty: never
 	Expired bool           `json:"expired"`
+	By      string         `json:"by,omitempty"` // registry, of one that the registry holds to
 }
 
 func newScanned(repository string, by workspace.Gate, r gate.Result) scanned {
 	s := scanned{
 		Repository: repository, Digest: r.Digest.String(), App: r.App, FailOn: by.Severity, Verdict: r.Verdict, Passes: r.Passes,
 		Unscanned: r.Unscanned(), Stopping: r.Stopping, Counts: r.Counts, Images: []scannedImage{}, Findings: []scannedFinding{}, Unmatched: []string{},
+		PassedOver: r.PassedOver, Reports: append([]scan.Report{}, r.Reports()...), Upgrades: append([]scan.Upgrade{}, scan.Upgrades(r.Reports()...)...),
 	}
 	for _, i := range r.Images {
 		s.Images = append(s.Images, scannedImage{i.Digest.String(), i.Platform, i.Status, known(i.CompletedAt.UTC()), i.Unscanned, i.Counts})
 	}
 	for _, f := range r.Findings {
-		one := scannedFinding{f.ID, f.Severity, f.Said, f.Package, f.Version, f.FixedIn, f.Title, f.URI, f.Platforms, f.Unlisted, f.Stops, nil}
+		one := scannedFinding{f.ID, f.Severity, f.Said, f.Package, f.Version, f.FixedIn, f.Title, f.URI, f.Platforms, f.Unlisted, f.Names, f.Where, f.Exploited, f.EPSS, f.FromBase, f.Stops, nil}
 		if e := f.Excepted; e != nil {
-			one.Exception = &scannedException{e.Owner, e.Reason, e.Expires, false}
+			one.Exception = &scannedException{Owner: e.Owner, Reason: e.Reason, Expires: e.Expires}
+			if f.Held != nil {
+				one.Exception.By = "registry"
+			}
 		} else if e := f.Expired; e != nil {
-			one.Exception = &scannedException{e.Owner, e.Reason, e.Expires, true}
+			one.Exception = &scannedException{Owner: e.Owner, Reason: e.Reason, Expires: e.Expires, Expired: true}
 		}
 		s.Findings = append(s.Findings, one)
 	}
@@ -109,22 +204,20 @@ func newScanned(repository string, by workspace.Gate, r gate.Result) scanned {
 	return s
 }
 
-func (p *program) imagesScan(cmd *cobra.Command, named string) error {
+func (p *program) scanImage(cmd *cobra.Command, named string) error {
 	name, err := p.imageName(named)
 	if err != nil {
 		return err
 	}
-	in := gate.Input{Repository: name.Repository, Today: p.now()}
-	if in.Gate, in.App, err = p.gateOf(cmd, name); err != nil {
-		return err
-	}
-	timeout, err := cmd.Flags().GetDuration("timeout")
+	flags, err := p.scanFlags(cmd)
 	if err != nil {
 		return err
 	}
-	if timeout <= 0 {
-		return usageError{fmt.Errorf("--timeout: %v is no time to wait", timeout), ""}
+	in := gate.Input{Repository: name.Repository, Filter: flags.filter, Now: flags.now, Today: p.now()}
+	if in.Gate, in.App, err = p.gateOf(cmd, name); err != nil {
+		return err
 	}
+	in.Gate.Exceptions = slices.Concat(in.Gate.Exceptions, flags.exceptions)
 	client, err := p.registryClient(cmd)
 	if err != nil {
 		return err
@@ -135,16 +228,17 @@ func (p *program) imagesScan(cmd *cobra.Command, named string) error {
 	}
 	in.Digest, in.MediaType = found.Digest, found.MediaType
 	task := &progress.Task{Project: in.App, Step: progress.Scan, Sink: &sayings{p: p}, Now: p.now}
-	r, err := gate.New(gate.Config{API: client.ECR, Timeout: timeout}).Scan(cmd.Context(), in, task)
+	config := gate.At(client)
+	config.Timeout = flags.timeout
+	r, err := gate.New(config).Scan(cmd.Context(), in, task)
 	stopped, isStopped := errors.AsType[*gate.Stopped](err)
 	if err != nil && !isStopped {
-		return p.imagesError(fmt.Errorf("scanning %s: %w", name, err), client)
+		return p.scanError(fmt.Errorf("scanning %s: %w", name, err), client)
 	}
-	data := newScanned(name.Repository, in.Gate, r)
-	for _, id := range data.Unmatched {
-		p.say("the exception for %s is about nothing that was found", oneLine(id))
+	for _, e := range gate.Unmatched(in.Gate, []gate.Result{r}) {
+		p.say("the exception for %s is about nothing that was found", oneLine(e.ID))
 	}
-	if err := p.print(cmd, data, func(w io.Writer) error { return gate.Write(w, r) }); err != nil {
+	if err := p.printScanned(cmd, name, in.Gate, r, flags); err != nil {
 		return err
 	}
 	if isStopped {
