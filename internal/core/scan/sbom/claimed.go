@@ -130,7 +130,7 @@ func (a *Attacher) document(ctx context.Context, repo registry.Repository, l oci
 	if err != nil {
 		return Document{}, err
 	}
-	defer r.Close() //nolint:errcheck // it was read
+	defer r.Close()
 	return Parse(io.LimitReader(r, content.Size), l.MediaType)
 }
 
