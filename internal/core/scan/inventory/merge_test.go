@@ -69,6 +69,7 @@ func TestMerge(t *testing.T) {
 		"opaque in what is removed":   {[]string{"l c/c ..,f a/a p", "w c,q c/c"}, []string{"p a/a 0"}},
 		"through a link to itself":    {[]string{"l a .,f a/b p", "d a/a/b"}, nil},
 		"a fact where a release was":  {[]string{"r etc/os-release debian", "f etc/os-release"}, nil},
+		"removed in what is removed":  {[]string{"l a/a ..", "d a,f c p", "d a,w a,w a/a/c"}, []string{"p c 1"}},
 		"a link removed in directory": {[]string{"l a/b ../c,f c/s p", "w a,x a/b/s"}, []string{"p c/s 0"}},
 	}
 	for name, tt := range tests {
