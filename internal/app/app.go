@@ -34,6 +34,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
@@ -84,6 +85,7 @@ type App struct {
 	requests  requests
 
 	advisories *scan.Advisories
+	sboms      *sbom.Attacher
 	toImport   jobs.Bell // rings when there are advisories to import
 	toJudge    jobs.Bell // rings when advisories have changed
 
@@ -132,6 +134,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.signer = a.newSigner()
 	a.vex = a.newExceptions()
 	a.scans = a.newScans()
+	a.sboms = a.newSBOMs()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}

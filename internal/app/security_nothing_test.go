@@ -159,6 +159,8 @@ func berthInputs() map[string]string {
 		"SetPullThroughCacheTtl": `{"ecrRepositoryPrefix":"hub","ttlSeconds":60}`,
 
 		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
+		"GetSbomSettings":             `{}`,
+		"PutSbomSettings":             `{"repositoryFilters":["team/*"],"formats":["spdx"]}`,
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"ListVulnerableImages":        `{"vulnerability":"CVE-2024-1"}`,

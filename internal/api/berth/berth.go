@@ -21,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
@@ -39,6 +40,7 @@ type face struct {
 	policies *lifecycle.Service
 
 	advisories *scan.Advisories
+	attacher   *sbom.Attacher
 	scans      Scans
 }
 
@@ -53,6 +55,7 @@ type Config struct {
 	Policies *lifecycle.Service // the lifecycle policies
 
 	Advisories *scan.Advisories
+	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
 }
 
@@ -60,7 +63,7 @@ type Config struct {
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans,
+		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -71,6 +74,7 @@ func New(c Config) awswire.Service {
 			"DescribeCheck":           awswire.Op(f.describeCheck),
 			"ExplainDigest":           awswire.Op(f.explainDigest),
 			"GetGarbageCollection":    awswire.Op(f.getGarbageCollection),
+			"GetSbomSettings":         awswire.Op(f.getSBOMSettings),
 			"GetSigningPublicKey":     awswire.Op(f.getSigningPublicKey),
 			"GetTrashUsage":           awswire.Op(f.getTrashUsage),
 			"ListGarbage":             awswire.Op(f.listGarbage),
@@ -81,6 +85,7 @@ func New(c Config) awswire.Service {
 			"PauseGarbageCollection":  awswire.Op(f.pauseGarbageCollection),
 			"PrepareReplication":      awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"PurgeImages":             awswire.Op(f.purgeImages),
+			"PutSbomSettings":         awswire.Op(f.putSBOMSettings),
 			"PutTrashWindow":          awswire.Op(f.putTrashWindow),
 			"ReplicateImage":          awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 			"RestoreImages":           awswire.Op(f.restoreImages),

@@ -68,7 +68,7 @@ type server struct {
 
 // service is what is tested.
 func (s *server) service() awswire.Service {
-	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies})
+	return berth.New(berth.Config{Attacher: newAttacher(s.db, s.registry, s.now), Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies})
 }
 
 func newServer(t *testing.T) *server {
