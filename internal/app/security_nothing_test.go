@@ -158,6 +158,7 @@ func berthInputs() map[string]string {
 		"RotateTokenKey":         `{"revokeNow":true}`,
 		"SetPullThroughCacheTtl": `{"ecrRepositoryPrefix":"hub","ttlSeconds":60}`,
 
+		"ImportAdvisories":            `{"repositoryName":"team/app","digest":"` + aDigest + `"}`,
 		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
 		"GetSbomSettings":             `{}`,
 		"PutSbomSettings":             `{"repositoryFilters":["team/*"],"formats":["spdx"]}`,
