@@ -97,7 +97,8 @@ func newScanningServer(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect 
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
 	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5, Scanner: extractor != nil})}
 	s.auth = s.authenticator(tb, db)
-	s.scans = newScans(db, s.registry, extractor, now)
+	// A clock of its own, as the caches have.
+	s.scans = newScans(db, s.registry, extractor, ticking(time.Date(2026, 11, 24, 14, 0, 0, 0, time.UTC)))
 	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Archiver: s.registry, Store: db, Rows: db.Lifecycle(), Now: now})
 	s.signing = newSigningParts(tb, db, s.registry, now)
 	s.replication = replicate.New(replicate.Config{
