@@ -79,7 +79,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			sts.New(a.access),
 			iam.New(a.access),
 			berth.New(berth.Config{
-				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
+				Exceptions: a.vex, Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
 				Policies: a.lifecycle,
 			}),
 		},

@@ -37,8 +37,10 @@ type face struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
-	scans    Scans
-	bills    map[string]Bill
+
+	exceptions Exceptions
+	scans      Scans
+	bills      map[string]Bill
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -50,13 +52,15 @@ type Config struct {
 	Garbage  *gc.Service
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
-	Scans    Scans
-	Bills    map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
+
+	Exceptions Exceptions
+	Scans      Scans
+	Bills      map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, scans: c.Scans, bills: c.Bills}
+	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, exceptions: c.Exceptions, scans: c.Scans, bills: c.Bills}
 	service := awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
@@ -87,6 +91,7 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 		},
 		Exceptions: exceptionFor,
