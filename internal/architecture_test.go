@@ -64,7 +64,7 @@ var house = rules{
 		{"net/http", []string{"internal/api", "internal/app", "internal/storage/s3blob", "internal/remote", "internal/pipeline", "berthtest"}, "core knows no HTTP"},
 		{"database/sql", []string{"internal/storage/metadb"}, "SQL is metadb's"},
 		{"github.com/jackc/pgx", []string{"internal/storage/metadb"}, "SQL is metadb's"},
-		{"modernc.org/sqlite", []string{"internal/storage/metadb"}, "SQL is metadb's"},
+		{"modernc.org/sqlite", []string{"internal/storage/metadb", "internal/extract/formats"}, "SQL is metadb's; RPM's database is SQLite too"},
 		{"github.com/pressly/goose", []string{"internal/storage/metadb"}, "migrations are metadb's"},
 		{"github.com/aws/aws-sdk-go-v2/service/s3", []string{"internal/storage/s3blob"}, "the bucket is s3blob's"},
 		{"github.com/aws/aws-sdk-go-v2/service", []string{"internal/api", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},

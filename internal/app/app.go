@@ -29,20 +29,27 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
+	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
 
-// Deps is what the assembly needs from outside. Both must be set.
+// Deps is what the assembly needs from outside. Logger and Now must be set.
 type Deps struct {
 	Logger *slog.Logger
 	Now    func() time.Time
+	// Scanner says that this program reads a layer when it is started with extract.Arguments. Another program, such as a test that has
+	// a server in it, would do who knows what: without it nothing is scanned.
+	Scanner bool
+	// BlobScanned is called for each blob that a scan begins to read; or nil.
+	BlobScanned func(oci.Descriptor)
 }
 
 // App is one Berth, listening and ready to serve.
@@ -76,6 +83,17 @@ type App struct {
 	server    *http.Server
 	requests  requests
 
+	advisories *scan.Advisories
+	toImport   jobs.Bell // rings when there are advisories to import
+	toJudge    jobs.Bell // rings when advisories have changed
+
+	extractor *extract.Extractor // nil: nothing can be scanned
+	scans     *scan.Service
+	judge     *scan.Judge
+	toScan    jobs.Bell // rings when there is something to scan
+	toRequest jobs.Bell // rings when images that were there may have to be scanned
+	toTell    jobs.Bell // rings when there are changed findings to tell of
+
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
 	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
@@ -88,6 +106,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a := &App{
 		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), sweeping: jobs.NewBell(), signing: jobs.NewBell(),
 		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
+		toImport: jobs.NewBell(), toJudge: jobs.NewBell(), toScan: jobs.NewBell(), toRequest: jobs.NewBell(), toTell: jobs.NewBell(),
 	}
 	defer func() {
 		if err != nil {
@@ -112,6 +131,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.url = cfg.PublicURL(port(a.listeners[0]))
 	a.signer = a.newSigner()
 	a.vex = a.newExceptions()
+	a.scans = a.newScans()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -149,7 +169,10 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if err := a.openAccess(directory); err != nil {
 		return nil, err
 	}
+	a.openExtractor()
 	a.registry = registry.New(registry.Config{
+		Exposures: exposures{a},
+		Scanner:   a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Access:        a.access,
 		Grace:         a.cfg.GCGrace,
@@ -172,6 +195,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	a.fsck = a.newFsck()
 	a.replication = a.newReplication()
 	a.openCaches()
+	if err := a.openAdvisories(); err != nil {
+		return nil, err
+	}
 	return directory, nil
 }
 
@@ -207,6 +233,10 @@ func (a *App) Close() error {
 		problems = append(problems, blobs.Close())
 	}
 	a.blobs = nil
+	if a.extractor != nil {
+		problems = append(problems, a.extractor.Close())
+		a.extractor = nil
+	}
 	if a.database != nil {
 		problems = append(problems, a.database.Close())
 		a.database = nil

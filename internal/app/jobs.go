@@ -33,6 +33,8 @@ func (a *App) jobs() []jobs.Job {
 		a.replicationJobs(),
 		a.fsckJobs(),
 		a.exceptionJobs(),
+		a.advisoryJobs(),
+		a.scanJobs(),
 	)
 }
 
@@ -42,6 +44,7 @@ func (a *App) handlers() map[string]event.Handler {
 		"lifecycle":    a.lifecycle,
 		"signing":      a.signer,
 		"exceptions":   a.vex,
+		"scans":        a.scans,
 		"replication":  a.replication,
 		"pull-through": a.caches,
 	}

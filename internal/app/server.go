@@ -72,15 +72,15 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		Denials:       explained{a.access},
 		Services: []awswire.Service{
 			ecr.New(ecr.Config{
-				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches,
+				Registry: a.registry, Lifecycle: a.lifecycle, Signing: a.signer, Replication: a.replication, PullThrough: a.caches, Scans: a.scans,
 				Tokens: auth, Links: auth, Redirect: a.redirects(),
 				ProxyEndpoint: a.url.String(), RepositoryHost: a.url.Host,
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
 			berth.New(berth.Config{
-				Exceptions: a.vex, Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
-				Policies: a.lifecycle,
+				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
+				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Exceptions: a.vex,
 			}),
 		},
 	})

@@ -93,6 +93,7 @@ func (p *program) root() *cobra.Command {
 		p.envCommand(),
 		p.tagsCommand(),
 		p.signingCommand(),
+		p.advisoriesCommand(),
 		p.cacheCommand(),
 		p.dockerCredentialCommand(),
 		p.adminCommand(),
@@ -117,6 +118,7 @@ func (p *program) root() *cobra.Command {
 		p.watchCommand(),
 		p.configCommand(),
 		p.versionCommand(),
+		p.internalCommand(),
 	)
 	return root
 }

@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 //	push DIR REPO TAG N   push an image, another one for each N, with what that data directory says
 //	logsin DIR FILE       log in to the server with that data directory with a credential helper's answer
 //	answers DIR           run a server that answers Action=X with DIR/X.xml, and writes what is asked to DIR/asked.X
+//	jsonanswers DIR       run a server that answers an operation of the JSON protocol with DIR/Operation.json, or, of an image,
+//	                      Operation.OF.json by its tag or the first four digits of its digest; a page's token stands before .json
 //	proxy FILE            run a proxy that writes to FILE whom it should connect to, and does not
 //	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone
@@ -70,7 +72,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "proxy": proxy,
+			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "jsonanswers": jsonAnswers, "proxy": proxy,
 			"renamefront": renameFront, "iam": iamDo,
 			"pushlayers": pushLayers, "pushindex": pushIndex, "gone": gone, "stored": stored,
 			"pushbuilt": pushBuilt, "pushbuilts": pushBuilts, "attach": attach, "immutable": immutable, "putmanifest": putManifest,

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -104,4 +106,45 @@ func proxy(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("HTTPS_PROXY", server.URL)
+}
+
+// jsonAnswers runs a server that speaks the AWS JSON protocol with answers from files, until the script ends.
+func jsonAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: jsonanswers DIR")
+	}
+	dir := ts.MkAbs(args[0])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			ImageID struct {
+				ImageDigest, ImageTag string
+			} `json:"imageId"`
+			ImageIDs []struct {
+				ImageDigest, ImageTag string
+			} `json:"imageIds"`
+			NextToken string
+		}
+		_ = json.NewDecoder(r.Body).Decode(&in)
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		about := append(in.ImageIDs, in.ImageID)[0]
+		_, hex, _ := strings.Cut(about.ImageDigest, ":")
+		text := []byte(`{"__type":"UnknownOperationException","message":"what is ` + operation + `?"}`)
+		of := about.ImageTag + hex[:min(4, len(hex))]
+		for _, name := range []string{operation + "." + of + in.NextToken, operation + in.NextToken} {
+			if t, err := os.ReadFile(filepath.Join(dir, filepath.Base(name)+".json")); err == nil {
+				text = t
+				break
+			}
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		if bytes.Contains(text, []byte(`"__type"`)) {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		_, _ = w.Write(text)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("AWS_ENDPOINT_URL", server.URL)
+	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	ts.Setenv("AWS_REGION", "eu-west-1")
 }

@@ -32,12 +32,12 @@ func (p *program) printScanned(cmd *cobra.Command, name images.Name, by workspac
 		}
 		left, err := gate.WriteAll(w, r, flags.from, flags.limit)
 		if err == nil && left > 0 {
-			_, err = fmt.Fprintf(w, "and %d more: --limit 0 lists all\n", left)
+			_, err = fmt.Fprintf(w, "not listed: %d more, by --severity or --limit\n", left)
 		}
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(w, p.about(r.Reports()))
+		_, err = io.WriteString(w, p.about(r.Reports(), flags.filter))
 		return err
 	})
 }
@@ -87,10 +87,10 @@ func title(name images.Name, r gate.Result) string {
 }
 
 // about says in lines what else there is to say: the base image's share, the upgrade that removes most, how old all of it is.
-func (p *program) about(reports []scan.Report) string {
+func (p *program) about(reports []scan.Report, of scan.Filter) string {
 	var lines []string
 	for _, r := range reports {
-		if all, fixable, ok := r.FromBase(); ok {
+		if all, fixable, ok := r.FromBase(); ok && !of.IgnoreBase {
 			line := fmt.Sprintf("base image %s: brings %d of %s, %d of them fixable", oneLine(r.Base.Name()), all, plural(sum(r.Counts()), "finding", "findings"), fixable)
 			if r.Platform != "" {
 				line = oneLine(r.Platform) + ": " + line

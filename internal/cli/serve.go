@@ -45,7 +45,7 @@ func (p *program) serve(ctx context.Context, cfg config.Config) error {
 	p.tuneCollector()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a, err := app.New(ctx, cfg, app.Deps{Logger: p.logger(cfg), Now: p.now})
+	a, err := app.New(ctx, cfg, app.Deps{Logger: p.logger(cfg), Now: p.now, Scanner: true})
 	if err != nil {
 		return p.startHint(cfg, err)
 	}

@@ -48,7 +48,16 @@ type Config struct {
 	TrashWindow time.Duration // 0: deleted images cannot be restored
 	GCGrace     time.Duration
 	UploadTTL   time.Duration
-	GCRate      int           // things a second; 0: no bound
+	GCRate      int // things a second; 0: no bound
+	// Advisories is where advisories are fetched from: empty, a URL, or a directory.
+	Advisories           string
+	AdvisoriesEvery      time.Duration // 0: only when asked
+	AdvisoriesEcosystems []string      // empty: the usual ones
+	// ScanWorkers is how many images are scanned at once.
+	ScanWorkers int
+	// ScanDailyLimit allows one scan of an image in 24 hours.
+	ScanDailyLimit bool
+
 	ScrubPeriod time.Duration // 0: there is no scrub
 	ScrubRate   int64         // bytes per second; 0: no bound
 

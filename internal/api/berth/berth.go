@@ -7,7 +7,6 @@ package berth
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,6 +20,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
@@ -38,9 +38,9 @@ type face struct {
 	checks   *fsck.Service
 	policies *lifecycle.Service
 
-	exceptions Exceptions
+	advisories *scan.Advisories
 	scans      Scans
-	bills      map[string]Bill
+	exceptions Exceptions
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -53,15 +53,18 @@ type Config struct {
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
 
-	Exceptions Exceptions
+	Advisories *scan.Advisories
 	Scans      Scans
-	Bills      map[string]Bill // how SBOMs are written, by format: spdx, cyclonedx
+	Exceptions Exceptions
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies, exceptions: c.Exceptions, scans: c.Scans, bills: c.Bills}
-	service := awswire.Service{
+	f := face{
+		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
+		advisories: c.Advisories, scans: c.Scans, exceptions: c.Exceptions,
+	}
+	return awswire.Service{
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
@@ -91,15 +94,17 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
+			"ImportAdvisories":            awswire.Op(f.importAdvisories),
+			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
+			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
+			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
+			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},
 		Exceptions: exceptionFor,
 	}
-	if c.Scans != nil {
-		maps.Copy(service.Operations, f.scanningOperations())
-	}
-	return service
 }
 
 // ListTagHistoryInput asks what happened to an image tag. On the wire members are named like the fields,

@@ -2,7 +2,8 @@ package berth
 
 import (
 	"context"
-	"io"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +13,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 )
 
 // Scans is what is known about the vulnerabilities of images; *scan.Service has it.
@@ -24,9 +26,6 @@ type Scans interface {
 	Hits(ctx context.Context, caller identity.Caller, vulnerability, after string, limit int) ([]scan.Hit, string, error)
 }
 
-// Bill writes what an image has installed in a format for SBOMs.
-type Bill func(w io.Writer, c scan.Contents) error
-
 const (
 	// maxBill bounds an SBOM in an answer, which is text in JSON. 50,000 packages take about 30 MB.
 	maxBill = 48 << 20
@@ -35,15 +34,6 @@ const (
 	// findingsPage is how many findings, and images, a page has where nobody says.
 	findingsPage = 100
 )
-
-// scanningOperations names what is told of scans.
-func (f face) scanningOperations() map[string]awswire.Operation {
-	return map[string]awswire.Operation{
-		"DescribeFindings":     awswire.Op(f.describeFindings),
-		"ListVulnerableImages": awswire.Op(f.listVulnerableImages),
-		"GetSbom":              awswire.Op(f.getSBOM),
-	}
-}
 
 // DescribeFindingsInput asks for the findings of an image.
 type DescribeFindingsInput struct {
@@ -86,16 +76,6 @@ type OperatingSystem struct {
 	Id         *string //nolint:revive // named as in os-release
 	VersionId  *string //nolint:revive // likewise
 	PrettyName *string
-}
-
-// AdvisorySource is where advisories come from, and how old they are.
-type AdvisorySource struct {
-	Name       *string // OSV's ecosystem, or kev, epss, cvss
-	Origin     *string
-	Advisories *int64
-	ModifiedAt *time.Time // the newest change by its publisher
-	ImportedAt *time.Time
-	CheckedAt  *time.Time // when it was last asked for news
 }
 
 // BaseImage is the image that another is built on.
@@ -188,7 +168,7 @@ func (f face) describeFindings(ctx context.Context, call awswire.Call, in *Descr
 		ScanStatus:    &ScanStatus{Status: aws.String(string(r.Status.Status)), Description: optional(r.Status.Description)},
 		FindingCounts: wireCount(r.Counts.All), SystemFindingCounts: wireCount(r.Counts.System),
 		FixableFindings: number(r.Counts.Fixable), ExploitedFindings: number(r.Counts.Exploited), Findings: []Finding{},
-		ScannedAt: moment(r.ScannedAt), JudgedAt: moment(r.JudgedAt), AdvisorySources: []AdvisorySource{},
+		ScannedAt: known(r.ScannedAt), JudgedAt: known(r.JudgedAt), AdvisorySources: []AdvisorySource{},
 		MissingEcosystems: append([]string{}, r.Missing...), UnevaluatedPackages: number(r.Unevaluated), BaseImage: wireBase(r.Base),
 		Problems: append([]string{}, r.Problems...), NextToken: optional(r.Next),
 	}
@@ -196,10 +176,7 @@ func (f face) describeFindings(ctx context.Context, call awswire.Call, in *Descr
 		out.OperatingSystem = &OperatingSystem{Id: &r.OS.ID, VersionId: optional(r.OS.VersionID), PrettyName: optional(r.OS.PrettyName)}
 	}
 	for _, s := range r.Sources {
-		out.AdvisorySources = append(out.AdvisorySources, AdvisorySource{
-			Name: &s.Name, Origin: optional(s.Origin), Advisories: &s.Advisories,
-			ModifiedAt: moment(s.ModifiedAt), ImportedAt: moment(s.ImportedAt), CheckedAt: moment(s.CheckedAt),
-		})
+		out.AdvisorySources = append(out.AdvisorySources, advisorySource(s))
 	}
 	for _, found := range r.Findings {
 		out.Findings = append(out.Findings, wireFinding(found))
@@ -276,27 +253,23 @@ func (f face) getSBOM(ctx context.Context, call awswire.Call, in *GetSbomInput) 
 	if err != nil {
 		return nil, err
 	}
-	format := "spdx"
+	format := sbom.FormatSPDX
 	if in.Format != nil {
-		format = *in.Format
+		format = sbom.Format(*in.Format)
 	}
-	bill, ok := f.bills[format]
-	if !ok {
-		return nil, fault.BadParameter("format", "Member must satisfy enum value set: [spdx, cyclonedx]")
+	if !slices.Contains(sbom.Formats(), format) {
+		return nil, fault.BadParameter("format", fmt.Sprintf("Member must be one of %v", sbom.Formats()))
 	}
 	contents, err := f.scans.Contents(ctx, call.Caller, repository, id)
 	if err != nil {
 		return nil, err
 	}
 	var text bounded
-	if err := bill(&text, contents); err != nil {
+	if err := sbom.Write(&text, format, contents); err != nil {
 		return nil, err
 	}
-	return &GetSbomOutput{ImageDigest: aws.String(contents.Image.Digest.String()), MediaType: aws.String(billTypes[format]), Document: aws.String(string(text))}, nil
+	return &GetSbomOutput{ImageDigest: aws.String(contents.Image.Digest.String()), MediaType: aws.String(format.MediaType()), Document: aws.String(string(text))}, nil
 }
-
-// billTypes are the media types of SBOMs by their format, as registries of types have them.
-var billTypes = map[string]string{"spdx": "application/spdx+json", "cyclonedx": "application/vnd.cyclonedx+json"}
 
 // bounded keeps what is written, up to maxBill.
 type bounded []byte

@@ -1,8 +1,6 @@
 package berth
 
 import (
-	"time"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -33,8 +31,8 @@ func wireFinding(f scan.Finding) Finding {
 	out := Finding{
 		Vulnerability: &f.Vulnerability, Advisories: append([]string{}, f.Advisories...), Severity: aws.String(string(f.Severity)),
 		Score: measure(f.Score), Vectors: []Vector{}, PublisherSeverity: optional(f.Word), Summary: optional(f.Summary), Details: optional(f.Details),
-		Url: optional(f.URL), References: append([]string{}, f.References...), PublishedAt: moment(f.Published), ModifiedAt: moment(f.Modified),
-		FirstSeenAt: moment(f.FirstSeen), EpssProbability: measure(f.EPSS), EpssPercentile: measure(f.Percentile), Ecosystem: optional(f.Ecosystem),
+		Url: optional(f.URL), References: append([]string{}, f.References...), PublishedAt: known(f.Published), ModifiedAt: known(f.Modified),
+		FirstSeenAt: known(f.FirstSeen), EpssProbability: measure(f.EPSS), EpssPercentile: measure(f.Percentile), Ecosystem: optional(f.Ecosystem),
 		SourcePackage: optional(f.Source), Packages: wirePackages(f.Packages, true), Fixable: aws.String(string(f.Fixable)), Exception: wireException(f.Exception),
 	}
 	for _, v := range f.Vectors {
@@ -68,7 +66,7 @@ func wireException(e *scan.Exception) *FindingException {
 	}
 	return &FindingException{
 		Status: optional(e.Status), Owner: optional(e.Owner), Reason: optional(e.Reason), PackageName: optional(e.Package),
-		DocumentDigest: optional(e.Document.String()), ExpiresAt: moment(e.ExpiresAt),
+		DocumentDigest: optional(e.Document.String()), ExpiresAt: known(e.ExpiresAt),
 	}
 }
 
@@ -92,14 +90,6 @@ func wireCount(c scan.Count) map[string]int {
 // number is a count on the wire: of findings, packages, layers.
 func number(n int) *int32 {
 	return aws.Int32(int32(min(n, 1<<31-1))) //nolint:gosec // bounded
-}
-
-// moment leaves out a time that is not known.
-func moment(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // measure leaves out a figure that nobody has given.

@@ -40,6 +40,7 @@ type Config struct {
 	Replication *replicate.Service // to other registries
 	// PullThrough has the rules about other registries, and answers pulls with what they have.
 	PullThrough *pullthrough.Cache
+	Scans       Scans
 	Tokens      Tokens
 	Links       Links
 	// Redirect hands out the blob store's own links to layers, where it makes such. Otherwise, and where it

@@ -151,7 +151,8 @@ func (f face) describeImages(ctx context.Context, call awswire.Call, in *wire.De
 	if filter.nothing {
 		images = registry.Page[registry.Image]{}
 	}
-	return &wire.DescribeImagesOutput{ImageDetails: f.imageDetails(name, images.Items), NextToken: nextToken(images.Next)}, nil
+	details, err := f.scannedDetails(ctx, call.Caller, name, images.Items)
+	return &wire.DescribeImagesOutput{ImageDetails: details, NextToken: nextToken(images.Next)}, err
 }
 
 func (f face) describeNamedImages(ctx context.Context, call awswire.Call, in *wire.DescribeImagesInput, filter imageFilter) (*wire.DescribeImagesOutput, error) {
@@ -170,7 +171,8 @@ func (f face) describeNamedImages(ctx context.Context, call awswire.Call, in *wi
 		filter.Status = registry.AnyStatus // who names an image wants to know about it, archived or not
 	}
 	images = slices.DeleteFunc(images, func(i registry.Image) bool { return !filter.passes(i) })
-	return &wire.DescribeImagesOutput{ImageDetails: f.imageDetails(name, images)}, nil
+	details, err := f.scannedDetails(ctx, call.Caller, name, images)
+	return &wire.DescribeImagesOutput{ImageDetails: details}, err
 }
 
 func (f face) listImages(ctx context.Context, call awswire.Call, in *wire.ListImagesInput) (*wire.ListImagesOutput, error) {

@@ -147,27 +147,6 @@ func (f face) startImageScan(ctx context.Context, call awswire.Call, in *wire.St
 	}, nil
 }
 
-// describeImageScanFindings answers without findings for a scan that is not complete: an empty list would read as if
-// nothing had been found.
-func (f face) describeImageScanFindings(ctx context.Context, call awswire.Call, in *wire.DescribeImageScanFindingsInput) (*wire.DescribeImageScanFindingsOutput, error) {
-	name, id, err := f.oneImage(in.RepositoryName, in.RegistryId, in.ImageId)
-	if err != nil {
-		return nil, err
-	}
-	_, token, err := page(in.MaxResults, in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	img, scan, err := f.Registry.ImageScan(ctx, call.Caller, name, id, token)
-	if err != nil {
-		return nil, err
-	}
-	return &wire.DescribeImageScanFindingsOutput{
-		RegistryId: aws.String(f.Registry.ID()), RepositoryName: aws.String(name),
-		ImageId: wireScannedID(img, id), ImageScanStatus: wireScanStatus(scan),
-	}, nil
-}
-
 // oneImage reads the repository and the image of a request that is about one.
 func (f face) oneImage(repository, registryID *string, in *types.ImageIdentifier) (string, registry.ImageID, error) {
 	name, err := f.repository(repository, registryID)

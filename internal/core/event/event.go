@@ -27,11 +27,15 @@ const (
 	ImageArchived Kind = "image.archived"
 	// ImageRestored: an archived image is active again.
 	ImageRestored Kind = "image.restored"
+	// ImageScanned: a scan of an image has ended, good or bad.
+	ImageScanned Kind = "image.scanned"
 	// RepositoryCreated and RepositoryDeleted say what their names say.
 	RepositoryCreated Kind = "repository.created"
 	RepositoryDeleted Kind = "repository.deleted"
 	// ExceptionExpired: what somebody answered for, so that a finding stopped nothing, does not hold any more. Reason says which and whose.
 	ExceptionExpired Kind = "exception.expired"
+	// FindingsChanged: news of advisories changed what is known of an image's vulnerabilities.
+	FindingsChanged Kind = "image.findings.changed"
 )
 
 // Source is by what way an image came in.
@@ -43,6 +47,7 @@ const (
 	PullThrough Source = "pull-through" // it was fetched from an upstream registry
 	Replication Source = "replication"  // another registry sent it
 	Signing     Source = "signing"      // this registry made it
+	Scan        Source = "scan"         // this registry made it: an SBOM
 	Restore     Source = "restore"      // it was deleted, and came back from the trash, or a tag of it did
 )
 
@@ -59,9 +64,27 @@ type Event struct {
 	New          bool       // ImagePushed: the repository did not have the image before
 	MediaType    string     // of the image
 	ArtifactType string
-	Subject      oci.Digest // of the image; empty when it refers to nothing
-	Source       Source     // ImagePushed
-	Reason       string     // a sentence that says why, where whoever did it gave one
+	Subject      oci.Digest     // of the image; empty when it refers to nothing
+	Source       Source         // ImagePushed
+	Reason       string         // a sentence that says why, where whoever did it gave one
+	ScanStatus   string         // ImageScanned: COMPLETE, FAILED …
+	Severities   map[string]int // ImageScanned: how many findings there are of each severity
+	Findings     *Findings      `json:",omitempty"` // FindingsChanged
 
 	Attempts int // how often handing it on has failed
+}
+
+// Findings are vulnerabilities that an image is known to have since now, and that it is known not to have.
+type Findings struct {
+	New       []Finding `json:",omitempty"` // the worst first, some of them
+	Fixed     []Finding `json:",omitempty"` // as New
+	MoreNew   int       `json:",omitempty"` // how many there are beside those
+	MoreFixed int       `json:",omitempty"`
+}
+
+// Finding is a vulnerability in packages of one name.
+type Finding struct {
+	Vulnerability string
+	Package       string // the name that advisories know
+	Severity      string // in ECR's words
 }

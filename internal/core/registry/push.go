@@ -39,7 +39,7 @@ func (p Push) permission() policy.Action {
 		return policy.BatchImportUpstreamImage
 	case event.Replication:
 		return policy.ReplicateImage
-	case event.Push, event.Signing, event.Restore:
+	case event.Push, event.Signing, event.Scan, event.Restore:
 	}
 	return policy.PutImage
 }

@@ -177,7 +177,7 @@ func imageOperations() []operation {
 			return err
 		}, "StartImageScan " + repo},
 		{"ImageScan", func(b *bench, who identity.Caller) error {
-			_, _, err := b.ImageScan(b.t.Context(), who, repo, registry.ImageID{Tag: "scanned"}, "")
+			_, err := b.ImageScan(b.t.Context(), who, repo, registry.ImageID{Tag: "scanned"})
 			return err
 		}, "DescribeImageScanFindings " + repo},
 		{"SetStorageClass", func(b *bench, who identity.Caller) error {

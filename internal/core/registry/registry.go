@@ -27,7 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify, Scanner, ReadLifecycle, Grace, TrashWindow, PinnedDeployments, Access and Exposures must be set.
+// Config is what a Registry needs; every field but Notify, Scanner, Scans, ReadLifecycle, Grace, TrashWindow, PinnedDeployments, Access and Exposures must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -38,6 +38,7 @@ type Config struct {
 	Notify func()
 	// Scanner says that there is one, which takes on the scans that are pending. Without it they fail at once.
 	Scanner bool
+	Scans   ScanSettings
 	// ReadLifecycle reads a lifecycle policy that a creation template is to stamp, and gives the text to stamp, or
 	// the fault that is wrong with it. Nil takes any JSON object.
 	ReadLifecycle func(text string) (string, error)
@@ -71,6 +72,7 @@ type Registry struct {
 	now     func() time.Time
 	notify  func()
 	scanner bool
+	scans   ScanSettings
 	grace   time.Duration
 	trash   time.Duration
 	pulls   *pullRecorder
@@ -91,6 +93,7 @@ func New(c Config) *Registry {
 		now:           func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify:        c.Notify,
 		scanner:       c.Scanner,
+		scans:         c.Scans,
 		grace:         cmp.Or(c.Grace, DefaultGrace),
 		trash:         c.TrashWindow,
 		pulls:         newPullRecorder(),

@@ -16,6 +16,14 @@ import (
 // settingScanning holds the registry's Scanning.
 const settingScanning SettingName = "scanning"
 
+// SettingScanRequests holds a ScanRequests, while images that are there are to be scanned for a new configuration.
+const SettingScanRequests SettingName = "scan-requests"
+
+// ScanRequests is how far it has come that images which are there are scanned.
+type ScanRequests struct {
+	After int64 // images up to this id have been looked at
+}
+
 // ScanKind is by what means images are scanned. Each keeps scans of its own.
 type ScanKind string
 
@@ -145,7 +153,8 @@ func readScanning(ctx context.Context, q SettingQueries) (Scanning, error) {
 }
 
 // PutScanning replaces the registry's scanning configuration (ecr:PutRegistryScanningConfiguration). Images that are
-// there are not scanned for it.
+// there and fall under its rules are scanned for it in a while where the kind of scan is enhanced, or another one than before: a
+// basic scan of them by hand would be all that there is, and of enhanced ones not even that.
 func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Scanning) error {
 	if err := r.authorize(ctx, caller, policy.PutRegistryScanningConfiguration, policy.AnyResource); err != nil {
 		return err
@@ -153,8 +162,26 @@ func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Sc
 	if err := s.check(); err != nil {
 		return err
 	}
-	return r.store.Update(ctx, func(tx Tx) error { return WriteSetting(ctx, tx, settingScanning, s, r.now()) })
+	err := r.store.Update(ctx, func(tx Tx) error {
+		before, err := readScanning(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if s.Kind == Enhanced || s.Kind != before.Kind {
+			if err := WriteSetting(ctx, tx, SettingScanRequests, ScanRequests{}, r.now()); err != nil {
+				return err
+			}
+		}
+		return WriteSetting(ctx, tx, settingScanning, s, r.now())
+	})
+	if err == nil && r.scans.Wanted != nil {
+		r.scans.Wanted()
+	}
+	return err
 }
+
+// ReadScanning reads the registry's scanning configuration for the rooms around the registry.
+func ReadScanning(ctx context.Context, q SettingQueries) (Scanning, error) { return readScanning(ctx, q) }
 
 // RepositoryScannings tells what the configuration comes to for each repository
 // (ecr:BatchGetRepositoryScanningConfiguration). The names of those that are not there come back as missing.

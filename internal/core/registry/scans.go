@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -23,6 +24,10 @@ const (
 	ScanComplete    ScanStatus = "COMPLETE"
 	ScanFailed      ScanStatus = "FAILED"
 	ScanUnsupported ScanStatus = "UNSUPPORTED_IMAGE"
+	// ScanActive is complete, of an image that is looked at again whenever there is news; ScanArchived is that of any scan of an
+	// archived image. Neither is stored.
+	ScanActive   ScanStatus = "ACTIVE"
+	ScanArchived ScanStatus = "IMAGE_ARCHIVED"
 )
 
 // noScanner is why every scan fails where there is no scanner.
@@ -68,6 +73,42 @@ func (i Image) Scannable() bool {
 		return i.Subject == "" && i.ArtifactType == i.ConfigMediaType
 	}
 	return false
+}
+
+// scanQuota is how long an image's scan counts against the next, where there is a limit (ECR's: one in 24 hours).
+const scanQuota = 24 * time.Hour
+
+// ScanSettings are the choices of whoever runs the registry about scans.
+type ScanSettings struct {
+	// Daily allows one scan of an image in 24 hours, as ECR does, that of the push included.
+	Daily bool
+	// Wanted is called when somebody has asked for a scan. It returns at once.
+	Wanted func()
+}
+
+// indexHint tells whoever asks for the scan of an index whose scans there are; empty for everything else.
+func (r *Registry) indexHint(ctx context.Context, q KinQueries, repo Repository, img Image) (string, error) {
+	if !oci.IsIndexType(img.MediaType) {
+		return "", nil
+	}
+	children, err := q.Children(ctx, repo.ID, []int64{img.ID})
+	if err != nil {
+		return "", fmt.Errorf("listing the images of %s: %w", img.Digest, err)
+	}
+	const most = 20
+	var names []string
+	for _, c := range children {
+		if c.Scannable() {
+			names = append(names, c.Digest.String())
+		}
+	}
+	if len(names) > most {
+		names = append(names[:most], fmt.Sprintf("and %d more", len(names)-most))
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	return ". It is an index, whose images are scanned each by itself: " + strings.Join(names, ", "), nil
 }
 
 // requestScan records that a scan is wanted. Without a scanner it has failed at once, and says so.
@@ -125,55 +166,84 @@ func (r *Registry) StartScan(ctx context.Context, caller identity.Caller, reposi
 			return imageArchived()
 		}
 		if !img.Scannable() {
+			hint, err := r.indexHint(ctx, tx, repo, img)
+			if err != nil {
+				return err
+			}
 			return fault.New(fault.ImageNotScannable,
-				"The image with digest '%s' in the repository with name '%s' cannot be scanned: it is an index, or an artifact that is no container image", img.Digest, repo.Name)
+				"The image with digest '%s' in the repository with name '%s' cannot be scanned: it is an index, or an artifact that is no container image%s", img.Digest, repo.Name, hint)
 		}
-		scan, err = tx.Scan(ctx, img.ID, Basic)
-		if err == nil && !scan.Ended() {
-			return nil
-		}
-		if err != nil && !errors.Is(err, ErrNoRow) {
-			return fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
-		}
-		scan, err = r.requestScan(ctx, tx, img.ID, Basic)
+		scan, err = r.scanAgain(ctx, tx, img)
 		return err
 	})
+	if err == nil && r.scans.Wanted != nil {
+		r.scans.Wanted()
+	}
 	return img, scan, err
 }
 
-// ImageScan gives the newest scan of an image, of the kind that the registry's configuration names
-// (ecr:DescribeImageScanFindings), or answers fault.ScanNotFound. The token is a place in its findings, of which there
-// are none without a scanner.
-func (r *Registry) ImageScan(ctx context.Context, caller identity.Caller, repository string, id ImageID, token string) (Image, Scan, error) {
-	if err := r.MayOnImage(ctx, caller, repository, id, policy.DescribeImageScanFindings); err != nil {
-		return Image{}, Scan{}, err
+// scanAgain requests a basic scan, unless one is under way, or too many are asked for.
+func (r *Registry) scanAgain(ctx context.Context, tx Tx, img Image) (Scan, error) {
+	scan, err := tx.Scan(ctx, img.ID, Basic)
+	switch {
+	case err == nil && !scan.Ended():
+		return scan, nil
+	case err == nil && r.scans.Daily && scan.Status != ScanFailed && r.now().Sub(scan.RequestedAt) < scanQuota:
+		return Scan{}, fault.New(fault.LimitExceeded, "The scan quota per image has been exceeded. Wait and try again.")
+	case err != nil && !errors.Is(err, ErrNoRow):
+		return Scan{}, fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
 	}
-	if _, err := parseCursor("findings", token); err != nil {
-		return Image{}, Scan{}, err
+	return r.requestScan(ctx, tx, img.ID, Basic)
+}
+
+// ImageScan is an image with its scan.
+type ImageScan struct {
+	Repository Repository
+	Image      Image // with tags
+	Scan       Scan
+	Frequency  ScanFrequency // of the repository
+}
+
+// ImageScan gives the newest scan of an image, of the kind that the registry's configuration names
+// (ecr:DescribeImageScanFindings), or answers fault.ScanNotFound. How the scan has ended is as its row has it: what is known of the
+// image is package scan's to say.
+func (r *Registry) ImageScan(ctx context.Context, caller identity.Caller, repository string, id ImageID) (ImageScan, error) {
+	if err := r.MayOnImage(ctx, caller, repository, id, policy.DescribeImageScanFindings); err != nil {
+		return ImageScan{}, err
 	}
 	q := r.store.Read()
 	repo, err := r.repository(ctx, q, repository)
 	if err != nil {
-		return Image{}, Scan{}, err
+		return ImageScan{}, err
 	}
-	img, err := r.scannedImage(ctx, q, repo, id)
+	img, err := imageByID(ctx, q, repo, id, withTags)
 	if err != nil {
-		return Image{}, Scan{}, err
+		return ImageScan{}, r.NamedImageError(repo.Name, id, err)
 	}
 	scanning, err := readScanning(ctx, q)
 	if err != nil {
-		return Image{}, Scan{}, err
+		return ImageScan{}, err
 	}
-	scan, err := q.Scan(ctx, img.ID, scanning.Kind)
+	s, err := q.Scan(ctx, img.ID, scanning.Kind)
 	switch {
 	case errors.Is(err, ErrNoRow):
-		return Image{}, Scan{}, fault.New(fault.ScanNotFound,
-			"Image scan does not exist for the image with '{imageDigest:'%s', imageTag:'%s'}' in the repository with name '%s' in the registry with id '%s'",
-			img.Digest, orNull(id.Tag), repository, r.account)
+		hint, err := r.indexHint(ctx, q, repo, img)
+		if err != nil {
+			return ImageScan{}, err
+		}
+		return ImageScan{}, fault.New(fault.ScanNotFound,
+			"Image scan does not exist for the image with '{imageDigest:'%s', imageTag:'%s'}' in the repository with name '%s' in the registry with id '%s'%s",
+			img.Digest, orNull(id.Tag), repository, r.account, hint)
 	case err != nil:
-		return Image{}, Scan{}, fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
+		return ImageScan{}, fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
 	}
-	return img, scan, nil
+	return ImageScan{Repository: repo, Image: img, Scan: s, Frequency: scanning.Of(repo).Frequency}, nil
+}
+
+// NotScanned words the fault for an image of which nothing is known yet, or of which nothing could be read.
+func (r *Registry) NotScanned(repository string, img Image, s Scan) error {
+	return fault.New(fault.ScanNotFound, "Nothing is known of what the image with digest '%s' in the repository with name '%s' has installed: its scan is %s. %s",
+		img.Digest, repository, s.Status, s.Description)
 }
 
 // scannedImage finds the image that a request about scans names.

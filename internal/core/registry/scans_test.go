@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -131,8 +132,8 @@ func TestScanningConfiguration(t *testing.T) {
 }
 
 func (b *bench) scan(img registry.Image) (registry.Scan, error) {
-	_, s, err := b.ImageScan(b.t.Context(), root, repo, registry.ImageID{Digest: img.Digest.String()}, "")
-	return s, err
+	s, err := b.ImageScan(b.t.Context(), root, repo, registry.ImageID{Digest: img.Digest.String()})
+	return s.Scan, err
 }
 
 // TestPushRequestsScan looks for the scan right after the push: `aws ecr wait image-scan-complete` gives up when there
@@ -159,6 +160,9 @@ func TestPushRequestsScan(t *testing.T) {
 		list := b.push(repo, b.index(b.manifestOf(img)), "list").Image
 		_, err = b.scan(list)
 		wantFault(t, "the scan of an index", err, fault.ScanNotFound)
+		if !strings.Contains(err.Error(), img.Digest.String()) {
+			t.Errorf("the scan of an index: %v, want words that name its images", err)
+		}
 
 		if _, err := b.DeleteRepository(t.Context(), root, repo, true); err != nil {
 			t.Errorf("deleting a repository with scans: %v", err)
@@ -226,14 +230,61 @@ func TestStartScan(t *testing.T) {
 		} {
 			_, err := start(id)
 			wantFault(t, fmt.Sprintf("scanning %+v", id), err, code)
-			_, _, err = b.ImageScan(t.Context(), root, repo, id, "")
+			_, err = b.ImageScan(t.Context(), root, repo, id)
 			wantFault(t, fmt.Sprintf("the scan of %+v", id), err, code)
 		}
-		_, _, err := b.ImageScan(t.Context(), root, repo, registry.ImageID{Tag: "v1"}, "bad")
-		wantFault(t, "a token that nobody gave", err, fault.PageTokenInvalid)
 		b.scanning(registry.Scanning{Kind: registry.Enhanced})
-		_, err = start(registry.ImageID{Tag: "v1"})
+		_, err := start(registry.ImageID{Tag: "v1"})
 		wantFault(t, "a scan by hand while scanning is enhanced", err, fault.RegistrySettingInvalid)
+	})
+}
+
+// TestOneScanADay holds images to ECR's quota, where whoever runs the registry wants that.
+func TestOneScanADay(t *testing.T) {
+	t.Parallel()
+	metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+		b := newBench(t, db)
+		blobs, err := diskblob.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		b.Registry = registry.New(registry.Config{
+			Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Scanner: true, Now: func() time.Time { return b.now },
+			Scans: registry.ScanSettings{Daily: true, Wanted: func() { asked++ }},
+		})
+		img := b.pushNew("img", "v1")
+		start := func() error {
+			_, _, err := b.StartScan(t.Context(), root, repo, registry.ImageID{Tag: "v1"})
+			return err
+		}
+		end := func(status registry.ScanStatus) {
+			err := db.Update(t.Context(), func(tx registry.Tx) error {
+				s, err := tx.Scan(t.Context(), img.ID, registry.Basic)
+				s.Status = status
+				return errors.Join(err, tx.PutScan(t.Context(), s))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(start(), start()); err != nil { // the second is the first, which is under way
+			t.Fatal(err)
+		}
+		end(registry.ScanFailed)
+		if err := start(); err != nil {
+			t.Errorf("after one that failed: %v", err)
+		}
+		end(registry.ScanComplete)
+		b.now = b.now.Add(24*time.Hour - time.Microsecond)
+		wantFault(t, "two scans within 24 hours", start(), fault.LimitExceeded)
+		b.now = b.now.Add(time.Microsecond)
+		if err := start(); err != nil {
+			t.Errorf("after 24 hours: %v", err)
+		}
+		if asked != 4 {
+			t.Errorf("whoever scans was woken %d times, want 4", asked)
+		}
 	})
 }
 

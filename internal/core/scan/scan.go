@@ -33,9 +33,11 @@ type Count map[advisory.Severity]int
 type Counts struct {
 	System Count `json:"system,omitempty"`
 	All    Count `json:"all,omitempty"`
-	// Fixable are those of All that a newer version of the package mends; Exploited those in CISA's catalogue.
+	// Fixable are those of All that a newer version of the package mends (Yes or Partial); Exploited those in CISA's catalogue.
 	Fixable   int `json:"fixable,omitempty"`
 	Exploited int `json:"exploited,omitempty"`
+	// Unevaluated are packages whose version could not be compared with all that advisories say of them.
+	Unevaluated int `json:"unevaluated,omitempty"`
 }
 
 // Change is a finding that has come or gone by news of advisories.
@@ -47,9 +49,15 @@ type Change struct {
 
 // Changes are what a judgement changed in a set of packages.
 type Changes struct {
-	New   []Change `json:"new,omitempty"`
+	New   []Change `json:"new,omitempty"` // the worst first, at most MaxChanges
 	Fixed []Change `json:"fixed,omitempty"`
+	// MoreNew and MoreFixed are how many there are beyond these.
+	MoreNew   int `json:"moreNew,omitempty"`
+	MoreFixed int `json:"moreFixed,omitempty"`
 }
+
+// MaxChanges bounds each list of Changes.
+const MaxChanges = 20
 
 // Finding is a vulnerability in a package of an image: one for all advisories that are aliases of each other, and for all files
 // that have the package.

@@ -17,18 +17,18 @@ type Findings struct {
 		ID         string `json:"id"`
 		VersionID  string `json:"versionId"`
 	} `json:"operatingSystem"`
-	Findings    []Finding        `json:"findings"`
-	ScannedAt   Moment           `json:"scannedAt"`
-	JudgedAt    Moment           `json:"judgedAt"`
-	Sources     []AdvisorySource `json:"advisorySources"`
-	Missing     []string         `json:"missingEcosystems"`
-	Unevaluated int              `json:"unevaluatedPackages"`
-	Base        *BaseImage       `json:"baseImage"`
-	Problems    []string         `json:"problems"`
+	Findings    []Finding   `json:"findings"`
+	ScannedAt   Moment      `json:"scannedAt"`
+	JudgedAt    Moment      `json:"judgedAt"`
+	Sources     []SourceAge `json:"advisorySources"`
+	Missing     []string    `json:"missingEcosystems"`
+	Unevaluated int         `json:"unevaluatedPackages"`
+	Base        *BaseImage  `json:"baseImage"`
+	Problems    []string    `json:"problems"`
 }
 
-// AdvisorySource is where advisories come from, and how old they are.
-type AdvisorySource struct {
+// SourceAge is where advisories come from, and how old they are.
+type SourceAge struct {
 	Name       string `json:"name"`
 	Origin     string `json:"origin"`
 	Advisories int64  `json:"advisories"`

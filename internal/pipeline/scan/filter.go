@@ -17,29 +17,28 @@ var (
 	ErrNoPlaces = errors.New("the registry does not say what comes from the base image")
 )
 
-// Keep gives the report with what counts, and how many findings are passed over. Of a finding about several packages those stay that
+// Keep gives the report with what counts. Of a finding about several packages those stay that
 // count. What is not listed stays: nobody knows what it is.
-func (f Filter) Keep(r Report) (Report, int, error) {
+func (f Filter) Keep(r Report) (Report, error) {
 	switch {
-	case len(r.Findings) == 0:
-		return r, 0, nil
+	case len(r.Findings) == 0, f == (Filter{}):
+		return r, nil
 	case f.OnlyFixable && !r.Fixes:
-		return r, 0, ErrNoFixes
+		return r, ErrNoFixes
 	case f.IgnoreBase && !r.Places:
-		return r, 0, ErrNoPlaces
+		return r, ErrNoPlaces
 	}
 	kept := []Finding{}
 	for _, found := range r.Findings {
 		some := slices.DeleteFunc(slices.Clone(found.Packages), func(p Package) bool {
 			return f.OnlyFixable && p.FixedIn == "" || f.IgnoreBase && p.FromBase
 		})
-		if len(some) == 0 && (f != Filter{}) {
+		if len(some) == 0 {
 			continue
 		}
 		found.Packages = some
 		kept = append(kept, found)
 	}
-	over := len(r.Findings) - len(kept)
 	r.Findings = kept
-	return r, over, nil
+	return r, nil
 }

@@ -10,7 +10,8 @@ import (
 //
 //	texts($n)     the strings of a JSON list, as rows of one column, value
 //	objects($n)   the objects of a JSON list, as rows of one column, value, to be picked apart with ->>
-//	FOR UPDATE (SKIP LOCKED), FOR NO KEY UPDATE, FOR KEY SHARE
+//	unhex(x)      bytes of their hexadecimal digits, in which they travel in such an object
+//	FOR UPDATE (SKIP LOCKED), FOR NO KEY UPDATE, FOR SHARE, FOR KEY SHARE
 //	              row locks, which SQLite, having one writer, neither has nor needs
 //
 // Lists travel as one JSON parameter, so that a statement has the same text, and stays prepared, for
@@ -44,10 +45,13 @@ func postgresDialect() dialect {
 	}
 }
 
+// digits is where bytes are made of hexadecimal digits.
+var digits = regexp.MustCompile(`\bunhex\(([^()]*)\)`)
+
 // sql gives the text in the dialect's words.
 func (d dialect) sql(text string) string {
 	if !d.locks {
-		text = strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "", " FOR NO KEY UPDATE", "", " FOR KEY SHARE", "").Replace(text)
+		text = strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "", " FOR NO KEY UPDATE", "", " FOR SHARE", "", " FOR KEY SHARE", "").Replace(text)
 	}
 	if d.arrays {
 		text = membership.ReplaceAllStringFunc(text, func(condition string) string {
@@ -58,6 +62,7 @@ func (d dialect) sql(text string) string {
 			}
 			return "= ANY (ARRAY(" + list + "))"
 		})
+		text = digits.ReplaceAllString(text, "decode($1, 'hex')")
 	}
 	if strings.Contains(text, "texts(") {
 		text = regexp.MustCompile(`\btexts\(\$(\d+)\)`).ReplaceAllString(text, strings.Replace(d.texts, "$1", "$$$1", 1))

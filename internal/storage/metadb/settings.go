@@ -64,12 +64,16 @@ func (q queries) Scan(ctx context.Context, imageID int64, kind registry.ScanKind
 		imageID, string(kind))
 }
 
-// PutScan implements registry.ScanWrites.
+// PutScan implements registry.ScanWrites. A scan that is pending is due at once.
 func (t tx) PutScan(ctx context.Context, s registry.Scan) error {
+	var due int64
+	if s.Status == registry.ScanPending {
+		due = micros(s.RequestedAt)
+	}
 	_, err := t.s.exec(ctx, `
-		INSERT INTO scans (image_id, kind, status, description, requested_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6)
+		INSERT INTO scans (image_id, kind, status, description, requested_at, changed_at, due_at, attempts) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
 		ON CONFLICT (image_id, kind) DO UPDATE SET status = excluded.status, description = excluded.description,
-			requested_at = excluded.requested_at, changed_at = excluded.changed_at`,
-		s.ImageID, string(s.Kind), string(s.Status), s.Description, micros(s.RequestedAt), micros(s.ChangedAt))
+			requested_at = excluded.requested_at, changed_at = excluded.changed_at, due_at = excluded.due_at, attempts = excluded.attempts`,
+		s.ImageID, string(s.Kind), string(s.Status), s.Description, micros(s.RequestedAt), micros(s.ChangedAt), due)
 	return err
 }

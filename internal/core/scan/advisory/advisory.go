@@ -31,6 +31,7 @@ type Vector struct {
 type Advisory struct {
 	ID         string     `json:"id"` // of OSV: DEBIAN-CVE-2024-1, GHSA-…, CVE-…
 	Aliases    []string   `json:"aliases,omitempty"`
+	Related    []string   `json:"related,omitempty"` // CVEs that it mends together with others, as an erratum of a distribution does: at most MaxAliases
 	Summary    string     `json:"summary,omitempty"`
 	Details    string     `json:"details,omitempty"` // at most MaxDetails bytes
 	Published  time.Time  `json:"published,omitzero"`
@@ -52,6 +53,7 @@ type Advisory struct {
 const (
 	MaxDetails    = 2 << 10
 	MaxReferences = 20
+	MaxAliases    = 256
 )
 
 // KEV is an entry of CISA's catalogue of known exploited vulnerabilities.

@@ -89,6 +89,10 @@ type Layer struct {
 	// Others are the hashes (PathHash) of everything else that is not a directory, rising: what replaces a file of a lower layer
 	// without being read itself.
 	Others []uint64 `json:"-"`
+	// Dirs are the hashes (PathHash) of the directories that the layer has an entry of, rising: such a one replaces a file, or a
+	// symbolic link, that a lower layer has at its path. A directory that is there only since something is in it replaces nothing:
+	// what is written into it goes where a lower layer's link leads.
+	Dirs []uint64 `json:"-"`
 	// Problem says which limit was hit, or what could not be read, so that there may be more in the layer; empty: that is all.
 	Problem string `json:"problem,omitempty"`
 }

@@ -5,11 +5,16 @@ package layer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 )
+
+// ErrLimit is what an error of [Format.Read] is when the file may well be sound and have more packages than were found: the layer's
+// Problem says so. Its text names the limit.
+var ErrLimit = errors.New("limit of the scanner")
 
 // Format reads the packages out of files of one kind. It is a function of the file alone: its path, mode and bytes.
 type Format interface {
@@ -17,7 +22,8 @@ type Format interface {
 	Name() string
 	// Wants tells by its path (cleaned, without a slash at its ends), mode and size whether a regular file is of this kind.
 	Wants(path string, mode fs.FileMode, size int64) bool
-	// Read reads one. An error says that the file is none, or is broken: what was found until then counts.
+	// Read reads one. An error says that the file is none, or is broken, or is more than is read (ErrLimit): what was found until then
+	// counts. A broken database of an operating system (dpkg, apk, rpm; a Fact) is a problem of the layer, too.
 	Read(ctx context.Context, f Input) (Result, error)
 }
 

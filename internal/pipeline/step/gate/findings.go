@@ -74,7 +74,10 @@ func held(f scan.Finding) *workspace.Exception {
 	if e == nil {
 		return nil
 	}
-	x := &workspace.Exception{ID: f.ID, Owner: e.Owner, Reason: strings.TrimSpace(e.Status + " " + e.Reason)}
+	x := &workspace.Exception{ID: f.ID, Owner: e.Owner, Reason: e.Reason}
+	if e.Status != "" {
+		x.Reason = strings.TrimSuffix(e.Status+": "+e.Reason, ": ")
+	}
 	if !e.Expires.IsZero() {
 		x.Expires = workspace.Date(e.Expires.UTC().Format(time.DateOnly))
 	}

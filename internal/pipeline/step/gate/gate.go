@@ -232,26 +232,37 @@ func (g *Gate) Scan(ctx context.Context, in Input, task *progress.Task) (Result,
 	if err := group.Wait(); err != nil {
 		return r, err //nolint:wrapcheck // says what it was about
 	}
-	found := make([][]Finding, len(r.Images))
-	for i, report := range reports {
-		if report != nil {
-			counts, over, err := in.Filter.Keep(*report)
-			if err != nil {
-				return r, err //nolint:wrapcheck // says all there is to say
-			}
-			r.Images[i].Report, r.PassedOver = counts, r.PassedOver+over
-			found[i] = findings(counts)
-			documented(in, r.Images[i].Digest, found[i])
-		}
-		r.Images[i].Counts = count(found[i])
+	if err := r.judge(in, reports); err != nil {
+		return r, err
 	}
-	r.Judgment = Judge(in.Gate, in.App, in.Today, merge(in.Gate, found))
 	r.decide(in.Gate)
 	r.note(task, in.Today)
 	if !r.Passes {
 		return r, &Stopped{r}
 	}
 	return r, nil
+}
+
+// judge judges what counts of what was found.
+func (r *Result) judge(in Input, reports []*scan.Report) error {
+	all, found := make([][]Finding, len(reports)), make([][]Finding, len(reports))
+	for i, report := range reports {
+		if report != nil {
+			kept, err := in.Filter.Keep(*report)
+			if err != nil {
+				return err //nolint:wrapcheck // says all there is to say
+			}
+			r.Images[i].Report = kept
+			all[i], found[i] = findings(*report), findings(kept)
+			documented(in, r.Images[i].Digest, found[i])
+		}
+		r.Images[i].Counts = count(found[i])
+	}
+	r.Judgment = Judge(in.Gate, in.App, in.Today, merge(in.Gate, found))
+	for s, n := range count(merge(in.Gate, all)) {
+		r.PassedOver += n - r.Counts[s]
+	}
+	return nil
 }
 
 // decide makes the verdict. A gate that nothing shuts is not shut by a scan that could not run either.

@@ -240,7 +240,7 @@ func TestExceptionsSpeak(t *testing.T) {
 	t.Parallel()
 	s, d := newServer(found("COMPLETE", `"findings":[`+cve("CVE-1", "CRITICAL", "a")+`,`+cve("CVE-2", "CRITICAL", "b")+`]`))
 	r, said, err := run(t, s, d, workspace.Gate{Exceptions: []workspace.Exception{exception("CVE-1", "2026-11-25"), exception("CVE-2", "2026-11-30")}})
-	want := `output: found: 2 critical
+	want := `output: found: 2 critical; excepted: 1
 output: SEVERITY  FINDING  PACKAGE  INSTALLED  TITLE
 output: critical  CVE-1    a        1.0        (the exception of alice expired on 2026-11-25) what it is
 output: EXCEPTED  FINDING  PACKAGE  OWNER  UNTIL       REASON

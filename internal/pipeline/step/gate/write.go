@@ -58,7 +58,11 @@ func WriteAll(w io.Writer, r Result, from workspace.Severity, limit int) (left i
 func writeHead(w io.Writer, r Result) error {
 	text := ""
 	if slices.ContainsFunc(r.Images, func(i ScannedImage) bool { return i.Unscanned == "" || i.Report.Digest != "" }) {
-		text = "found: " + Count(r.Counts) + "\n"
+		text = "found: " + Count(r.Counts)
+		if n := len(excepted(r)) - 1; n > 0 {
+			text += fmt.Sprintf("; excepted: %d", n)
+		}
+		text += "\n"
 	}
 	if r.PassedOver > 0 {
 		text += fmt.Sprintf("passed over: %d that do not count here\n", r.PassedOver)

@@ -61,7 +61,8 @@ CREATE TABLE image_inventories (
     chain_id   TEXT COLLATE "C" NOT NULL, -- of all layers together (image-spec, config.md)
     layers     BYTEA   NOT NULL, -- ids of layers, lowest first, packed
     problem    TEXT COLLATE "C" NOT NULL, -- why it is not all that the image has; empty: it is
-    scanned_at BIGINT NOT NULL
+    scanned_at BIGINT NOT NULL,
+    epoch      BIGINT NOT NULL  -- of scan_judgement, when it was saved
 );
 CREATE INDEX image_inventories_set ON image_inventories (set_id, image_id);
 CREATE INDEX image_inventories_chain ON image_inventories (chain_id);
@@ -72,7 +73,29 @@ CREATE TABLE finding_changes (
     set_id     BIGINT NOT NULL REFERENCES package_sets (id) ON DELETE CASCADE,
     at         BIGINT NOT NULL,
     changes    TEXT COLLATE "C" NOT NULL, -- JSON, scan.Changes
+    epoch      BIGINT NOT NULL, -- images that were saved at a lower one are told
     last_image BIGINT NOT NULL  -- images up to this id have been told
+);
+
+-- How far judging all sets by news of advisories has come: one row. Whoever saves an inventory holds it shared.
+CREATE TABLE scan_judgement (
+    id          BIGINT PRIMARY KEY,
+    epoch       BIGINT NOT NULL, -- rises when what was read before may not be written any more
+    phase       TEXT COLLATE "C" NOT NULL, -- match, sets; empty: none is under way
+    targets     TEXT COLLATE "C" NOT NULL, -- JSON, the revision of each source that it goes by
+    began       BIGINT NOT NULL, -- the epoch of its beginning: images that were saved before are told what changes
+    upto        BIGINT NOT NULL, -- sets up to this id are counted anew
+    counted     BIGINT NOT NULL, -- sets up to this id have been
+    ended_at    BIGINT NOT NULL, -- the last one
+    holder      TEXT COLLATE "C" NOT NULL, -- who is at it
+    lease_until BIGINT NOT NULL
+);
+INSERT INTO scan_judgement VALUES (1, 1, '', '', 0, 0, 0, 0, '', 0);
+
+-- What was known of packages before the judgement that is under way.
+CREATE TABLE scan_journal (
+    package_id BIGINT PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    matches    BYTEA  NOT NULL
 );
 
 -- Where advisories come from. Rows of advisories count when from_rev <= revision < to_rev of their source, so that an import is
@@ -86,7 +109,9 @@ CREATE TABLE advisory_sources (
     imported_at BIGINT NOT NULL,
     checked_at  BIGINT NOT NULL, -- when it was last looked whether there is something new
     validator   TEXT COLLATE "C" NOT NULL, -- what a conditional request goes by
-    judged_rev  BIGINT NOT NULL  -- up to which revision images are judged by it
+    judged_rev  BIGINT NOT NULL, -- up to which revision images are judged by it
+    import_rev  BIGINT NOT NULL, -- the last revision that an import was given
+    import_until BIGINT NOT NULL -- that import is under way, unless it died before this time; 0: none is
 );
 
 CREATE TABLE advisories (
@@ -133,6 +158,20 @@ CREATE TABLE scan_documents (
     read_at       BIGINT NOT NULL
 );
 CREATE INDEX scan_documents_subject ON scan_documents (repository_id, subject);
+
+-- Imports that were asked for. One that waits, or that somebody is at, is due at some time; one that has ended is not.
+CREATE TABLE advisory_imports (
+    id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    repository   TEXT COLLATE "C" NOT NULL, -- where the archive is; empty: from where the server has its advisories
+    digest       TEXT COLLATE "C" NOT NULL,
+    force        BIGINT NOT NULL,
+    actor        TEXT COLLATE "C" NOT NULL, -- empty: it was time
+    requested_at BIGINT NOT NULL,
+    due_at       BIGINT NOT NULL,
+    ended_at     BIGINT NOT NULL,
+    attempts     BIGINT NOT NULL,
+    outcomes     TEXT COLLATE "C" NOT NULL -- JSON, a list of scan.AdvisoryOutcome
+);
 
 -- What somebody answers for, so that a finding does not stop anything for a time.
 CREATE TABLE scan_exceptions (

@@ -61,7 +61,8 @@ CREATE TABLE image_inventories (
     chain_id   TEXT    NOT NULL, -- of all layers together (image-spec, config.md)
     layers     BLOB    NOT NULL, -- ids of layers, lowest first, packed
     problem    TEXT    NOT NULL, -- why it is not all that the image has; empty: it is
-    scanned_at INTEGER NOT NULL
+    scanned_at INTEGER NOT NULL,
+    epoch      INTEGER NOT NULL  -- of scan_judgement, when it was saved
 ) STRICT;
 CREATE INDEX image_inventories_set ON image_inventories (set_id, image_id);
 CREATE INDEX image_inventories_chain ON image_inventories (chain_id);
@@ -72,7 +73,29 @@ CREATE TABLE finding_changes (
     set_id     INTEGER NOT NULL REFERENCES package_sets (id) ON DELETE CASCADE,
     at         INTEGER NOT NULL,
     changes    TEXT    NOT NULL, -- JSON, scan.Changes
+    epoch      INTEGER NOT NULL, -- images that were saved at a lower one are told
     last_image INTEGER NOT NULL  -- images up to this id have been told
+) STRICT;
+
+-- How far judging all sets by news of advisories has come: one row. Whoever saves an inventory holds it shared.
+CREATE TABLE scan_judgement (
+    id          INTEGER PRIMARY KEY,
+    epoch       INTEGER NOT NULL, -- rises when what was read before may not be written any more
+    phase       TEXT    NOT NULL, -- match, sets; empty: none is under way
+    targets     TEXT    NOT NULL, -- JSON, the revision of each source that it goes by
+    began       INTEGER NOT NULL, -- the epoch of its beginning: images that were saved before are told what changes
+    upto        INTEGER NOT NULL, -- sets up to this id are counted anew
+    counted     INTEGER NOT NULL, -- sets up to this id have been
+    ended_at    INTEGER NOT NULL, -- the last one
+    holder      TEXT    NOT NULL, -- who is at it
+    lease_until INTEGER NOT NULL
+) STRICT;
+INSERT INTO scan_judgement VALUES (1, 1, '', '', 0, 0, 0, 0, '', 0);
+
+-- What was known of packages before the judgement that is under way.
+CREATE TABLE scan_journal (
+    package_id INTEGER PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    matches    BLOB    NOT NULL
 ) STRICT;
 
 -- Where advisories come from. Rows of advisories count when from_rev <= revision < to_rev of their source, so that an import is
@@ -86,7 +109,9 @@ CREATE TABLE advisory_sources (
     imported_at INTEGER NOT NULL,
     checked_at  INTEGER NOT NULL, -- when it was last looked whether there is something new
     validator   TEXT    NOT NULL, -- what a conditional request goes by
-    judged_rev  INTEGER NOT NULL  -- up to which revision images are judged by it
+    judged_rev  INTEGER NOT NULL, -- up to which revision images are judged by it
+    import_rev  INTEGER NOT NULL, -- the last revision that an import was given
+    import_until INTEGER NOT NULL -- that import is under way, unless it died before this time; 0: none is
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE advisories (
@@ -133,6 +158,20 @@ CREATE TABLE scan_documents (
     read_at       INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX scan_documents_subject ON scan_documents (repository_id, subject);
+
+-- Imports that were asked for. One that waits, or that somebody is at, is due at some time; one that has ended is not.
+CREATE TABLE advisory_imports (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    repository   TEXT    NOT NULL, -- where the archive is; empty: from where the server has its advisories
+    digest       TEXT    NOT NULL,
+    force        INTEGER NOT NULL,
+    actor        TEXT    NOT NULL, -- empty: it was time
+    requested_at INTEGER NOT NULL,
+    due_at       INTEGER NOT NULL,
+    ended_at     INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    outcomes     TEXT    NOT NULL -- JSON, a list of scan.AdvisoryOutcome
+) STRICT;
 
 -- What somebody answers for, so that a finding does not stop anything for a time.
 CREATE TABLE scan_exceptions (

@@ -1,0 +1,183 @@
+package advisory
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/osv-scalibr/semantic"
+
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
+)
+
+// ErrIncomparable is the error of a version that its ecosystem's rules say nothing about: it is neither affected nor safe.
+var ErrIncomparable = errors.New("the version cannot be compared")
+
+func incomparable(ecosystem, v string) error {
+	return fmt.Errorf("%w: %.80q of %s", ErrIncomparable, v, ecosystem)
+}
+
+// installed is one version that many others are compared with.
+type installed struct {
+	ecosystem string
+	text      string
+	debian    bool
+	parsed    semantic.Version // nil: not needed yet, or debian
+}
+
+func newInstalled(ecosystem, version string) installed {
+	return installed{ecosystem: ecosystem, text: strings.TrimSpace(version), debian: ecosystem == "Debian" || ecosystem == "Ubuntu"}
+}
+
+// compare tells how the version stands to another: below 0, 0, above 0.
+func (v *installed) compare(other string) (_ int, err error) {
+	if v.debian {
+		return compareDebian(v.text, strings.TrimSpace(other))
+	}
+	if !isVersion(v.ecosystem, other) {
+		return 0, incomparable(v.ecosystem, other)
+	}
+	// Whatever a parser makes of a stranger's text, it must not end the server.
+	defer func() {
+		if recover() != nil {
+			err = incomparable(v.ecosystem, v.text+" and "+other)
+		}
+	}()
+	if v.parsed == nil {
+		if !isVersion(v.ecosystem, v.text) {
+			return 0, incomparable(v.ecosystem, v.text)
+		}
+		if v.parsed, err = semantic.Parse(v.text, v.ecosystem); err != nil {
+			v.parsed = nil
+			return 0, incomparable(v.ecosystem, v.text)
+		}
+	}
+	n, err := v.parsed.CompareStr(other)
+	if err != nil {
+		return 0, incomparable(v.ecosystem, other)
+	}
+	return n, nil
+}
+
+// Compare compares two versions by the rules of their ecosystem: below 0 where a is the older. Errors are ErrIncomparable.
+func Compare(ecosystem, a, b string) (int, error) {
+	v := newInstalled(ecosystem, a)
+	return v.compare(b)
+}
+
+// isVersion tells versions from words in their place, such as (devel), latest or a git address: parsers that take everything for
+// a version read those as older than all, and so as vulnerable.
+func isVersion(ecosystem, v string) bool {
+	if v == "" || len(v) > inventory.MaxVersion {
+		return false
+	}
+	switch ecosystem {
+	case "AlmaLinux", "Mageia", "openEuler", "openSUSE", "Red Hat", "Rocky Linux", "SUSE", "Maven":
+		return strings.ContainsFunc(v, func(r rune) bool { return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' })
+	}
+	v = strings.TrimSpace(v)
+	if len(v) > 1 && (v[0] == 'v' || v[0] == 'V') {
+		v = v[1:]
+	}
+	return v != "" && digit(v[0])
+}
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
+
+// compareDebian compares as deb-version(7) says, without taking memory: most packages of most images are Debian's.
+func compareDebian(a, b string) (int, error) {
+	epochA, upstreamA, revisionA, ok := splitDebian(a)
+	if !ok {
+		return 0, incomparable("Debian", a)
+	}
+	epochB, upstreamB, revisionB, ok := splitDebian(b)
+	if !ok {
+		return 0, incomparable("Debian", b)
+	}
+	if n := comparePart(epochA, epochB); n != 0 {
+		return n, nil
+	}
+	if n := comparePart(upstreamA, upstreamB); n != 0 {
+		return n, nil
+	}
+	return comparePart(revisionA, revisionB), nil
+}
+
+// splitDebian splits a version at its first colon and its last dash.
+func splitDebian(v string) (epoch, upstream, revision string, ok bool) {
+	if v == "" || len(v) > inventory.MaxVersion {
+		return "", "", "", false
+	}
+	upstream = v
+	if i := strings.IndexByte(v, ':'); i >= 0 {
+		epoch, upstream = v[:i], v[i+1:]
+		if epoch == "" {
+			return "", "", "", false
+		}
+		for j := range len(epoch) {
+			if !digit(epoch[j]) {
+				return "", "", "", false
+			}
+		}
+	}
+	if i := strings.LastIndexByte(upstream, '-'); i >= 0 {
+		if upstream, revision = upstream[:i], upstream[i+1:]; revision == "" {
+			return "", "", "", false
+		}
+	}
+	if upstream == "" {
+		return "", "", "", false
+	}
+	for j := range len(v) {
+		if c := v[j]; !digit(c) && !letter(c) && !strings.ContainsRune(".+-~:", rune(c)) {
+			return "", "", "", false
+		}
+	}
+	return epoch, upstream, revision, true
+}
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// comparePart compares runs of other characters, by weight, and runs of digits, as numbers, in turns.
+func comparePart(a, b string) int {
+	for a != "" || b != "" {
+		for a != "" && !digit(a[0]) || b != "" && !digit(b[0]) {
+			if x, y := weight(a), weight(b); x != y {
+				return x - y
+			}
+			a, b = a[1:], b[1:] // the same character, since an end or a digit weighs like no other
+		}
+		a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+		i, j := digits(a), digits(b)
+		if i != j {
+			return i - j
+		}
+		if n := strings.Compare(a[:i], b[:j]); n != 0 {
+			return n
+		}
+		a, b = a[i:], b[j:]
+	}
+	return 0
+}
+
+// digits counts those that a text begins with.
+func digits(s string) int {
+	n := 0
+	for n < len(s) && digit(s[n]) {
+		n++
+	}
+	return n
+}
+
+// weight of what a text begins with: a tilde before the end, that before letters, those before the rest.
+func weight(s string) int {
+	switch {
+	case s == "" || digit(s[0]):
+		return 0
+	case s[0] == '~':
+		return -1
+	case letter(s[0]):
+		return int(s[0])
+	}
+	return int(s[0]) + 256
+}

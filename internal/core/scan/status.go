@@ -1,0 +1,129 @@
+package scan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
+)
+
+// More words of ECR, and ours in their manner.
+const (
+	wordsActive   = "Continuous scan is selected for image."
+	wordsArchived = "The image is archived: restore it to see what is known of its vulnerabilities."
+)
+
+// staleAdvisories is how old advisories are of which a status says so.
+const staleAdvisories = 14 * 24 * time.Hour
+
+// contents is what a status goes by beside the scan itself.
+type contents struct {
+	known      bool // there is an inventory
+	os         inventory.OS
+	ecosystems []string // of its packages, without release
+	packages   bool     // it has any
+	sources    map[string]advisory.Source
+}
+
+// effective gives the status of a scan as it is now: the stored one tells whether the image was read, and what that is worth depends
+// on which advisories there are (docs/design/scanning.md, "Status").
+func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequency, c contents, now time.Time) registry.Scan {
+	switch {
+	case img.Archived:
+		s.Status, s.Description = registry.ScanArchived, wordsArchived
+		return s
+	case s.Status != registry.ScanComplete:
+		return s
+	case !c.known:
+		s.Status, s.Description = registry.ScanFailed, "What the image has installed is not known any more: ask for another scan."
+		return s
+	}
+	needed := c.ecosystems
+	if s.Kind == registry.Basic {
+		system := systemEcosystem(c.os)
+		if system == "" || !slices.Contains(c.ecosystems, system) {
+			s.Status, s.Description = registry.ScanUnsupported, unsupported(c.os)
+			return s
+		}
+		needed = []string{system}
+	} else if len(needed) == 0 {
+		s.Status, s.Description = registry.ScanUnsupported, unsupportedAll(c)
+		return s
+	}
+	missing := missingOf(needed, c.sources)
+	if len(missing) == len(needed) {
+		s.Status = registry.ScanFailed
+		s.Description = fmt.Sprintf("No advisories of %s have been imported: the image was read, and nothing is known of its vulnerabilities.", strings.Join(missing, ", "))
+		return s
+	}
+	if frequency == registry.ScanContinuous {
+		s.Status, s.Description = registry.ScanActive, wordsActive
+	}
+	if len(missing) > 0 {
+		s.Description += fmt.Sprintf(" No advisories of %s have been imported: nothing is known of these packages.", strings.Join(missing, ", "))
+	}
+	if stale := staleOf(needed, c.sources, now); stale != "" {
+		s.Description += " " + stale
+	}
+	return s
+}
+
+// systemEcosystem is where the advisories of an operating system's own packages are published, or empty.
+func systemEcosystem(os inventory.OS) string {
+	for _, t := range []inventory.Type{inventory.Deb, inventory.APK, inventory.RPM} {
+		if ecosystem, _ := inventory.Ecosystem(t, os); ecosystem != "" {
+			return ecosystem
+		}
+	}
+	return ""
+}
+
+func unsupported(os inventory.OS) string {
+	switch {
+	case os.ID == "":
+		return wordsUnsupported + " The image has none."
+	case systemEcosystem(os) == "":
+		return wordsUnsupported + fmt.Sprintf(" It is %s.", plain(strings.TrimSpace(os.ID+" "+os.VersionID), 100))
+	}
+	return wordsUnsupported + " The image has no package that its operating system knows."
+}
+
+func unsupportedAll(c contents) string {
+	if !c.packages {
+		return wordsUnsupported + " Nothing that is known how to read was found in the image."
+	}
+	return wordsUnsupported + " Nobody publishes advisories of the packages that the image has."
+}
+
+func missingOf(ecosystems []string, sources map[string]advisory.Source) []string {
+	var missing []string
+	for _, e := range ecosystems {
+		if _, ok := sources[e]; !ok {
+			missing = append(missing, e)
+		}
+	}
+	return missing
+}
+
+// staleOf says of which ecosystems the advisories have not been looked at for long.
+func staleOf(ecosystems []string, sources map[string]advisory.Source, now time.Time) string {
+	var stale []string
+	for _, e := range ecosystems {
+		s, ok := sources[e]
+		looked := s.ImportedAt
+		if s.CheckedAt.After(looked) {
+			looked = s.CheckedAt
+		}
+		if age := now.Sub(looked); ok && age > staleAdvisories {
+			stale = append(stale, fmt.Sprintf("those of %s are %d days old", e, int(age.Hours()/24)))
+		}
+	}
+	if len(stale) == 0 {
+		return ""
+	}
+	return "Its advisories are out of date: " + strings.Join(stale, ", ") + "."
+}
