@@ -42,6 +42,7 @@ type face struct {
 	advisories *scan.Advisories
 	attacher   *sbom.Attacher
 	scans      Scans
+	exceptions Exceptions
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -57,13 +58,14 @@ type Config struct {
 	Advisories *scan.Advisories
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
+	Exceptions Exceptions
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher,
+		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -101,6 +103,7 @@ func New(c Config) awswire.Service {
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"DescribeFindings":            awswire.Op(f.describeFindings),
 			"GetSbom":                     awswire.Op(f.getSBOM),
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
