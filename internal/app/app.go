@@ -173,18 +173,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		return nil, err
 	}
 	a.openExtractor()
-	a.registry = registry.New(registry.Config{
-		Exposures: exposures{a},
-		Scanner:   a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
-		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-		Access:        a.access,
-		Grace:         a.cfg.GCGrace,
-		TrashWindow:   a.cfg.TrashWindow,
-		Notify:        a.outbox.Ring,
-		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
-
-		PinnedDeployments: a.cfg.PinnedDeployments,
-	})
+	a.registry = a.newRegistry()
 	a.lifecycle = lifecycle.New(lifecycle.Config{
 		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,
 		Logger: a.deps.Logger,
@@ -202,6 +191,22 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		return nil, err
 	}
 	return directory, nil
+}
+
+// newRegistry makes the heart. Some of what it asks is made after it.
+func (a *App) newRegistry() *registry.Registry {
+	return registry.New(registry.Config{
+		Exposures: exposures{a},
+		Scanner:   a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
+		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+		Access:        a.access,
+		Grace:         a.cfg.GCGrace,
+		TrashWindow:   a.cfg.TrashWindow,
+		Notify:        a.outbox.Ring,
+		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
+
+		PinnedDeployments: a.cfg.PinnedDeployments,
+	})
 }
 
 func openDatabase(ctx context.Context, cfg config.Config) (*metadb.DB, error) {
