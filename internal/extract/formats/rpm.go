@@ -43,6 +43,9 @@ func readRPM(ctx context.Context, f layer.Input, found *found) (err error) {
 	if f.Size == 0 {
 		return nil
 	}
+	if err := checkNDB(f); err != nil {
+		return err
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("a broken RPM database: %v", r)
