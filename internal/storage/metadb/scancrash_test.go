@@ -148,9 +148,10 @@ func (w *judged) told() string {
 				got["-"+f.Vulnerability]++
 			}
 		}
-		if w.must(w.db.Outbox().Done(ctx, ids)); len(ids) == 0 {
+		if len(ids) == 0 {
 			return fmt.Sprint(got)
 		}
+		w.must(w.db.Outbox().Done(ctx, ids))
 	}
 }
 

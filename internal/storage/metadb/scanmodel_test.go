@@ -196,7 +196,12 @@ func (m *model) step() {
 	}
 }
 
-func (m *model) clean() error { return nil }
+// clean cleans as if everything were a day old.
+func (m *model) clean() error {
+	late := scan.NewJudge(scan.JudgeConfig{Store: m.db.Judging(), Now: func() time.Time { return m.now.Add(48 * time.Hour) }})
+	_, err := late.CleanOnce(m.tb.Context())
+	return err
+}
 
 func (m *model) run(steps int) {
 	m.tb.Helper()
@@ -204,6 +209,7 @@ func (m *model) run(steps int) {
 		m.step()
 	}
 	m.must(m.settle())
+	m.must(m.clean())
 	for _, id := range m.images {
 		m.compare(id)
 	}
