@@ -38,6 +38,7 @@ type face struct {
 	checks   *fsck.Service
 	policies *lifecycle.Service
 
+	exceptions Exceptions
 	advisories *scan.Advisories
 	scans      Scans
 }
@@ -52,6 +53,7 @@ type Config struct {
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
 
+	Exceptions Exceptions
 	Advisories *scan.Advisories
 	Scans      Scans
 }
@@ -60,7 +62,7 @@ type Config struct {
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans,
+		exceptions: c.Exceptions, advisories: c.Advisories, scans: c.Scans,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -92,6 +94,7 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"DescribeFindings":            awswire.Op(f.describeFindings),
