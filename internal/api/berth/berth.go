@@ -39,6 +39,7 @@ type face struct {
 	policies *lifecycle.Service
 
 	advisories *scan.Advisories
+	exceptions Exceptions
 	scans      Scans
 }
 
@@ -53,6 +54,7 @@ type Config struct {
 	Policies *lifecycle.Service // the lifecycle policies
 
 	Advisories *scan.Advisories
+	Exceptions Exceptions
 	Scans      Scans
 }
 
@@ -60,7 +62,7 @@ type Config struct {
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans,
+		advisories: c.Advisories, exceptions: c.Exceptions, scans: c.Scans,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -92,10 +94,11 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
-			"ImportAdvisories":            awswire.Op(f.importAdvisories),
-			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"DescribeFindings":            awswire.Op(f.describeFindings),
 			"GetSbom":                     awswire.Op(f.getSBOM),
+			"ImportAdvisories":            awswire.Op(f.importAdvisories),
+			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
