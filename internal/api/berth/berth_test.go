@@ -62,6 +62,7 @@ type server struct {
 	checks     *fsck.Service
 	policies   *lifecycle.Service
 	advisories *scan.Advisories
+	scans      *knowledge
 	blobs      *diskblob.Store
 	root       identity.Caller
 	db         *metadb.DB
@@ -72,7 +73,7 @@ type server struct {
 func (s *server) service() awswire.Service {
 	return berth.New(berth.Config{
 		Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies,
-		Advisories: s.advisories, Attacher: newAttacher(s.db, s.registry, s.now),
+		Advisories: s.advisories, Attacher: newAttacher(s.db, s.registry, s.now), Scans: s.scans,
 	})
 }
 
@@ -92,7 +93,7 @@ func newServer(t *testing.T) *server {
 	}
 	db := metadbtest.New(t)
 	s := &server{
-		db: db, now: tick, blobs: blobs,
+		db: db, now: tick, blobs: blobs, scans: newKnowledge(),
 		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
