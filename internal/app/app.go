@@ -171,10 +171,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	}
 	a.openExtractor()
 	a.registry = registry.New(registry.Config{
-		Exposures: exposures{a},
-		Scanner:   a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
+		Scanner: a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-		Access:        a.access,
+		Access: a.access, Exposures: exposures{a},
 		Grace:         a.cfg.GCGrace,
 		TrashWindow:   a.cfg.TrashWindow,
 		Notify:        a.outbox.Ring,

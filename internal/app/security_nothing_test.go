@@ -159,6 +159,7 @@ func berthInputs() map[string]string {
 		"SetPullThroughCacheTtl": `{"ecrRepositoryPrefix":"hub","ttlSeconds":60}`,
 
 		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
+		"ListExceptions":              `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"ListVulnerableImages":        `{"vulnerability":"CVE-2024-1"}`,
