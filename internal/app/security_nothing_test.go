@@ -165,6 +165,7 @@ func berthInputs() map[string]string {
 		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
 		"GetSbomSettings":             `{}`,
 		"PutSbomSettings":             `{"repositoryFilters":["team/*"],"formats":["spdx"]}`,
+		"ListExceptions":              `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"ListVulnerableImages":        `{"vulnerability":"CVE-2024-1"}`,
