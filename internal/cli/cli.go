@@ -103,6 +103,7 @@ func (p *program) root() *cobra.Command {
 		p.scanCommand(),
 		p.vulnCommand(),
 		p.sbomCommand(),
+		p.vexCommand(),
 		p.gcCommand(),
 		p.fsckCommand(),
 		p.initCommand(),

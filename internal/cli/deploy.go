@@ -170,6 +170,9 @@ func (p *program) deployer(ctx context.Context, cmd *cobra.Command) (*deploy.Dep
 		return nil, p.workspaceError(err, dir)
 	}
 	file, err := nearestWorkspace(root)
+	if err == nil && file != nil {
+		err = file.ReadVEXIn(root)
+	}
 	if err != nil {
 		return nil, p.workspaceError(err, dir)
 	}

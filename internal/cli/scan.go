@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -261,6 +262,9 @@ func (p *program) gateOf(cmd *cobra.Command, name images.Name) (by workspace.Gat
 	case err != nil:
 		return by, "", usageError{err, "every key is explained by: " + p.name + " config schema"}
 	case file != nil && file.Repository == name.Repository:
+		if err := file.ReadVEXIn(filepath.Dir(file.Path())); err != nil {
+			return by, "", usageError{err, "docs/operate/exceptions.md has what must be in it"}
+		}
 		by = file.Gate
 		if app == "" {
 			app = appOf(file, name.Tag)

@@ -39,6 +39,7 @@ type face struct {
 	checks   *fsck.Service
 	policies *lifecycle.Service
 
+	exceptions Exceptions
 	advisories *scan.Advisories
 	attacher   *sbom.Attacher
 	scans      Scans
@@ -54,6 +55,7 @@ type Config struct {
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
 
+	Exceptions Exceptions
 	Advisories *scan.Advisories
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
@@ -63,7 +65,7 @@ type Config struct {
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher,
+		exceptions: c.Exceptions, advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -97,6 +99,7 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"DescribeFindings":            awswire.Op(f.describeFindings),

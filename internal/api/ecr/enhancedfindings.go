@@ -153,4 +153,3 @@ func versionParts(s string) (epoch int32, version, release string) {
 	}
 	return epoch, s, ""
 }
-

@@ -269,7 +269,7 @@ func mendBatchDeleteImage(c call, _, moto *reply) bool {
 // dropImageMembers takes from both what moto does not know about an image.
 func dropImageMembers(_ call, berth, moto *reply) bool {
 	for _, detail := range berth.list("imageDetails") {
-		for _, member := range []string{"artifactMediaType", "imageStatus", "lastRecordedPullTime", "imageSizeInBytes"} {
+		for _, member := range []string{"artifactMediaType", "imageStatus", "lastRecordedPullTime", "imageSizeInBytes", "imageScanStatus"} {
 			delete(detail.(map[string]any), member)
 		}
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
@@ -60,6 +61,15 @@ type server struct {
 	nobody   *awsecr.Client // has good credentials, and is allowed nothing
 
 	replication *replicate.Service
+	scans       *scan.Service
+}
+
+func newScans(db *metadb.DB, r *registry.Registry, extractor scan.Extractor, now func() time.Time) *scan.Service {
+	return scan.New(scan.Config{
+		Registry: r, Store: db, Work: db.Scans(), Layers: db.Judging(), Inventory: db.Judging(), Names: db.Judging(), Extractor: extractor, Now: now,
+		Saver:      scan.NewJudge(scan.JudgeConfig{Store: db.Judging(), Now: now}),
+		Advisories: db.ScanReports(), Reads: db.ScanReports(), Exceptions: db.ScanExceptions(),
+	})
 }
 
 func newServer(tb testing.TB) *server {
@@ -78,9 +88,17 @@ func newServerOn(tb testing.TB, blobs blob.Store, redirect bool) *server {
 
 func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool) *server {
 	tb.Helper()
+	return newScanningServer(tb, db, blobs, redirect, nil)
+}
+
+// newScanningServer is a server that has a scanner, where there is an extractor.
+func newScanningServer(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool, extractor scan.Extractor) *server {
+	tb.Helper()
 	now := ticking(time.Date(2026, 11, 24, 12, 0, 0, 250_000_000, time.UTC))
-	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5})}
+	s := &server{registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: region, Now: now, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5, Scanner: extractor != nil})}
 	s.auth = s.authenticator(tb, db)
+	// A clock of its own, as the caches have.
+	s.scans = newScans(db, s.registry, extractor, ticking(time.Date(2026, 11, 24, 14, 0, 0, 0, time.UTC)))
 	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Archiver: s.registry, Store: db, Rows: db.Lifecycle(), Now: now})
 	s.signing = newSigningParts(tb, db, s.registry, now)
 	s.replication = replicate.New(replicate.Config{
@@ -90,7 +108,7 @@ func newServerOver(tb testing.TB, db *metadb.DB, blobs blob.Store, redirect bool
 	// A clock of its own: how often the cache looks at the time is no business of the registry's answers.
 	s.caches = newCaches(tb, s.registry, db, ticking(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)))
 	s.service = ecr.New(ecr.Config{
-		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Replication: s.replication, PullThrough: s.caches,
+		Registry: s.registry, Lifecycle: s.policies, Signing: s.signing.signer, Replication: s.replication, PullThrough: s.caches, Scans: s.scans,
 		Tokens: s.auth, Links: s.auth, Redirect: redirect,
 		ProxyEndpoint: "http://" + host, RepositoryHost: host,
 	})

@@ -25,10 +25,26 @@ type imageKeys struct {
 	asked         bool // somebody wanted to know
 	tags, digests []string
 	err           error // of looking: then no decision holds
+
+	severity *severity // of a pull; nil: there is no such key
+}
+
+// wanted tells whether somebody wanted to know which image it is.
+func (k *imageKeys) wanted() bool { return k.asked || k.severity != nil && k.severity.asked }
+
+// failed is the error of looking.
+func (k *imageKeys) failed() error {
+	if k.err == nil && k.severity != nil {
+		return k.severity.err
+	}
+	return k.err
 }
 
 // context gives the keys.
 func (k *imageKeys) context(key string) ([]string, bool) {
+	if key == keyScanSeverity && k.severity != nil {
+		return k.severity.values()
+	}
 	if key != keyImageTag && key != keyImageDigest {
 		return nil, false
 	}
@@ -133,10 +149,10 @@ func idOf(ref oci.Reference) ImageID { return ImageID{Tag: ref.Tag, Digest: ref.
 // onImage is onRepository for what is done to one image.
 func (r *Registry) onImage(ctx context.Context, caller identity.Caller, name string, keys *imageKeys, action policy.Action) error {
 	err := r.onRepositoryWith(ctx, caller, name, keys.context, action)
-	if keys.err != nil {
-		return keys.err
+	if failed := keys.failed(); failed != nil {
+		return failed
 	}
-	return err
+	return r.gated(ctx, caller, name, "this image", keys, action, err)
 }
 
 // onImages asks about each image by itself. Where no policy wants to know which image it is, one answer is for all.
@@ -151,7 +167,7 @@ func (r *Registry) onImages(ctx context.Context, caller identity.Caller, name st
 		if err := r.onImage(ctx, caller, name, keys, action); err != nil {
 			return err
 		}
-		if !keys.asked {
+		if !keys.wanted() {
 			break
 		}
 	}

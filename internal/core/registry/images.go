@@ -27,7 +27,7 @@ type ImageResult struct {
 
 // Image gets one with its manifest, to be pulled (ecr:BatchGetImage): its last pull time moves.
 func (r *Registry) Image(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (Image, error) {
-	img, err := r.findImage(ctx, caller, repository, ref, r.store.Read().ManifestIn)
+	img, err := r.findImage(ctx, caller, repository, ref, r.pulledKeys(ctx, repository, idOf(ref)), r.store.Read().ManifestIn)
 	if err == nil {
 		r.pulled(caller, img.ID)
 	}
@@ -36,14 +36,14 @@ func (r *Registry) Image(ctx context.Context, caller identity.Caller, repository
 
 // StatImage gets one without pulling it, and without its manifest (ecr:BatchGetImage).
 func (r *Registry) StatImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference) (Image, error) {
-	return r.findImage(ctx, caller, repository, ref, r.store.Read().ImageIn)
+	return r.findImage(ctx, caller, repository, ref, r.statKeys(ctx, repository, idOf(ref)), r.store.Read().ImageIn)
 }
 
 // findImage is one permission and one statement.
-func (r *Registry) findImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference,
+func (r *Registry) findImage(ctx context.Context, caller identity.Caller, repository string, ref oci.Reference, keys *imageKeys,
 	find func(context.Context, string, oci.Reference) (Image, error),
 ) (Image, error) {
-	if err := r.onImage(ctx, caller, repository, r.readKeys(ctx, repository, idOf(ref)), policy.BatchGetImage); err != nil {
+	if err := r.onImage(ctx, caller, repository, keys, policy.BatchGetImage); err != nil {
 		return Image{}, err
 	}
 	img, err := find(ctx, repository, ref)
@@ -132,7 +132,11 @@ func withTags(ctx context.Context, q Queries, repo Repository, ref oci.Reference
 }
 
 func (r *Registry) lookUp(ctx context.Context, caller identity.Caller, action policy.Action, repository string, ids []ImageID, find finder) ([]ImageResult, error) {
-	if err := r.onImages(ctx, caller, repository, action, ids, r.readKeys); err != nil {
+	keysOf := r.readKeys
+	if action == policy.BatchGetImage {
+		keysOf = r.pulledKeys
+	}
+	if err := r.onImages(ctx, caller, repository, action, ids, keysOf); err != nil {
 		return nil, err
 	}
 	q := r.store.Read()
@@ -250,7 +254,7 @@ type ReferrerFilter struct {
 // not be there.
 func (r *Registry) Referrers(ctx context.Context, caller identity.Caller, repository string, subject oci.Digest, filter ReferrerFilter, limit int, token string) (Page[Image], error) {
 	listing := "referrers/" + subject.String() + "/" + repository
-	keys := r.readKeys(ctx, repository, ImageID{Digest: subject.String()})
+	keys := r.statKeys(ctx, repository, ImageID{Digest: subject.String()})
 	if err := r.onImage(ctx, caller, repository, keys, policy.BatchGetImage); err != nil {
 		return Page[Image]{}, err
 	}

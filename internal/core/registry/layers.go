@@ -79,7 +79,10 @@ func (r *Registry) StatLayer(ctx context.Context, caller identity.Caller, reposi
 // Layer gets one to read (ecr:GetDownloadUrlForLayer). One that only archived images have answers
 // fault.LayerInaccessible, one whose bytes are known to be lost or wrong fault.LayerDamaged.
 func (r *Registry) Layer(ctx context.Context, caller identity.Caller, repository string, d oci.Digest) (Content, error) {
-	l, err := r.layerRow(ctx, caller, policy.GetDownloadURLForLayer, repository, d)
+	if err := r.onLayer(ctx, caller, repository, d, policy.GetDownloadURLForLayer); err != nil {
+		return Content{}, err
+	}
+	l, err := r.layerRow(ctx, repository, d)
 	switch {
 	case err != nil:
 		return Content{}, err
@@ -138,7 +141,10 @@ func (r *Registry) ReferencedLayer(ctx context.Context, caller identity.Caller, 
 
 // findLayer finds a layer that is one for all to see. One that is damaged is not.
 func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {
-	l, err := r.layerRow(ctx, caller, action, repository, d)
+	if err := r.onRepository(ctx, caller, repository, action); err != nil {
+		return Layer{}, err
+	}
+	l, err := r.layerRow(ctx, repository, d)
 	if err == nil && !l.there() {
 		return Layer{}, r.layerNotFound(repository, d)
 	}
@@ -146,10 +152,7 @@ func (r *Registry) findLayer(ctx context.Context, caller identity.Caller, action
 }
 
 // layerRow finds a layer that is not hidden.
-func (r *Registry) layerRow(ctx context.Context, caller identity.Caller, action policy.Action, repository string, d oci.Digest) (Layer, error) {
-	if err := r.onRepository(ctx, caller, repository, action); err != nil {
-		return Layer{}, err
-	}
+func (r *Registry) layerRow(ctx context.Context, repository string, d oci.Digest) (Layer, error) {
 	l, err := r.store.Read().LayerIn(ctx, repository, d)
 	if err == nil && l.Hidden {
 		err = ErrNoRow
@@ -282,7 +285,7 @@ func (r *Registry) mountSource(ctx context.Context, caller identity.Caller, d oc
 		}
 	}
 	for _, name := range names {
-		err := r.onRepository(ctx, caller, name, policy.GetDownloadURLForLayer)
+		err := r.onLayer(ctx, caller, name, d, policy.GetDownloadURLForLayer)
 		if err == nil {
 			return name, nil
 		}

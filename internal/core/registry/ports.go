@@ -180,6 +180,8 @@ type LayerQueries interface {
 	Layers(ctx context.Context, repositoryID int64, ds []oci.Digest) ([]Layer, error)
 	// LayerInUse tells whether an image of the repository refers to the digest.
 	LayerInUse(ctx context.Context, repositoryID int64, d oci.Digest) (bool, error)
+	// ImagesWithLayer lists the active images of the repository that refer to the digest, each alone, newest first, at most limit.
+	ImagesWithLayer(ctx context.Context, repositoryID int64, d oci.Digest, limit int) ([]Image, error)
 	// RepositoriesWithLayer lists the names of repositories that have the layer, and do not hide it, in order, at most limit.
 	RepositoriesWithLayer(ctx context.Context, d oci.Digest, limit int) ([]string, error)
 }

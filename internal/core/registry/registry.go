@@ -27,7 +27,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
-// Config is what a Registry needs; every field but Notify, Scanner, Scans, ReadLifecycle, Grace, TrashWindow, PinnedDeployments and Access must be set.
+// Config is what a Registry needs; every field but Notify, Scanner, Scans, ReadLifecycle, Grace, TrashWindow, PinnedDeployments, Access and Exposures must be set.
 type Config struct {
 	Store   Store
 	Blobs   blob.Store
@@ -52,6 +52,8 @@ type Config struct {
 	PinnedDeployments int
 	// Access decides what callers may do. Nil: the account's root principal everything, and nobody else anything.
 	Access Access
+	// Exposures tells of images' findings, where policies ask for them (ecr:ImageScanSeverity). Nil: nothing is known of any image.
+	Exposures Exposures
 }
 
 // Access decides what callers may do.
@@ -80,6 +82,8 @@ type Registry struct {
 	access        Access                            // or nil
 	pinDepth      int
 	sides         sideCache
+	exposures     Exposures // or nil
+	exposed       exposureCache
 }
 
 // New makes a registry.
@@ -96,6 +100,7 @@ func New(c Config) *Registry {
 		readLifecycle: c.ReadLifecycle,
 		access:        c.Access,
 		pinDepth:      c.PinnedDeployments,
+		exposures:     c.Exposures,
 	}
 }
 

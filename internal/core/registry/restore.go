@@ -53,12 +53,12 @@ func (r *Registry) RestoreImages(ctx context.Context, caller identity.Caller, re
 	if err := r.onImages(ctx, caller, repository, policy.PutImage, ids, r.restoredKeys); err != nil {
 		return nil, err
 	}
-	var err error
-	if o.vouches, err = r.mayVouch(ctx, caller, repository); err != nil {
-		return nil, err
-	}
 	results := make([]Restored, 0, len(ids))
 	for _, id := range ids {
+		var err error
+		if o.vouches, err = r.vouchesAgain(ctx, caller, repository, id); err != nil {
+			return nil, err
+		}
 		res, err := r.restoreOne(ctx, caller, repository, id, o)
 		if _, isFault := fault.Of(err); err != nil && (!isFault || errors.Is(err, fault.RepositoryNotFound)) {
 			return nil, err

@@ -33,6 +33,29 @@ func (r *Registry) mayVouch(ctx context.Context, caller identity.Caller, reposit
 	return err == nil, err
 }
 
+// vouchesAgain tells whether an id is to restore a document about findings, by somebody who may speak for those of the repository.
+func (r *Registry) vouchesAgain(ctx context.Context, caller identity.Caller, repository string, id ImageID) (bool, error) {
+	q := r.store.Read()
+	ref, err := earlier(ctx, q, repository, id)
+	if _, isFault := fault.Of(err); isFault {
+		return false, nil // it will be refused for that
+	}
+	if err != nil {
+		return false, err
+	}
+	t, err := q.TrashedImage(ctx, repository, ref.Digest)
+	if errors.Is(err, ErrNoRow) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for image %s in the trash of %s: %w", ref.Digest, repository, err)
+	}
+	if !t.SpeaksOfFindings() {
+		return false, nil
+	}
+	return r.mayVouch(ctx, caller, repository)
+}
+
 // vouch has a document count that was pushed before by somebody who might not vouch for it, and tells whether it was so.
 func vouch(ctx context.Context, tx Tx, img *Image, vouched bool) (bool, error) {
 	if !vouched || img.Vouched {

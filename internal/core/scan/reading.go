@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
@@ -59,11 +60,11 @@ func (c *setCache) get(ctx context.Context, read func(context.Context, []int64) 
 // fault.ScanNotFound. Nothing in it is read from a blob.
 func (s *Service) Report(ctx context.Context, caller identity.Caller, repository string, id registry.ImageID, q Query) (Report, error) {
 	it, err := s.registry.ImageScan(ctx, caller, repository, id)
-	if err != nil {
-		return Report{}, err
-	}
-	after, err := parsePlace(q.After)
-	if err != nil {
+	after, bad := parsePlace(q.After)
+	switch {
+	case bad != nil && !errors.Is(err, fault.AccessDenied): // who may not ask hears nothing else
+		return Report{}, bad
+	case err != nil:
 		return Report{}, err
 	}
 	sources, err := s.sources(ctx)

@@ -121,6 +121,9 @@ func (d *detection) read(ctx context.Context, tree *git.Tree) error {
 	if r.Workspace, err = workspace.Parse(d.nameOfFile(), text); err != nil {
 		return err
 	}
+	if err := r.Workspace.ReadVEX(tree.Files(), tree.Read); err != nil {
+		return err
+	}
 	members, err := r.Workspace.Resolve(tree.Files())
 	if err != nil {
 		return err

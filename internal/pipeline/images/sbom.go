@@ -33,6 +33,9 @@ func (c *Client) SBOM(ctx context.Context, d oci.Digest, format string) ([]byte,
 	return nil, ErrNoSBOM
 }
 
+// Layers reads the layers of an artifact, each of a bounded size.
+func (c *Client) Layers(ctx context.Context, d oci.Digest) ([][]byte, error) { return c.texts(ctx, d) }
+
 // texts reads the layers of an artifact.
 func (c *Client) texts(ctx context.Context, d oci.Digest) ([][]byte, error) {
 	m, err := c.manifest(ctx, d)

@@ -11,6 +11,8 @@ package workspace
 import (
 	"bytes"
 	"slices"
+
+	"github.com/hoopstat-haus/berth/internal/core/scan/vex"
 )
 
 // Name is what the file is called, at the root of the workspace.
@@ -59,6 +61,10 @@ type Gate struct {
 	Unscanned  Unscanned   `berth:"unscanned" doc:"whether an image passes whose scan could not run: fail, or pass; fail if not given"`
 	Unrated    Severity    `berth:"unrated" doc:"what findings count as that nobody has rated yet; critical if not given"`
 	Exceptions []Exception `berth:"exceptions" doc:"findings that stop nothing for a while"`
+	VEX        []Glob      `berth:"vex" doc:"OpenVEX documents, from the root: files, and patterns; .vex/*.json if not given"`
+
+	// Statements are the exceptions of those documents, once they were read.
+	Statements []vex.Statement
 }
 
 // Exception is a finding that stops nothing for a while.
@@ -98,6 +104,9 @@ type Freeze struct {
 	Timezone Zone      `berth:"timezone" doc:"whose days and hours these are, such as Europe/Berlin; UTC if not given"`
 	Reason   string    `berth:"reason,required" doc:"why, for whoever is refused"`
 }
+
+// Path is the name that the file was given.
+func (f *File) Path() string { return f.source.name }
 
 // Parse reads a file's text, and reports all that is wrong with it as Problems. The name is for the messages.
 func Parse(name string, text []byte) (*File, error) {

@@ -173,7 +173,7 @@ var refusals = []struct {
 	{"unknown key", min + "lib: [libs/*]", []string{`3:1: no key of the name "lib" (did you mean "libs"?)`}},
 	{"unknown key below", min + "gate: {serverity: low}", []string{`3:8: no key of the name "serverity" in gate (did you mean "severity"?)`}},
 	{"a dash", min + "projects: {auth: {depends-on: []}}", []string{`3:19: no key of the name "depends-on" in projects.auth (did you mean "depends_on"?)`}},
-	{"far from any", min + "gate: {x: 1}", []string{`3:8: no key of the name "x" in gate; there are severity, unscanned, unrated, exceptions`}},
+	{"far from any", min + "gate: {qqqq: 1}", []string{`3:8: no key of the name "qqqq" in gate; there are severity, unscanned, unrated, exceptions, vex`}},
 	{"a key twice", min + "gate: {}\ngate: {}", []string{`4:1: mapping key "gate" already defined at [3:1]`}},
 	{"a string for a list", "repository: p\napps: apps/*", []string{"2:7: apps is a list such as [one, two], not a string"}},
 	{"a list for a mapping", min + "gate: [high]", []string{`3:7: gate is a mapping such as "key: value", not a list`}},

@@ -52,6 +52,13 @@ func (q queries) LayerInUse(ctx context.Context, repositoryID int64, d oci.Diges
 	return exists(ctx, q.s, `SELECT 1 FROM image_blobs WHERE repository_id = $1 AND digest = $2 LIMIT 1`, repositoryID, string(d))
 }
 
+// ImagesWithLayer implements registry.LayerQueries.
+func (q queries) ImagesWithLayer(ctx context.Context, repositoryID int64, d oci.Digest, limit int) ([]registry.Image, error) {
+	return list(ctx, q.s, scanImageRow, `
+		SELECT `+imageRow+` FROM image_blobs b JOIN images i ON i.id = b.image_id
+		WHERE b.repository_id = $1 AND b.digest = $2 AND NOT b.archived ORDER BY b.image_id DESC LIMIT $3`, repositoryID, string(d), limit)
+}
+
 // RepositoriesWithLayer implements registry.LayerQueries.
 func (q queries) RepositoriesWithLayer(ctx context.Context, d oci.Digest, limit int) ([]string, error) {
 	return list(ctx, q.s, scanOne[string], `

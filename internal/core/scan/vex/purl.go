@@ -98,12 +98,16 @@ func (p purl) image() (d oci.Digest, repository string, ok bool) {
 		}
 		repository = path
 	}
-	if _, err := oci.ParseRepositoryName(repository); err != nil {
-		return "", "", false
+	_, bad := oci.ParseRepositoryName(repository)
+	if bad != nil {
+		repository = ""
 	}
 	if p.version != "" {
 		d, err := oci.ParseDigest(p.version)
 		return d, repository, err == nil
+	}
+	if bad != nil {
+		return "", "", false
 	}
 	return "", repository, p.qualifiers.Get("tag") == ""
 }

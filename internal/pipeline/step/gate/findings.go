@@ -122,6 +122,7 @@ func worse(gate workspace.Gate, a, b Finding) Finding {
 	if b.Held == nil { // one that an exception holds for on one platform alone stops on the others
 		a.Held = nil
 	}
+	a.Document = sooner(a.Document, b.Document)
 	a.Exploited, a.EPSS, a.FromBase = a.Exploited || b.Exploited, max(a.EPSS, b.EPSS), a.FromBase && b.FromBase
 	a.Names = slices.Compact(slices.Sorted(slices.Values(slices.Concat(a.Names, b.Names))))
 	a.Platforms = slices.Compact(slices.Sorted(slices.Values(slices.Concat(a.Platforms, b.Platforms))))

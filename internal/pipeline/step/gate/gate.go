@@ -254,6 +254,7 @@ func (r *Result) judge(in Input, reports []*scan.Report) error {
 			}
 			r.Images[i].Report = kept
 			all[i], found[i] = findings(*report), findings(kept)
+			documented(in, r.Images[i].Digest, found[i])
 		}
 		r.Images[i].Counts = count(found[i])
 	}

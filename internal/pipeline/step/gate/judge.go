@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -35,11 +36,12 @@ type Finding struct {
 	EPSS      float64
 	FromBase  bool                 // the base image brings all of it
 	Held      *workspace.Exception // that the registry holds to; its day is empty where it has none
+	Document  *workspace.Exception // what an OpenVEX document of the workspace says, expired or not
 
 	// What Judge adds.
 
 	Stops    bool
-	Excepted *workspace.Exception // the exception that holds for it: berth.yaml's, or Held
+	Excepted *workspace.Exception // the exception that holds for it: berth.yaml's, Document or Held
 	Expired  *workspace.Exception // the one that did until it expired, where none holds
 }
 
@@ -78,16 +80,17 @@ const soon = 7 * 24 * time.Hour
 func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding) Judgment {
 	day, week := workspace.Date(today.UTC().Format(time.DateOnly)), workspace.Date(today.UTC().Add(soon).Format(time.DateOnly))
 	j := Judgment{Findings: slices.Clone(findings), Counts: count(findings)}
-	matched, spoken := map[int]bool{}, map[int]bool{}
+	matched := map[int]bool{}
+	var spoken []workspace.Exception
 	for i := range j.Findings {
 		f := &j.Findings[i]
 		f.Stops, f.Excepted, f.Expired = reaches(gate, f.Severity), nil, nil
-		best := -1
+		best := f.Document
 		for n, e := range gate.Exceptions {
 			if isFor(e, app, *f) {
 				matched[n] = true
-				if best < 0 || better(e, gate.Exceptions[best]) {
-					best = n
+				if best == nil || better(e, *best) {
+					best = &e
 				}
 			}
 		}
@@ -95,28 +98,24 @@ func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding)
 			f.Excepted, f.Stops = f.Held, false
 			continue
 		}
-		if best < 0 {
-			continue
-		}
-		e := gate.Exceptions[best]
 		switch {
-		case e.Expires >= day:
-			f.Excepted, f.Stops = &e, false
-			spoken[best] = e.Expires <= week
+		case best == nil:
+		case best.Expires >= day:
+			f.Excepted, f.Stops = best, false
+			if best.Expires <= week {
+				spoken = append(spoken, *best)
+			}
 		case f.Stops:
-			f.Expired = &e
-			spoken[best] = true
+			f.Expired = best
+			spoken = append(spoken, *best)
 		}
 	}
-	for n, e := range gate.Exceptions {
-		if matched[n] {
-			j.Matched = append(j.Matched, n)
-		}
-		switch {
-		case !spoken[n]:
-		case e.Expires < day:
+	j.Matched = slices.Sorted(maps.Keys(matched))
+	slices.SortFunc(spoken, compareExceptions)
+	for _, e := range slices.CompactFunc(spoken, func(a, b workspace.Exception) bool { return compareExceptions(a, b) == 0 }) {
+		if e.Expires < day {
 			j.Expired = append(j.Expired, e)
-		default:
+		} else {
 			j.Expiring = append(j.Expiring, e)
 		}
 	}
@@ -126,8 +125,6 @@ func Judge(gate workspace.Gate, app string, today time.Time, findings []Finding)
 		}
 	}
 	slices.SortFunc(j.Findings, func(a, b Finding) int { return compare(gate, a, b) })
-	slices.SortFunc(j.Expiring, compareExceptions)
-	slices.SortFunc(j.Expired, compareExceptions)
 	return j
 }
 
