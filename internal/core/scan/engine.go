@@ -251,7 +251,7 @@ func (r *reading) all(ctx context.Context) error {
 	}
 	instructions := config.instructions(len(r.manifest.Layers))
 	for i, l := range r.manifest.Layers {
-		row, problem, err := r.layer(ctx, l, instructions[i])
+		row, problem, err := r.layer(ctx, l)
 		if err != nil {
 			return err
 		}
@@ -261,6 +261,7 @@ func (r *reading) all(ctx context.Context) error {
 		if problem != "" {
 			r.problems = append(r.problems, problem)
 		}
+		row.CreatedBy = instructions[i]
 		if err := r.add(row); err != nil {
 			return err
 		}
@@ -334,7 +335,7 @@ func wordsOf(err error) (words string, ours bool) {
 }
 
 // layer gives what a layer says: from its row, or by reading it. The problem is the layer's; the row then may be the zero row.
-func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction string) (row StoredLayer, problem string, err error) {
+func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer, problem string, err error) {
 	s := r.service
 	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
@@ -368,7 +369,7 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction strin
 	if err != nil {
 		return StoredLayer{}, "", fmt.Errorf("reading layer %s: %w", l.Digest, err)
 	}
-	row, err = s.keep(ctx, l.Digest, read, instruction)
+	row, err = s.keep(ctx, l.Digest, read)
 	return row, problemOf(l, row.Problem), err
 }
 
@@ -387,9 +388,9 @@ func (s *Service) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, e
 }
 
 // keep stores what a layer says. What was not read to its end is kept for this blob alone: another blob of the same name inside may be whole.
-func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer, instruction string) (StoredLayer, error) {
+func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer) (StoredLayer, error) {
 	row := StoredLayer{
-		DiffID: l.DiffID, Revision: s.extractor.Revision(), Problem: plain(l.Problem, maxWords), CreatedBy: instruction, ScannedAt: s.now(),
+		DiffID: l.DiffID, Revision: s.extractor.Revision(), Problem: plain(l.Problem, maxWords), ScannedAt: s.now(),
 	}
 	if row.Problem != "" || row.DiffID == "" {
 		row.DiffID = oci.Digest("blob:" + d.String())

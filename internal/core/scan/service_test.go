@@ -228,3 +228,26 @@ func TestALongScanSharesTheTime(t *testing.T) {
 		}
 	})
 }
+
+// TestInstructionsAreTheImagesOwn: what another image with a layer says of how it was made is none of this one's readers' business, and
+// nothing that its pusher could make up for others.
+func TestInstructionsAreTheImagesOwn(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		shared := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
+		said := map[string]string{"first": "RUN login --token s3cret", "second": "RUN make"}
+		for _, tag := range []string{"first", "second"} {
+			b.imageOf(tag, map[string]any{
+				"rootfs":  map[string]any{"type": "layers", "diff_ids": []oci.Digest{shared.Digest}},
+				"history": []map[string]any{{"created_by": said[tag]}},
+			}, shared)
+			b.work()
+		}
+		for tag, want := range said {
+			c, err := b.service.Contents(t.Context(), root, repo, registry.ImageID{Tag: tag})
+			if err != nil || len(c.Layers) != 1 || c.Layers[0].Instruction != want {
+				t.Errorf("the layers of %s are %+v (%v), want made by %q", tag, c.Layers, err, want)
+			}
+		}
+	})
+}
