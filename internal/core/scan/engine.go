@@ -301,7 +301,7 @@ func weigh(l inventory.Layer) int {
 
 // config reads the image's configuration, or answers badConfig.
 func (r *reading) config(ctx context.Context) (imageConfig, error) {
-	content, err := r.open(ctx, r.manifest.Config)
+	content, _, err := r.open(ctx, r.manifest.Config)
 	if err != nil {
 		if words, ours := wordsOf(err); !ours {
 			return imageConfig{}, badConfig(words)
@@ -309,18 +309,20 @@ func (r *reading) config(ctx context.Context) (imageConfig, error) {
 		return imageConfig{}, fmt.Errorf("reading the image's configuration: %w", err)
 	}
 	defer content.Close() //nolint:errcheck // it was read
-	return readConfig(io.LimitReader(content, r.manifest.Config.Size))
+	return readConfig(content)
 }
 
-// open opens a blob of the image.
-func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+// open opens a blob of the image, and tells its size. What the manifest says of that need not be true: of layers that need not be here
+// nobody has compared it.
+func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, int64, error) {
 	content, err := r.service.registry.Layer(ctx, r.service.self, r.claim.Repository.Name, d.Digest)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	r.service.read(d)
 	r.service.logger.LogAttrs(ctx, slog.LevelDebug, "a scan reads a blob", slog.String("repository", r.claim.Repository.Name), slog.String("digest", d.Digest.String()))
-	return content.Open(ctx, 0, -1)
+	body, err := content.Open(ctx, 0, content.Size)
+	return body, content.Size, err
 }
 
 // wordsOf tells what is wrong with a blob, or that it is our own trouble.
@@ -353,7 +355,7 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer,
 	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
-	content, err := r.open(ctx, l)
+	content, size, err := r.open(ctx, l)
 	if err != nil {
 		words, ours := wordsOf(err)
 		switch {
@@ -365,7 +367,8 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer,
 		return StoredLayer{}, problemOf(l, words), nil
 	}
 	defer content.Close() //nolint:errcheck // it was read
-	read, err := s.extractor.Extract(ctx, l, io.LimitReader(content, l.Size))
+	l.Size = size
+	read, err := s.extractor.Extract(ctx, l, content)
 	if err != nil {
 		return StoredLayer{}, "", fmt.Errorf("reading layer %s: %w", l.Digest, err)
 	}

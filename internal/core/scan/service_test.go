@@ -251,3 +251,19 @@ func TestInstructionsAreTheImagesOwn(t *testing.T) {
 		}
 	})
 }
+
+// TestSizesOfStrangers: what a manifest says of how large a layer is, where nobody has held it to that, decides nothing: what is read of
+// a blob counts for every image with it.
+func TestSizesOfStrangers(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		layer := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
+		short := layer
+		short.MediaType, short.Size = "application/vnd.oci.image.layer.nondistributable.v1.tar", layer.Size-3
+		b.image("short", short)
+		b.work()
+		b.wantScan(b.image("whole", layer), registry.ScanPending, "")
+		b.work()
+		b.wantScan(b.image("whole", layer), registry.ScanComplete, "successfully")
+	})
+}
