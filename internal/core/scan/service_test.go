@@ -257,7 +257,7 @@ func TestInstructionsAreTheImagesOwn(t *testing.T) {
 // a blob counts for every image with it.
 func TestSizesOfStrangers(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		layer := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
 		short := layer
 		short.MediaType, short.Size = "application/vnd.oci.image.layer.nondistributable.v1.tar", layer.Size-3
