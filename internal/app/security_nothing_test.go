@@ -128,6 +128,9 @@ func TestNobodyIsAnsweredAnything(t *testing.T) {
 		}
 		for _, op := range operations("berth") {
 			status, _, answer := c.call(key, berthTarget+op, berthInputs()[op])
+			if op == "ListVulnerableImages" && want == "AccessDenied" && status == http.StatusOK && answer == `{"vulnerableImages":[]}` {
+				continue // it leaves out what the caller may not see, and asks about no repository
+			}
 			if status != http.StatusBadRequest || !strings.Contains(answer, `"`+want+`Exception"`) {
 				t.Errorf("%s: berth's %s: %d %s, want %s", who, op, status, answer, want)
 			}

@@ -28,11 +28,15 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/app"
 	"github.com/hoopstat-haus/berth/internal/cli"
+	"github.com/hoopstat-haus/berth/internal/extract"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
 
 func TestMain(m *testing.M) {
+	if _, child := extract.Child(os.Args); child { // a server of a script reads a layer
+		os.Exit(cli.Main(os.Args[1:]))
+	}
 	testscript.Main(m, map[string]func(){
 		"berth":                   func() { os.Exit(cli.Main(os.Args[1:])) },
 		"docker-credential-berth": func() { os.Exit(cli.Main(os.Args[1:])) },
@@ -52,7 +56,7 @@ func TestMain(m *testing.M) {
 //	moto                  run moto's server, another reading of AWS's documentation, and set the variables for it
 //	signwith DIR PROFILE  have the server sign with that profile alone
 //
-// and those of lifecycle_test.go, images_test.go, images_built_test.go doctor_test.go and deploy_test.go.
+// and those of scan_test.go, lifecycle_test.go, images_test.go, images_built_test.go doctor_test.go and deploy_test.go.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -72,7 +76,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "jsonanswers": jsonAnswers, "proxy": proxy,
+			"ready": ready, "berthenv": berthEnv, "push": push, "signwith": signWith, "cacherule": cacheRule, "logsin": logsIn, "moto": moto, "answers": answers, "jsonanswers": jsonAnswers, "pushfiles": pushFiles, "osvzip": osvZip, "scannedby": scannedBy, "proxy": proxy,
 			"renamefront": renameFront, "iam": iamDo,
 			"pushlayers": pushLayers, "pushindex": pushIndex, "gone": gone, "stored": stored,
 			"pushbuilt": pushBuilt, "pushbuilts": pushBuilts, "attach": attach, "immutable": immutable, "putmanifest": putManifest,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hoopstat-haus/berth/internal/core/scan/vex"
 	"github.com/hoopstat-haus/berth/internal/pipeline/images"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
@@ -47,7 +49,7 @@ func (p *program) scanCommand() *cobra.Command {
 	flags.String("fail-on", "", "the least severity that stops an image: critical, high, medium, low, informational, or none; what berth.yaml says if not given, or critical")
 	flags.Bool("only-fixable", false, "have only those count that a newer version of the package mends")
 	flags.Bool("ignore-base", false, "have only those count that do not come from the base image")
-	flags.String("exceptions", "", "a file of exceptions besides berth.yaml's, as its gate has them")
+	flags.String("exceptions", "", "a file of exceptions besides berth.yaml's: as its gate has them, or an OpenVEX document")
 	flags.String("severity", "", "list only those of that severity and worse; all if not given")
 	flags.Int("limit", 50, "how many findings, or images of a repository, to list; 0 for all")
 	flags.Bool("wait", true, "wait for a scan that is under way, or has not begun; without, judge what is known now")
@@ -64,6 +66,7 @@ func (p *program) scanCommand() *cobra.Command {
 type scanFlags struct {
 	filter     scan.Filter
 	exceptions []workspace.Exception
+	statements []vex.Statement
 	from       workspace.Severity
 	limit      int
 	timeout    time.Duration
@@ -105,10 +108,24 @@ func (p *program) scanFlags(cmd *cobra.Command) (f scanFlags, err error) {
 	if err != nil {
 		return f, usageError{fmt.Errorf("--exceptions: %w", err), ""}
 	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		document, err := vex.Parse(text)
+		if err != nil {
+			return f, usageError{fmt.Errorf("--exceptions: %s: %w", file, err), ""}
+		}
+		f.statements = document.Exceptions()
+		return f, nil
+	}
 	if f.exceptions, err = workspace.ParseExceptions(file, text); err != nil {
-		return f, usageError{err, "it is written as exceptions of the gate are: docs/operate/gate.md"}
+		return f, usageError{err, "it is written as exceptions of the gate are, docs/operate/gate.md, or an OpenVEX document"}
 	}
 	return f, nil
+}
+
+// except adds the exceptions of the flags to a gate.
+func (f scanFlags) except(by workspace.Gate) workspace.Gate {
+	by.Exceptions, by.Statements = slices.Concat(by.Exceptions, f.exceptions), slices.Concat(by.Statements, f.statements)
+	return by
 }
 
 // scanError adds what to do about it.
@@ -218,7 +235,7 @@ func (p *program) scanImage(cmd *cobra.Command, named string) error {
 	if in.Gate, in.App, err = p.gateOf(cmd, name); err != nil {
 		return err
 	}
-	in.Gate.Exceptions = slices.Concat(in.Gate.Exceptions, flags.exceptions)
+	in.Gate = flags.except(in.Gate)
 	client, err := p.registryClient(cmd)
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func (p *program) scanRepository(cmd *cobra.Command, repository string) error {
 	if !judged {
 		by.Severity = workspace.None
 	}
-	by.Exceptions = slices.Concat(by.Exceptions, flags.exceptions)
+	by = flags.except(by)
 	client, err := p.registryClient(cmd)
 	if err != nil {
 		return err

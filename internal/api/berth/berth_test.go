@@ -60,6 +60,7 @@ type server struct {
 	garbage  *gc.Service
 	checks   *fsck.Service
 	policies *lifecycle.Service
+	scans    *knowledge
 	blobs    *diskblob.Store
 	root     identity.Caller
 	db       *metadb.DB
@@ -68,7 +69,7 @@ type server struct {
 
 // service is what is tested.
 func (s *server) service() awswire.Service {
-	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies})
+	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies, Scans: s.scans})
 }
 
 func newServer(t *testing.T) *server {
@@ -87,7 +88,7 @@ func newServer(t *testing.T) *server {
 	}
 	db := metadbtest.New(t)
 	s := &server{
-		db: db, now: tick, blobs: blobs,
+		db: db, now: tick, blobs: blobs, scans: newKnowledge(),
 		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}

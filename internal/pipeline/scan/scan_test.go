@@ -211,7 +211,9 @@ func TestPagesOfBothKinds(t *testing.T) {
 func TestDoubtsAndAges(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	source := func(name string, age time.Duration) scan.Source { return scan.Source{Name: name, ImportedAt: now.Add(-age)} }
+	source := func(name string, age time.Duration) scan.Source {
+		return scan.Source{Name: name, ImportedAt: now.Add(-age)}
+	}
 	asked := source("npm", 100*time.Hour)
 	asked.CheckedAt = now.Add(-10 * time.Minute)
 	reports := []scan.Report{
