@@ -162,6 +162,8 @@ func berthInputs() map[string]string {
 		"SetPullThroughCacheTtl": `{"ecrRepositoryPrefix":"hub","ttlSeconds":60}`,
 
 		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
+		"ImportAdvisories":            `{"repositoryName":"team/app","digest":"` + aDigest + `"}`,
+		"ListExceptions":              `{"repositoryName":"team/app"}`,
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"ListVulnerableImages":        `{"vulnerability":"CVE-2024-1"}`,

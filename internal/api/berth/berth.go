@@ -38,8 +38,8 @@ type face struct {
 	checks   *fsck.Service
 	policies *lifecycle.Service
 
-	advisories *scan.Advisories
 	exceptions Exceptions
+	advisories *scan.Advisories
 	scans      Scans
 }
 
@@ -53,8 +53,8 @@ type Config struct {
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
 
-	Advisories *scan.Advisories
 	Exceptions Exceptions
+	Advisories *scan.Advisories
 	Scans      Scans
 }
 
@@ -62,7 +62,7 @@ type Config struct {
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, exceptions: c.Exceptions, scans: c.Scans,
+		exceptions: c.Exceptions, advisories: c.Advisories, scans: c.Scans,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -94,11 +94,11 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
-			"DescribeFindings":            awswire.Op(f.describeFindings),
-			"GetSbom":                     awswire.Op(f.getSBOM),
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
-			"ListExceptions":              awswire.Op(f.listExceptions),
+			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),

@@ -318,6 +318,7 @@ func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, er
 		return nil, err
 	}
 	r.service.read(d)
+	r.service.logger.LogAttrs(ctx, slog.LevelDebug, "a scan reads a blob", slog.String("repository", r.claim.Repository.Name), slog.String("digest", d.Digest.String()))
 	return content.Open(ctx, 0, -1)
 }
 
