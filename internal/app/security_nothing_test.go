@@ -163,7 +163,7 @@ func berthInputs() map[string]string {
 
 		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
 		"ImportAdvisories":            `{"repositoryName":"team/app","digest":"` + aDigest + `"}`,
-		"ListExceptions":              `{"repositoryName":"team/app"}`,
+		"ListExceptions":              `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"ListVulnerableImages":        `{"vulnerability":"CVE-2024-1"}`,
