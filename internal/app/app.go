@@ -34,6 +34,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
@@ -84,6 +85,7 @@ type App struct {
 	requests  requests
 
 	advisories *scan.Advisories
+	sboms      *sbom.Attacher
 	toImport   jobs.Bell // rings when there are advisories to import
 	toJudge    jobs.Bell // rings when advisories have changed
 
@@ -132,6 +134,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.signer = a.newSigner()
 	a.vex = a.newExceptions()
 	a.scans = a.newScans()
+	a.sboms = a.newSBOMs()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -170,17 +173,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		return nil, err
 	}
 	a.openExtractor()
-	a.registry = registry.New(registry.Config{
-		Scanner: a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
-		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-		Access:        a.access,
-		Grace:         a.cfg.GCGrace,
-		TrashWindow:   a.cfg.TrashWindow,
-		Notify:        a.outbox.Ring,
-		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
-
-		PinnedDeployments: a.cfg.PinnedDeployments,
-	})
+	a.registry = a.newRegistry()
 	a.lifecycle = lifecycle.New(lifecycle.Config{
 		Registry: a.registry, Archiver: a.registry, Store: a.database, Rows: a.database.Lifecycle(), Now: a.deps.Now, NotifyPreview: a.previews.Ring,
 		Logger: a.deps.Logger,
@@ -198,6 +191,22 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 		return nil, err
 	}
 	return directory, nil
+}
+
+// newRegistry makes the heart. Some of what it asks is made after it.
+func (a *App) newRegistry() *registry.Registry {
+	return registry.New(registry.Config{
+		Exposures: exposures{a},
+		Scanner:   a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
+		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+		Access:        a.access,
+		Grace:         a.cfg.GCGrace,
+		TrashWindow:   a.cfg.TrashWindow,
+		Notify:        a.outbox.Ring,
+		ReadLifecycle: func(text string) (string, error) { return a.lifecycle.Check(text) },
+
+		PinnedDeployments: a.cfg.PinnedDeployments,
+	})
 }
 
 func openDatabase(ctx context.Context, cfg config.Config) (*metadb.DB, error) {

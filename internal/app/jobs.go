@@ -45,6 +45,7 @@ func (a *App) handlers() map[string]event.Handler {
 		"signing":      a.signer,
 		"exceptions":   a.vex,
 		"scans":        a.scans,
+		"sboms":        a.sboms,
 		"replication":  a.replication,
 		"pull-through": a.caches,
 	}

@@ -32,6 +32,7 @@ func (a *App) newScans() *scan.Service {
 		Advisories: reads, Reads: reads, Exceptions: a.database.ScanExceptions(), Now: a.deps.Now,
 		Notify: a.toScan.Ring, Told: a.outbox.Ring, Read: a.deps.BlobScanned, Logger: a.deps.Logger,
 	}
+	c.Claims = a.claims
 	if a.extractor != nil { // a nil pointer in an interface is none
 		c.Extractor = a.extractor
 	}

@@ -161,8 +161,10 @@ func berthInputs() map[string]string {
 		"RotateTokenKey":         `{"revokeNow":true}`,
 		"SetPullThroughCacheTtl": `{"ecrRepositoryPrefix":"hub","ttlSeconds":60}`,
 
-		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
 		"ImportAdvisories":            `{"repositoryName":"team/app","digest":"` + aDigest + `"}`,
+		"ListLifecyclePreviewResults": `{"repositoryName":"team/app"}`,
+		"GetSbomSettings":             `{}`,
+		"PutSbomSettings":             `{"repositoryFilters":["team/*"],"formats":["spdx"]}`,
 		"ListExceptions":              `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,

@@ -192,7 +192,7 @@ func (p *program) advisoriesImport(cmd *cobra.Command, at string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory
 	file, packed, err := p.pack(at, filepath.Join(dir, "archive"), dir)
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", at, err)
@@ -348,7 +348,7 @@ func (p *program) advisoriesExport(cmd *cobra.Command, at string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory
 	from := at
 	if strings.Contains(at, "://") {
 		if len(ecosystems) == 0 {

@@ -70,7 +70,7 @@ func (p *program) history(cmd *cobra.Command, app string) error {
 	}
 	data := histories{deployer.File.Repository, app, environment, []pastDeployment{}}
 	for _, d := range all {
-		one := pastDeployment{*newRecorded(&deploy.Entry{Record: d.Record}), known(d.Began), d.Why, d.Back}
+		one := pastDeployment{*newRecorded(&d.Entry), known(d.Began), d.Why, d.Back}
 		data.Deployments = append(data.Deployments, one)
 	}
 	return p.print(cmd, data, func(w io.Writer) error { return p.writeHistory(w, data) })

@@ -28,6 +28,7 @@ func (p *program) sbomCommand() *cobra.Command {
 	}
 	cmd.Flags().String("format", "spdx", "spdx or cyclonedx")
 	cmd.Flags().String("platform", "", "which image of an index, such as linux/arm64")
+	cmd.AddCommand(p.sbomSettingsCommand())
 	cmd.Flags().Bool("attached", false, "the one that is attached to the image, though the registry can make one")
 	cmd.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL; aws for Amazon's ECR")
 	return cmd

@@ -47,6 +47,7 @@ type statusApp struct {
 	Tags        []string      `json:"tags"`
 	Newest      *recorded     `json:"newest,omitempty"`
 	Target      *statusTarget `json:"target,omitempty"`
+	Error       string        `json:"error,omitempty"` // why the records do not tell
 }
 
 type statusTarget struct {
@@ -124,6 +125,8 @@ func newStatus(s deploy.Status) statusApp {
 		App: s.App, Environment: s.Environment, State: "never deployed", Runs: newRecorded(s.State.Runs), Tags: append([]string{}, s.Tags...), Newest: newRecorded(s.State.Newest),
 	}
 	switch {
+	case s.Unread != nil:
+		one.State, one.Error = "unknown", s.Unread.Error()
 	case s.State.Pending != nil:
 		one.State = "deploying"
 	case s.State.Broken != nil:
@@ -153,6 +156,9 @@ func (p *program) writeStatus(w io.Writer, data statuses) error {
 			row[2] = "deployed; the newest failed " + p.ago(s.Newest.At)
 		}
 		rows = append(rows, row)
+		if s.Error != "" {
+			p.say("%s in %s: %s", s.App, s.Environment, s.Error)
+		}
 	}
 	return writeSafely(w, rows)
 }

@@ -64,7 +64,7 @@ func RunWith(ctx context.Context, arg string, stdin io.Reader, all []layer.Forma
 	if out == nil {
 		return errors.New("there is nobody to answer to")
 	}
-	defer out.Close()
+	defer out.Close() //nolint:errcheck // what was written is in the pipe
 	if _, err := out.Write([]byte{ready}); err != nil {
 		return fmt.Errorf("answering: %w", err)
 	}

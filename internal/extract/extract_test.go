@@ -54,6 +54,8 @@ func (hostile) Read(ctx context.Context, f layer.Input) (layer.Result, error) {
 		for {
 			_ = ctx
 		}
+	case "wait":
+		<-ctx.Done()
 	case "grow":
 		var all [][]byte
 		for {
@@ -73,9 +75,9 @@ func (hostile) Read(ctx context.Context, f layer.Input) (layer.Result, error) {
 		_, err2 := os.Stderr.WriteString(strings.Repeat("neither is this\n", 1<<16))
 		return found("printed", errors.Join(err, err2))
 	case "fork":
-		return found("fork", exec.Command("/bin/sleep", "1000").Start()) //nolint:noctx // it must not start
+		return found("fork", exec.Command("/bin/sleep", "1000").Start())
 	case "connect":
-		c, err := net.Dial("tcp", "127.0.0.1:1") //nolint:noctx // it must not
+		c, err := net.Dial("tcp", "127.0.0.1:1")
 		if err == nil {
 			c.Close()
 		}
@@ -214,14 +216,14 @@ func TestReaderFails(t *testing.T) {
 // TestSlowReader: time in which the layer does not come is none that the layer takes.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	x := extracttest.New(t, extract.Config{MinTime: 200 * time.Millisecond, MaxTime: 200 * time.Millisecond})
+	x := extracttest.New(t, extract.Config{MinTime: time.Second, MaxTime: time.Second})
 	r, w := io.Pipe()
 	go func() {
 		b, err := io.ReadAll(good())
 		if err == nil {
 			_, err = w.Write(b[:20])
 		}
-		<-time.After(time.Second) // five times what the layer may take
+		<-time.After(3 * time.Second) // three times what the layer may take
 		if err == nil {
 			_, err = w.Write(b[20:])
 		}

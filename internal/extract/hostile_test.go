@@ -2,6 +2,7 @@ package extract_test
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -59,8 +61,12 @@ var hostileLayers = map[string]struct {
 	"a reader crashes":       {layer: bad("crash"), problem: "reading it ended the process that did: panic: in another thread", lost: true},
 	"a reader hangs":         {layer: bad("hang"), config: extract.Config{Limits: layer.Limits{FileTime: 100 * time.Millisecond}}, problem: `reading "bad/hang" as hostile: it took longer than 100ms`},
 	"beyond its time":        {layer: bad("hang"), config: extract.Config{MinTime: 500 * time.Millisecond, MaxTime: 500 * time.Millisecond}, problem: "reading it took longer than 500ms, and was killed", lost: true},
+	"until its time is over": {layer: bad("wait"), config: extract.Config{MinTime: 2 * time.Second, MaxTime: 2 * time.Second}, problem: `reading "bad/wait" as hostile: reading it took longer than 2s`},
 	"a reader grows":         {layer: bad("grow"), problem: "reading it ended the process that did: out of memory", lost: true},
-	"a reader has many":      {layer: bad("goroutines"), problem: "reading it ended the process that did: out of memory", lost: true},
+	"a broken database":      {layer: func() io.Reader { return packed(beside(), noise("var/lib/rpm/rpmdb.sqlite", 1<<20)) }, problem: `reading "var/lib/rpm/rpmdb.sqlite" as rpm: `},
+	"archive in an archive":  {layer: func() io.Reader { return packed(beside(), jar("app.jar", 9)) }, problem: `reading "opt/app.jar" as java: "inner.jar": "inner.jar": "inner.jar": "inner.jar": "inner.jar": "inner.jar": limit of the scanner: archives 5 deep`},
+	"a bomb in an archive":   {layer: func() io.Reader { return packed(beside(), jar("app.jar", 2)) }, problem: `reading "opt/app.jar" as java: "inner.jar": "bomb.jar": limit of the scanner: 67108864 bytes`},
+	"a reader has many":      {layer: bad("goroutines"), config: extract.Config{Memory: 64 << 20}, problem: "reading it ended the process that did: out of memory", lost: true},
 	"a reader prints":        {layer: bad("print"), also: "printed"},
 	"a reader forks":         {layer: bad("fork"), also: "fork: fork/exec /bin/sleep: operation not permitted"},
 	"a reader connects":      {layer: bad("connect"), also: "connect: dial tcp 127.0.0.1:1: socket: operation not permitted"},
@@ -114,7 +120,7 @@ func peak(t *testing.T, name string, c extract.Config, do func(*testing.T, *extr
 	var most atomic.Int64
 	x.Ended(func(s *os.ProcessState) {
 		if use, ok := s.SysUsage().(*syscall.Rusage); ok {
-			most.Store(max(most.Load(), use.Maxrss<<10)) //nolint:unconvert // not 64 bits everywhere
+			most.Store(max(most.Load(), use.Maxrss<<10))
 			t.Logf("%s: %v of CPU, %d MiB", name, (s.UserTime() + s.SystemTime()).Round(time.Millisecond), use.Maxrss>>10)
 		}
 	})
@@ -124,8 +130,8 @@ func peak(t *testing.T, name string, c extract.Config, do func(*testing.T, *extr
 
 func names(l inventory.Layer) string {
 	var all []string
-	for i := len(l.Files) - 1; i >= 0; i-- { // left-pad is below usr
-		for _, p := range l.Files[i].Packages {
+	for _, f := range slices.Backward(l.Files) { // left-pad is below usr
+		for _, p := range f.Packages {
 			all = append(all, p.Name)
 		}
 	}
@@ -319,6 +325,29 @@ func (letters) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
+}
+
+func noise(name string, size int64) entry {
+	return entry{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: size}, io.LimitReader(rand.NewChaCha8([32]byte{}), size)}
+}
+
+// jar is an archive with a bomb in it, in archives in archives.
+func jar(name string, deep int) entry {
+	const bomb = 100 << 20
+	content := io.LimitReader(zero{}, bomb)
+	inner := "bomb.jar"
+	var b []byte
+	for range deep {
+		var out bytes.Buffer
+		z := zip.NewWriter(&out)
+		if w, err := z.Create(inner); err == nil {
+			_, _ = io.Copy(w, content)
+		}
+		_ = z.Close()
+		b = bytes.Clone(out.Bytes())
+		content, inner = bytes.NewReader(b), "inner.jar"
+	}
+	return file("opt/"+name, string(b))
 }
 
 func longVersion() entry {

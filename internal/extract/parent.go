@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,16 +66,16 @@ func (c *child) run(ctx context.Context, arg string) ending {
 	if err != nil {
 		return ending{err: fmt.Errorf("a pipe: %w", err)}
 	}
-	defer layer.Close()
+	defer layer.Close() //nolint:errcheck // a pipe
 	answer, out, err := os.Pipe()
 	if err != nil {
-		stdin.Close()
+		_ = stdin.Close()
 		return ending{err: fmt.Errorf("a pipe: %w", err)}
 	}
-	defer answer.Close()
+	defer answer.Close() //nolint:errcheck // a pipe
 	cmd, err := c.start(arg, stdin, out)
-	stdin.Close()
-	out.Close()
+	_ = stdin.Close()
+	_ = out.Close()
 	if err != nil {
 		return ending{err: fmt.Errorf("starting the process: %w", err)}
 	}
@@ -84,7 +85,7 @@ func (c *child) run(ctx context.Context, arg string) ending {
 	fed, told := make(chan struct{}), make(chan []byte, 1)
 	go func() {
 		defer close(fed)
-		defer layer.Close()
+		defer layer.Close()                                                   //nolint:errcheck // the end of the layer
 		_, _ = io.CopyBuffer(onlyWriter{layer}, c.from, make([]byte, 64<<10)) // the reader's error is c.from's; the child may end before the layer
 	}()
 	go func() {
@@ -102,8 +103,10 @@ func (c *child) run(ctx context.Context, arg string) ending {
 		c.x.ended(cmd.ProcessState)
 	}
 	e := ending{state: cmd.ProcessState}
-	answer.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // whoever has the other end by now is none of ours
+	// What it has written is still in the pipe. If it does not end with that, somebody else has the other end, and is none of ours.
+	stale := time.AfterFunc(grace, func() { answer.SetReadDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a pipe has deadlines
 	e.answer = <-told
+	stale.Stop()
 	select {
 	case <-fed:
 		e.err = c.from.err
@@ -115,7 +118,7 @@ func (c *child) run(ctx context.Context, arg string) ending {
 // start starts the process, in namespaces of its own where they may be had.
 func (c *child) start(arg string, stdin, out *os.File) (*exec.Cmd, error) {
 	for {
-		cmd := exec.Command(c.x.config.Executable, append(c.x.config.Args[:len(c.x.config.Args):len(c.x.config.Args)], arg)...) //nolint:gosec,noctx // our own program, ended below
+		cmd := exec.Command(c.x.config.Executable, append(slices.Clip(c.x.config.Args), arg)...) //nolint:gosec,noctx // our own program, ended below
 		cmd.Env = []string{fmt.Sprintf("GOMEMLIMIT=%d", c.x.config.Memory*3/4), "GOMAXPROCS=2", "TMPDIR=" + c.dir}
 		cmd.Dir = c.dir
 		cmd.Stdin, cmd.Stderr, cmd.ExtraFiles = stdin, &c.said, []*os.File{out}
@@ -140,7 +143,7 @@ func (c *child) judge(ctx context.Context, e ending) (inventory.Layer, error) {
 		return inventory.Layer{}, e.err
 	case ctx.Err() != nil:
 		return inventory.Layer{}, context.Cause(ctx)
-	case c.late.Load():
+	case c.late.Load() && !e.state.Success():
 		return problem("%v, and was killed", tooLong(c.limit))
 	case c.long.Load():
 		return problem("what was found in it is more than %d MiB", maxAnswer>>20)

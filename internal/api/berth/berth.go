@@ -21,6 +21,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 )
 
@@ -38,9 +39,10 @@ type face struct {
 	checks   *fsck.Service
 	policies *lifecycle.Service
 
-	exceptions Exceptions
 	advisories *scan.Advisories
+	attacher   *sbom.Attacher
 	scans      Scans
+	exceptions Exceptions
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -53,16 +55,17 @@ type Config struct {
 	Checks   *fsck.Service
 	Policies *lifecycle.Service // the lifecycle policies
 
-	Exceptions Exceptions
 	Advisories *scan.Advisories
+	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
+	Exceptions Exceptions
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		exceptions: c.Exceptions, advisories: c.Advisories, scans: c.Scans,
+		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -73,6 +76,7 @@ func New(c Config) awswire.Service {
 			"DescribeCheck":           awswire.Op(f.describeCheck),
 			"ExplainDigest":           awswire.Op(f.explainDigest),
 			"GetGarbageCollection":    awswire.Op(f.getGarbageCollection),
+			"GetSbomSettings":         awswire.Op(f.getSBOMSettings),
 			"GetSigningPublicKey":     awswire.Op(f.getSigningPublicKey),
 			"GetTrashUsage":           awswire.Op(f.getTrashUsage),
 			"ListGarbage":             awswire.Op(f.listGarbage),
@@ -83,6 +87,7 @@ func New(c Config) awswire.Service {
 			"PauseGarbageCollection":  awswire.Op(f.pauseGarbageCollection),
 			"PrepareReplication":      awswire.Op(f.prepareReplication).MaxBody(maxPrepareBody),
 			"PurgeImages":             awswire.Op(f.purgeImages),
+			"PutSbomSettings":         awswire.Op(f.putSBOMSettings),
 			"PutTrashWindow":          awswire.Op(f.putTrashWindow),
 			"ReplicateImage":          awswire.Op(f.replicateImage).MaxBody(maxReplicateBody),
 			"RestoreImages":           awswire.Op(f.restoreImages),
@@ -94,11 +99,11 @@ func New(c Config) awswire.Service {
 			"StartGarbageCollection":  awswire.Op(f.startGarbageCollection),
 			"StopCheck":               awswire.Op(f.stopCheck),
 
-			"ListExceptions":              awswire.Op(f.listExceptions),
-			"ImportAdvisories":            awswire.Op(f.importAdvisories),
-			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
 			"DescribeFindings":            awswire.Op(f.describeFindings),
 			"GetSbom":                     awswire.Op(f.getSBOM),
+			"ImportAdvisories":            awswire.Op(f.importAdvisories),
+			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
+			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),

@@ -26,6 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
@@ -52,24 +53,28 @@ func (n named) SigV4(r *http.Request, _ []byte, service string) (identity.Caller
 }
 
 type server struct {
-	url      string
-	registry *registry.Registry
-	signer   *signing.Signer
-	caches   *pullthrough.Cache
-	keys     *identity.Directory
-	garbage  *gc.Service
-	checks   *fsck.Service
-	policies *lifecycle.Service
-	scans    *knowledge
-	blobs    *diskblob.Store
-	root     identity.Caller
-	db       *metadb.DB
-	now      func() time.Time
+	url        string
+	registry   *registry.Registry
+	signer     *signing.Signer
+	caches     *pullthrough.Cache
+	keys       *identity.Directory
+	garbage    *gc.Service
+	checks     *fsck.Service
+	policies   *lifecycle.Service
+	advisories *scan.Advisories
+	scans      *knowledge
+	blobs      *diskblob.Store
+	root       identity.Caller
+	db         *metadb.DB
+	now        func() time.Time
 }
 
 // service is what is tested.
 func (s *server) service() awswire.Service {
-	return berth.New(berth.Config{Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies, Scans: s.scans})
+	return berth.New(berth.Config{
+		Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies,
+		Advisories: s.advisories, Attacher: newAttacher(s.db, s.registry, s.now), Scans: s.scans,
+	})
 }
 
 func newServer(t *testing.T) *server {
@@ -103,6 +108,7 @@ func newServer(t *testing.T) *server {
 	s.checks = fsck.New(fsck.Config{
 		Registry: s.registry, Checks: rows, Contents: rows, Repairs: rows, Blobs: blobs, Now: tick, Logger: slog.New(slog.DiscardHandler),
 	})
+	s.advisories = scan.NewAdvisories(scan.AdvisoriesConfig{Registry: s.registry, Store: db.Advisories(), Imports: db.Advisories(), Now: tick})
 	s.policies = lifecycle.New(lifecycle.Config{Registry: s.registry, Store: db, Rows: db.Lifecycle(), Now: tick})
 	callers := named{"root": s.root, "user": {Account: account, ARN: "arn:aws:iam::" + account + ":user/passer-by"}}
 	h, err := awswire.New(awswire.Config{Authenticator: callers, Services: []awswire.Service{s.service()}})

@@ -155,7 +155,7 @@ func (x *Exceptions) read(ctx context.Context, repository string, img registry.I
 	}
 	d, err = vex.Parse(raw)
 	if err != nil {
-		return d, err.Error(), nil
+		return d, err.Error(), nil //nolint:nilerr // an answer
 	}
 	return d, "", nil
 }

@@ -1,6 +1,7 @@
 package rootfstest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -34,7 +35,7 @@ var goModules = map[string]string{
 }
 
 // appLayer gives the layer App, one for each toolchain.
-func appLayer(cache string) (Layer, error) {
+func appLayer(cache string) (_ Layer, err error) {
 	dir := filepath.Join(cache, version+"-app-"+runtime.Version())
 	if _, err := os.Stat(filepath.Join(dir, layersFile)); err == nil {
 		layers, err := readLayers(dir)
@@ -44,7 +45,7 @@ func appLayer(cache string) (Layer, error) {
 	if err != nil {
 		return Layer{}, err
 	}
-	defer os.RemoveAll(work)
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	program, err := buildProgram(work)
 	if err != nil {
 		return Layer{}, fmt.Errorf("build a Go program: %w", err)

@@ -151,13 +151,14 @@ func makeOnce(dir string) (err error) {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return fmt.Errorf("%w: debootstrap is not on PATH", errLacking)
 	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), "making-")
-	if err != nil {
+	// What a killed run has left is removed first: nobody else is at it, since this holds the lock.
+	work := dir + ".making"
+	if err := remove(work); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	defer func() { err = errors.Join(err, remove(work)) }()
 	done := filepath.Join(work, "done")
-	if err := os.Mkdir(done, 0o755); err != nil {
+	if err := os.MkdirAll(done, 0o755); err != nil {
 		return err
 	}
 	if err := makeDebian(filepath.Join(work, "root"), done); err != nil {
@@ -165,6 +166,9 @@ func makeOnce(dir string) (err error) {
 	}
 	return os.Rename(done, dir)
 }
+
+// remove goes into no file system that debootstrap, killed, has left mounted.
+func remove(dir string) error { return run("rm", "-rf", "--one-file-system", dir) }
 
 const layersFile = "layers.json"
 

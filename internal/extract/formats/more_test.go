@@ -3,6 +3,7 @@ package formats_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -123,6 +124,23 @@ func TestRPM(t *testing.T) {
 	}
 	if named(t, "rpm").Wants("var/lib/rpm/rpmdb.sqlite-wal", 0o644, 0) {
 		t.Error("rpm wants a write-ahead log without anything")
+	}
+}
+
+// TestRPMBelievesNoLength: a database that says that a package has gigabytes is not given them.
+func TestRPMBelievesNoLength(t *testing.T) {
+	t.Parallel()
+	content := fixture(t, "os/rpm/testdata/Packages.db")
+	slot := 0
+	for i := 32; slot == 0; i += 16 {
+		if binary.LittleEndian.Uint32(content[i+4:]) != 0 {
+			slot = i
+		}
+	}
+	blob := int(binary.LittleEndian.Uint32(content[slot+8:])) * 16
+	binary.LittleEndian.PutUint32(content[blob+12:], 1<<31)
+	if got, err := read(t, "rpm", "var/lib/rpm/Packages.db", content); err == nil || !strings.Contains(err.Error(), "larger than") || len(got.Packages) != 0 {
+		t.Errorf("Read = %d packages, %v, want that it is broken", len(got.Packages), err)
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 
 // scalibr is osv-scalibr's directory in the module cache: its fixtures are ours too.
 var scalibr = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/google/osv-scalibr").Output() //nolint:noctx // at once
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/google/osv-scalibr").Output()
 	return filepath.Join(strings.TrimSpace(string(out)), "extractor", "filesystem"), err
 })
 

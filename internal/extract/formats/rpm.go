@@ -32,9 +32,10 @@ func wantsRPM(name string, _ fs.FileMode, size int64) bool {
 	return false
 }
 
-// readRPM reads by go-rpmdb, which wants a file of its own. It has been seen to panic and to go on beyond its context, on databases that
-// are broken; then this gives up waiting for it. It also writes to standard output.
-func readRPM(ctx context.Context, f layer.Input, found *found) error {
+// readRPM reads by go-rpmdb, which wants a file of its own. On databases that are broken it panics, for Berkeley DB in a goroutine of its
+// own, so that the process ends; it writes to standard output, and has been seen to go on beyond its context, so whoever calls does not
+// wait for it.
+func readRPM(ctx context.Context, f layer.Input, found *found) (err error) {
 	if path.Base(f.Path) == sqliteLog {
 		return fmt.Errorf("%w: %s has packages that are not in the database yet", layer.ErrLimit, f.Path)
 	}
@@ -42,31 +43,21 @@ func readRPM(ctx context.Context, f layer.Input, found *found) error {
 	if f.Size == 0 {
 		return nil
 	}
-	type answer struct {
-		packages []*rpmdb.PackageInfo
-		err      error
+	if err := checkNDB(f); err != nil {
+		return err
 	}
-	answered := make(chan answer, 1)
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				answered <- answer{err: fmt.Errorf("a broken RPM database: %v", r)}
-			}
-		}()
-		packages, err := listRPM(ctx, f)
-		answered <- answer{packages, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case a := <-answered:
-		for _, p := range a.packages {
-			if !found.add(rpmPackage(p)) || !found.rpmFiles(p) {
-				break
-			}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("a broken RPM database: %v", r)
 		}
-		return a.err
+	}()
+	packages, err := listRPM(ctx, f)
+	for _, p := range packages {
+		if !found.add(rpmPackage(p)) || !found.rpmFiles(p) {
+			break
+		}
 	}
+	return err
 }
 
 // listRPM has go-rpmdb read a copy.

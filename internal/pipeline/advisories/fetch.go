@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,9 +51,12 @@ func Fetch(ctx context.Context, base string, ecosystems []string, dir string, sa
 		}
 		files[filepath.Join(e, "all.zip")] = base + "/" + url.PathEscape(e) + "/all.zip"
 	}
+	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: time.Minute, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
 	found := 0
-	for name, at := range files {
-		switch there, err := fetch(ctx, at, filepath.Join(dir, name)); {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		at := files[name]
+		switch there, err := fetch(ctx, client, at, filepath.Join(dir, name)); {
 		case err != nil:
 			return err
 		case there:
@@ -66,7 +71,7 @@ func Fetch(ctx context.Context, base string, ecosystems []string, dir string, sa
 }
 
 // fetch gets a file; false: the server does not have it.
-func fetch(ctx context.Context, at, to string) (_ bool, err error) {
+func fetch(ctx context.Context, client *http.Client, at, to string) (_ bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
@@ -74,7 +79,7 @@ func fetch(ctx context.Context, at, to string) (_ bool, err error) {
 		return false, err
 	}
 	req.Header.Set("User-Agent", "berth")
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return false, err
 	}

@@ -36,7 +36,8 @@ func (p Pusher) Attach(ctx context.Context, image oci.Digest, mediaType string, 
 	}{
 		2, oci.MediaTypeOCIManifest, mediaType,
 		oci.Descriptor{MediaType: shipped.EmptyType, Digest: oci.FromBytes([]byte(shipped.Empty)), Size: int64(len(shipped.Empty))},
-		[]oci.Descriptor{{MediaType: mediaType, Digest: oci.FromBytes(content), Size: int64(len(content))}}, subject,
+		[]oci.Descriptor{{MediaType: mediaType, Digest: oci.FromBytes(content), Size: int64(len(content))}},
+		subject,
 	})
 	if err != nil {
 		return "", fmt.Errorf("encoding a manifest: %w", err)

@@ -10,9 +10,9 @@ import (
 
 // Deployment is one deployment: its start and its outcome, as far as they are recorded.
 type Deployment struct {
-	deployment.Record           // the outcome, or the start if there is none
-	Began             time.Time // zero if no start was recorded
-	Why               string    // the reason that its start gave
+	Entry           // the outcome, or the start if there is none
+	Began time.Time // zero if no start was recorded
+	Why   string    // the reason that its start gave
 	// Back is how many versions back it is, of the newest success of each image: 0 is what runs. nil for all others.
 	Back *int
 }
@@ -33,7 +33,7 @@ func (r *Records) History(ctx context.Context, app, environment string, limit in
 		if limit > 0 && len(all) == limit {
 			return false
 		}
-		all = append(all, Deployment{Record: e.Record})
+		all = append(all, Deployment{Entry: e})
 		if e.Outcome == deployment.Started {
 			all[len(all)-1].Began = e.At
 		}

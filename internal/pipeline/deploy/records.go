@@ -67,6 +67,9 @@ type State struct {
 // maxChain is how many records are followed.
 const maxChain = 10_000
 
+// errRecord is that what should be a record cannot be read as the one that it should be.
+var errRecord = errors.New("no record of a deployment")
+
 // Newest gives the newest record, and whether there is one.
 func (r *Records) Newest(ctx context.Context, environment, app string) (Entry, bool, error) {
 	tag := deployment.Tag(environment, app)
@@ -79,7 +82,7 @@ func (r *Records) Newest(ctx context.Context, environment, app string) (Entry, b
 		err = fmt.Errorf("it is of %s in %s", plan.Printable(e.App), plan.Printable(e.Environment))
 	}
 	if err != nil {
-		return Entry{}, false, fmt.Errorf("tag %s of %s names no record of a deployment: %w", tag, r.repository, err)
+		return Entry{}, false, fmt.Errorf("tag %s of %s names %w: %w", tag, r.repository, errRecord, err)
 	}
 	return e, true, nil
 }
@@ -104,10 +107,10 @@ func (r *Records) walkFrom(ctx context.Context, e Entry, visit func(Entry) (more
 		}
 		before, err := readEntry(m)
 		if err != nil {
-			return fmt.Errorf("the record before %s, %s: %w", e.Digest, e.Previous, err)
+			return fmt.Errorf("what comes before %s, %s, is %w: %w", e.Digest, e.Previous, errRecord, err)
 		}
 		if before.Tag() != e.Tag() {
-			return fmt.Errorf("the record before %s, %s, is of another app or environment", e.Digest, e.Previous)
+			return fmt.Errorf("what comes before %s, %s, is %w of this app in this environment", e.Digest, e.Previous, errRecord)
 		}
 		e = before
 	}

@@ -29,6 +29,7 @@ const DefaultAsk = 10 * time.Second
 type Status struct {
 	App, Environment string
 	State            State
+	Unread           error    // why its records do not tell; nil: they do
 	Tags             []string // of the image that runs, in order; nil if it is gone
 	Running          *Running // what the target says, nil if it was not asked or did not answer
 	NotRunning       error    // why it did not
@@ -104,10 +105,18 @@ func (d *Deployer) pairs(ctx context.Context, req StatusRequest) ([]Status, erro
 	return all, nil
 }
 
-// recorded fills in what the records say.
+// recorded fills in what the records say. A registry that does not answer ends it for all; records that cannot be read are of one app in one
+// environment, and hide no other.
 func (d *Deployer) recorded(ctx context.Context, s *Status) (err error) {
-	if s.State, err = d.records.State(ctx, s.Environment, s.App); err != nil || s.State.Runs == nil {
+	if s.State, err = d.records.State(ctx, s.Environment, s.App); err != nil {
+		if errors.Is(err, errRecord) {
+			s.Unread, s.State = err, State{}
+			return nil
+		}
 		return err
+	}
+	if s.State.Runs == nil {
+		return nil
 	}
 	listed, err := d.Images.Resolve(ctx, oci.Reference{Digest: s.State.Runs.Image.Digest})
 	if err == nil {
@@ -161,7 +170,7 @@ func (s *Status) answered(now Running, err error) {
 	if s.State.Runs != nil {
 		want = s.State.Runs.Image.Digest
 	}
-	s.Drift = s.State.Pending == nil && s.State.Broken == nil && now.Digest != want
+	s.Drift = s.Unread == nil && s.State.Pending == nil && s.State.Broken == nil && now.Digest != want
 }
 
 // Place is where an image runs by the records.

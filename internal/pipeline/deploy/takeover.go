@@ -24,13 +24,11 @@ func (r *run) settle(ctx context.Context, state State) (State, error) {
 	r.note("found %s, without an end: whoever it was did not come back", pending.sentence())
 	found := &Found{Entry: pending, Running: *r.result.Running}
 	r.result.Found = found
-	if at, newest, err := r.records.at(ctx, pending); err != nil {
-		return state, err
-	} else if at != pending.Digest { // before anything is touched: several may have found it
-		return state, &Conflict{newest, ""}
-	}
 	outcome, why, err := r.finishOrUndo(ctx, state, found.Running)
 	if err != nil {
+		if _, lost := errors.AsType[*Conflict](err); lost {
+			return state, err
+		}
 		return state, fmt.Errorf("what %s left behind could not be cleared up: %w", pending.ID, err)
 	}
 	found.Ended, found.Reason = outcome, clip("the deployer did not come back; "+why)
@@ -55,7 +53,7 @@ func (r *run) finishOrUndo(ctx context.Context, state State, now Running) (deplo
 	pending := *state.Pending
 	unhealthy := ""
 	if now.Digest == pending.Image.Digest && now.Begun == "" {
-		err := r.again(ctx, pending.Record)
+		err := r.again(ctx, pending, pending.Record)
 		switch {
 		case err == nil:
 			return deployment.Succeeded, "its image runs and is healthy", nil
@@ -71,7 +69,7 @@ func (r *run) finishOrUndo(ctx context.Context, state State, now Running) (deplo
 	case now.Digest == before.Image.Digest && now.Begun == "":
 		return deployment.Failed, "what ran before runs", nil
 	}
-	err := r.again(ctx, before.Record)
+	err := r.again(ctx, pending, before.Record)
 	switch {
 	case err == nil:
 		return deployment.Failed, "what ran before was made to run again" + unhealthy, nil
@@ -81,16 +79,23 @@ func (r *run) finishOrUndo(ctx context.Context, state State, now Running) (deplo
 	return deployment.Broken, "what ran before could not be put back: " + err.Error() + unhealthy, nil
 }
 
-// again has the target run what a record is about, and checks it.
-func (r *run) again(ctx context.Context, of deployment.Record) error {
+// again has the target run what a record is about, and checks it, as long as nobody else has ended what is pending: several may have found
+// it, and what the quickest of them deployed afterwards is not to be switched away from by the others.
+func (r *run) again(ctx context.Context, pending Entry, of deployment.Record) error {
 	image, err := r.image(ctx, of)
 	if err != nil {
 		return err
 	}
-	return r.target.Switch(ctx, image, r.healthy(image), r.task) //nolint:wrapcheck // says what it was about
+	if at, newest, err := r.records.at(ctx, pending); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	} else if at != pending.Digest {
+		return &Conflict{newest, ""}
+	}
+	return r.target.Switch(ctx, image, r.ours(pending, r.healthy(image)), r.task) //nolint:wrapcheck // says what it was about
 }
 
-// isOver tells whether an error says nothing of an image: the target is not there, or there was no more time.
+// isOver tells whether an error says nothing of an image: the target is not there, there was no more time, or somebody else is at it.
 func isOver(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrUnreachable)
+	_, lost := errors.AsType[*Conflict](err)
+	return lost || ctx.Err() != nil || errors.Is(err, ErrUnreachable)
 }

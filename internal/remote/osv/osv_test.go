@@ -211,7 +211,11 @@ func TestAMirrorThatIsBroken(t *testing.T) {
 func TestAddressesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, c := range []osv.Config{
-		{URL: ""}, {URL: "ftp://example.com"}, {URL: "/dir"}, {URL: "https://example.com/?x=1"}, {URL: "https://example.com", Ecosystems: []string{"../x"}},
+		{URL: ""},
+		{URL: "ftp://example.com"},
+		{URL: "/dir"},
+		{URL: "https://example.com/?x=1"},
+		{URL: "https://example.com", Ecosystems: []string{"../x"}},
 		{URL: "https://example.com", Ecosystems: []string{"Debian:12"}},
 	} {
 		if _, err := osv.New(c); err == nil {

@@ -110,12 +110,14 @@ func (d Dir) read(name string, asOf time.Time, known map[string]Source, each fun
 		feed.Unchanged = true
 		return each(feed)
 	}
-	if feed.Entries = f.entries(r); f.kind == zipFeed {
-		at, ok := r.(io.ReaderAt)
-		if !ok {
-			return fmt.Errorf("%s cannot be read in any order, as a zip needs it", name)
-		}
-		feed.Entries = ZipEntries(at, info.Size())
+	if f.kind != zipFeed {
+		feed.Entries = f.entries(r)
+		return each(feed)
 	}
+	at, ok := r.(io.ReaderAt)
+	if !ok {
+		return fmt.Errorf("%s cannot be read in any order, as a zip needs it", name)
+	}
+	feed.Entries = ZipEntries(at, info.Size())
 	return each(feed)
 }

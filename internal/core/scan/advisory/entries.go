@@ -264,13 +264,6 @@ func IsEcosystem(dir string) bool {
 
 // entries reads what the layout has in one stream; zips are none.
 func (f file) entries(r io.Reader) iter.Seq2[Advisory, error] {
-	switch f.kind {
-	case lineFeed:
-		return LineEntries(r)
-	case kevFeed:
-		return KEVEntries(r)
-	case epssFeed:
-		return EPSSEntries(r)
-	}
-	return CVSSEntries(r)
+	read := map[fileKind]func(io.Reader) iter.Seq2[Advisory, error]{lineFeed: LineEntries, kevFeed: KEVEntries, epssFeed: EPSSEntries, cvssFeed: CVSSEntries}
+	return read[f.kind](r)
 }

@@ -354,8 +354,13 @@ func FuzzDebian(f *testing.F) {
 
 func BenchmarkCovers(b *testing.B) {
 	for _, e := range []struct{ ecosystem, introduced, fixed, version string }{
-		{"Debian", "0", "3.0.11-1~deb12u2", "3.0.9-1"}, {"npm", "1.0.0", "4.17.21", "4.17.20"}, {"PyPI", "0", "2.31.0", "2.28.1"},
-		{"Go", "0", "0.17.0", "v0.16.0"}, {"Alpine", "0", "1.2.3-r4", "1.2.3-r1"}, {"AlmaLinux", "0", "3.0.7-18.el9_2", "3.0.7-16.el9"}, {"Maven", "2.0", "2.15.0", "2.14.1"},
+		{"Debian", "0", "3.0.11-1~deb12u2", "3.0.9-1"},
+		{"npm", "1.0.0", "4.17.21", "4.17.20"},
+		{"PyPI", "0", "2.31.0", "2.28.1"},
+		{"Go", "0", "0.17.0", "v0.16.0"},
+		{"Alpine", "0", "1.2.3-r4", "1.2.3-r1"},
+		{"AlmaLinux", "0", "3.0.7-18.el9_2", "3.0.7-16.el9"},
+		{"Maven", "2.0", "2.15.0", "2.14.1"},
 	} {
 		f := advisory.Affected{Ranges: []advisory.Range{{Events: []advisory.Event{{Introduced: e.introduced}, {Fixed: e.fixed}}}}}
 		b.Run(e.ecosystem, func(b *testing.B) {

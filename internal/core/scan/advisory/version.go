@@ -150,9 +150,8 @@ func splitDebian(v string) (epoch, upstream, revision string, ok bool) {
 		return "", "", "", false
 	}
 	upstream = v
-	if i := strings.IndexByte(v, ':'); i >= 0 {
-		epoch, upstream = v[:i], v[i+1:]
-		if epoch == "" {
+	if before, after, ok := strings.Cut(v, ":"); ok {
+		if epoch, upstream = before, after; epoch == "" {
 			return "", "", "", false
 		}
 		for j := range len(epoch) {

@@ -1,6 +1,9 @@
 package inventory
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // veil is what a layer removes of the layers below it, by real paths.
 type veil struct {
@@ -9,27 +12,29 @@ type veil struct {
 	within    map[string]bool // of directories: whether what is in it is hidden
 }
 
-// remove drops what a layer removes of the layers below. Links that are removed lead nowhere any more, so they go first.
+// remove drops what a layer removes of the layers below. Links that are removed lead nowhere any more, so each goes at
+// once.
 func (m *merger) remove(l Layer) {
 	if len(l.Whiteouts)+len(l.Opaque) == 0 {
 		return
 	}
 	v := &veil{map[string]struct{}{}, map[string]struct{}{}, map[string]bool{}}
+	links := slices.Sorted(maps.Keys(m.paths.links))
 	for _, name := range l.Whiteouts {
 		if clean(name) && name != "" {
 			at := m.paths.at(name)
 			v.whiteouts[at] = struct{}{}
 			m.paths.remove(at)
+			m.paths.removeIn(at, links)
 		}
 	}
-	m.paths.drop(func(at string, _ int) bool { return v.hides(at) })
-	clear(v.within)
 	for _, name := range l.Opaque {
 		if clean(name) {
-			v.opaque[m.paths.dir(name)] = struct{}{}
+			at := m.paths.dir(name)
+			v.opaque[at] = struct{}{}
+			m.paths.removeIn(at, links)
 		}
 	}
-	m.paths.drop(func(at string, _ int) bool { return v.hides(at) })
 	m.drop(v.hides)
 }
 

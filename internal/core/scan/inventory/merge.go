@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -62,9 +63,7 @@ func (m *merger) apply(i int, l Layer) {
 	for at, files := range own.files {
 		m.facts[at] = follow(before[at], i, files)
 	}
-	for at, os := range own.releases {
-		m.releases[at] = os
-	}
+	maps.Copy(m.releases, own.releases)
 }
 
 // dropLinks drops the links that the layer has directories in the place of, since what it has in these does not lead through the links

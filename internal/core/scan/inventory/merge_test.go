@@ -1,9 +1,13 @@
 package inventory_test
 
 import (
+	"fmt"
+	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -59,6 +63,14 @@ func TestMerge(t *testing.T) {
 		"release, none":    {[]string{"r etc/os-release debian", "w etc"}, nil},
 		"release, masked":  {[]string{"r etc/os-release debian", "x etc/os-release"}, nil},
 		"release, dangles": {[]string{"l etc/os-release ../nowhere,r usr/lib/os-release debian"}, []string{"os debian"}},
+
+		// Found by TestMergeIsFlattening.
+		"opaque where a link was":     {[]string{"l b .,r etc/os-release debian", "w b,q b"}, []string{"os debian"}},
+		"opaque in what is removed":   {[]string{"l c/c ..,f a/a p", "w c,q c/c"}, []string{"p a/a 0"}},
+		"through a link to itself":    {[]string{"l a .,f a/b p", "d a/a/b"}, nil},
+		"a fact where a release was":  {[]string{"r etc/os-release debian", "f etc/os-release"}, nil},
+		"removed in what is removed":  {[]string{"l a/a ..", "d a,f c p", "d a,w a,w a/a/c"}, []string{"p c 1"}},
+		"a link removed in directory": {[]string{"l a/b ../c,f c/s p", "w a,x a/b/s"}, []string{"p c/s 0"}},
 	}
 	for name, tt := range tests {
 		var layers [][]entry
@@ -145,4 +157,106 @@ func conflict(a, b entry) bool {
 		return b.kind == 'd' || removal(b)
 	}
 	return false
+}
+
+// TestMergeOfTwoFormats: a program may be read by more than one extractor.
+func TestMergeOfTwoFormats(t *testing.T) {
+	t.Parallel()
+	file := func(format string, names ...string) inventory.File {
+		f := inventory.File{Path: "bin/a", Format: format, Owned: format == "rust"}
+		for _, n := range names {
+			f.Packages = append(f.Packages, inventory.Package{Type: inventory.Go, Name: n, Version: "1", Source: n, SourceVersion: "1"})
+		}
+		return f
+	}
+	img := inventory.Merge([]inventory.Layer{
+		{Files: []inventory.File{file("gobinary", "p", "q"), file("rust", "r")}, Problem: "a limit"},
+		{Files: []inventory.File{file("gobinary", "q", "r", "s", "s"), file("rust")}},
+	})
+	var got []string
+	for _, p := range img.Packages {
+		got = append(got, fmt.Sprint(p.Name, " ", p.Format, " ", p.Layer, " ", p.Owned))
+	}
+	if want := []string{"q gobinary 0 false", "r gobinary 0 false", "s gobinary 1 false"}; !slices.Equal(got, want) {
+		t.Errorf("Merge finds %q, want %q", got, want)
+	}
+	if !slices.Equal(img.Problems, []string{"layer 1 of 2: a limit"}) {
+		t.Errorf("problems are %q", img.Problems)
+	}
+}
+
+// TestMergeOfHostileLayers: what is no path counts for nothing, and no layers take more than seconds.
+func TestMergeOfHostileLayers(t *testing.T) {
+	t.Parallel()
+	var l inventory.Layer
+	for _, name := range []string{"", "/", "/a", "a/", ".", "..", "../a", "a//b", "a/../b", "./a"} {
+		l.Files = append(l.Files, inventory.File{Path: name, Packages: []inventory.Package{{Type: inventory.NPM, Name: name}}})
+		l.Links = append(l.Links, inventory.Link{Path: name, Target: "x"})
+		l.Releases = append(l.Releases, inventory.Release{Path: name})
+		l.Whiteouts, l.Opaque = append(l.Whiteouts, name), append(l.Opaque, name)
+	}
+	if img := inventory.Merge([]inventory.Layer{l, l}); len(img.Packages) > 0 || len(img.Problems) > 0 {
+		t.Errorf("what is no path is %+v", img)
+	}
+
+	// Links that lead from one to the next, with targets as long as there are.
+	l = inventory.Layer{}
+	long := strings.Repeat("../", 1000)
+	for i := range 20_000 {
+		l.Links = append(l.Links, inventory.Link{Path: fmt.Sprintf("l%05d", i), Target: fmt.Sprintf("%sl%05d", long, i+1)})
+		l.Files = append(l.Files, inventory.File{Path: fmt.Sprintf("l%05d/f", i)})
+	}
+	l.Others = []uint64{1}
+	began := time.Now()
+	img := inventory.Merge([]inventory.Layer{l, l, l})
+	if took := time.Since(began); len(img.Problems) != 1 || !strings.Contains(img.Problems[0], "symbolic links") {
+		t.Errorf("after %s, problems are %q", took, img.Problems)
+	}
+
+	var packages []inventory.Package
+	for i := range inventory.MaxPackages + 1 {
+		packages = append(packages, inventory.Package{Type: inventory.NPM, Name: strconv.Itoa(i)})
+	}
+	img = inventory.Merge([]inventory.Layer{{Files: []inventory.File{{Path: "a", Packages: packages}}}})
+	if len(img.Packages) != inventory.MaxPackages || !slices.Equal(img.Problems, []string{"more than 100000 packages"}) {
+		t.Errorf("%d packages, problems %q", len(img.Packages), img.Problems)
+	}
+}
+
+// FuzzMerge has any stack of layers merged as unpacking would do it.
+func FuzzMerge(f *testing.F) {
+	f.Add("l lib usr/lib,f usr/lib/s p;x lib/s;d lib,f lib/t q")
+	f.Add("l a .,f a/b p;d a/a/b;w a,q .,r etc/os-release debian")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 300 {
+			return
+		}
+		var layers [][]entry
+		for layer := range strings.SplitSeq(text, ";") {
+			var kept []entry
+			for _, e := range parseEntries(layer) {
+				if !e.sane() || slices.ContainsFunc(kept, func(o entry) bool { return conflict(o, e) || conflict(e, o) }) {
+					return
+				}
+				kept = append(kept, e)
+			}
+			layers = append(layers, kept)
+		}
+		want, kept := flattened(layers)
+		if diff := cmp.Diff(want, merged(kept)); diff != "" {
+			t.Errorf("%v: (-unpacked +Merge)\n%s", kept, diff)
+		}
+	})
+}
+
+// sane tells whether an entry is one that an archive may have.
+func (e entry) sane() bool {
+	const most = 12 // links to themselves give a file no end of names, of which the longest are not looked at
+	switch {
+	case strings.IndexByte("dflxrwq", e.kind) < 0, e.path == "" && e.kind != 'q', len(e.path) > most && e.kind != 'r':
+		return false
+	case e.kind == 'l' && (len(e.rest) != 1 || len(e.rest[0]) > most), e.kind == 'r' && (len(e.rest) != 1 || !slices.Contains(inventory.OSReleasePaths(), e.path)):
+		return false
+	}
+	return e.path == "" || fs.ValidPath(e.path) && e.path != "."
 }

@@ -67,6 +67,22 @@ func (p *paths) remove(at string) {
 	}
 }
 
+// removeIn removes the links in a directory, of which all are the sorted list.
+func (p *paths) removeIn(dir string, sorted []string) {
+	within := dir + "/"
+	if dir == "" {
+		within = ""
+	}
+	before := len(p.links)
+	i, _ := slices.BinarySearch(sorted, within)
+	for ; i < len(sorted) && strings.HasPrefix(sorted[i], within); i++ {
+		delete(p.links, sorted[i])
+	}
+	if len(p.links) != before {
+		p.forget()
+	}
+}
+
 // drop removes links, by their real paths and layers.
 func (p *paths) drop(gone func(at string, layer int) bool) {
 	var list []string

@@ -41,6 +41,7 @@ func PURL(f Found, os OS) string {
 		if i := strings.LastIndexByte(name, '/'); i > 0 {
 			namespace, name = name[:i], name[i+1:]
 		}
+	case Gem, Cargo, NuGet: // a name alone
 	}
 	var b strings.Builder
 	b.WriteString("pkg:" + string(f.Type) + "/")

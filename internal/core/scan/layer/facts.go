@@ -83,7 +83,9 @@ func (w *walker) mark(name string, k kind) {
 func (w *walker) forget(name string) {
 	delete(w.files, name)
 	delete(w.links, name)
-	delete(w.read, inventory.PathHash(name))
+	hash := inventory.PathHash(name)
+	delete(w.read, hash)
+	delete(w.aside.at, hash)
 }
 
 func (w *walker) remove(name string) {

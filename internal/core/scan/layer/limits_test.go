@@ -107,10 +107,7 @@ func TestFormatThatDoesNotComeBack(t *testing.T) {
 }
 
 // deaf is a Format that does not hear its context.
-type deaf struct {
-	lines
-	end chan struct{}
-}
+type deaf struct{ end chan struct{} }
 
 func (deaf) Name() string { return "deaf" }
 

@@ -33,6 +33,7 @@ func (w *walker) file(ctx context.Context, name string, h *tar.Header, content i
 	o := outcome{size: h.Size, mode: mode, formats: w.wanting(name, mode, h.Size), release: isRelease(name)}
 	if o.formats == 0 && !o.release {
 		w.mark(name, other)
+		w.keepAside(name, h.Size, content)
 		return
 	}
 	in, done, ok := w.content(name, h.Size, content)
@@ -66,7 +67,10 @@ func (w *walker) settle(name string, found file, o outcome) {
 }
 
 // hardLink takes in another name of a file of the same layer: what was found in that is in this one too.
-func (w *walker) hardLink(name, target string, h *tar.Header) {
+func (w *walker) hardLink(ctx context.Context, name, target string, h *tar.Header) {
+	if w.readAside(ctx, target, name, h.FileInfo().Mode().Perm()) {
+		return
+	}
 	o, ok := w.read[inventory.PathHash(target)]
 	mode, length := h.FileInfo().Mode().Perm(), int64(1)
 	if ok {
@@ -137,7 +141,7 @@ func (w *walker) content(name string, length int64, r io.Reader) (in io.ReaderAt
 		return nil, done, false
 	}
 	done = func() {
-		f.Close()
+		_ = f.Close() // it goes
 		if err := os.Remove(f.Name()); err != nil && w.failed == nil {
 			w.failed = fmt.Errorf("a temporary file: %w", err)
 		}

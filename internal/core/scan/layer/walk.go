@@ -3,6 +3,7 @@ package layer
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -42,8 +43,8 @@ func Walk(ctx context.Context, c Config, mediaType string, r io.Reader) (invento
 		// What follows the last entry belongs to the digest, as docker has it.
 		_, err = io.Copy(io.Discard, in)
 	}
-	if w.failed != nil {
-		return inventory.Layer{}, w.failed
+	if failed := cmp.Or(w.failed, w.aside.close()); failed != nil {
+		return inventory.Layer{}, failed
 	}
 	var limit Limit
 	switch {
@@ -69,7 +70,8 @@ type walker struct {
 	spent  int64  // bytes of files that were read
 	buffer []byte // for files that are read in memory
 	hung   bool   // a Format has not come back, and has the buffer
-	failed error  // what is not the layer's fault
+	aside  aside
+	failed error // what is not the layer's fault
 }
 
 // entries goes through the tar until something ends it. An error says what is wrong with it.
@@ -117,7 +119,7 @@ func (w *walker) one(ctx context.Context, h *tar.Header, content io.Reader) {
 	case tar.TypeSymlink:
 		w.symlink(name, h.Linkname)
 	case tar.TypeLink:
-		w.hardLink(name, clean(h.Linkname), h)
+		w.hardLink(ctx, name, clean(h.Linkname), h)
 	case tar.TypeReg, tar.TypeGNUSparse:
 		w.file(ctx, name, h, content)
 	default: // devices, pipes

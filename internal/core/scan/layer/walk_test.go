@@ -84,6 +84,17 @@ var walkTests = map[string]struct {
 		[]entry{reg("store/1", strings.Repeat("x", 100<<10)), hard("a.pkg", "store/1"), hard("db/status", "/etc/shadow")},
 		inventory.Layer{Others: hashes("store/1", "a.pkg", "db/status"), Problem: `"a.pkg" is a hard link to "store/1", which was not read`},
 	},
+	"a hard link gives a file a name that is wanted": {
+		[]entry{
+			reg("store/1", "{ 1\nx 1"), hard("b.pkg", "store/1"), hard("c.pkg", "b.pkg"), hard("plain", "store/1"), hard("d.pkg", "plain"),
+			reg("store/2", "{ 2"), reg("store/2", "other"), hard("e.pkg", "store/2"),
+		},
+		inventory.Layer{
+			Files:   []inventory.File{lang("b.pkg", npm("{", "1"), npm("x", "1")), lang("c.pkg", npm("{", "1"), npm("x", "1")), lang("d.pkg", npm("{", "1"), npm("x", "1"))},
+			Others:  hashes("store/1", "store/2", "plain", "e.pkg"),
+			Problem: `"e.pkg" is a hard link to "store/2", which was not read`,
+		},
+	},
 	"os-release": {
 		[]entry{reg("usr/lib/os-release", "ID=debian\nVERSION_ID=\"12\"\n"), hard("etc/os-release", "usr/lib/os-release"), reg("opt/etc/os-release", "ID=no")},
 		inventory.Layer{

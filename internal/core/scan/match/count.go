@@ -227,7 +227,6 @@ type Counter struct {
 	had        []int32
 
 	diffs map[pair]diff // what a change of a result comes to
-
 }
 
 type slot struct {

@@ -36,13 +36,15 @@ type Inventory interface {
 	Contents(ctx context.Context, caller identity.Caller, repository string, id registry.ImageID) (scan.Contents, error)
 }
 
-// Config is what an Attacher is made of; every field but Logger must be set.
+// Config is what an Attacher is made of; every field but Wanted and Logger must be set.
 type Config struct {
 	Registry  *registry.Registry
 	Store     registry.Store // where settings and referrers are
 	Inventory Inventory
 	Now       func() time.Time
-	Logger    *slog.Logger
+	// Wanted is called when there is something to scan. It returns at once.
+	Wanted func()
+	Logger *slog.Logger
 }
 
 // Attacher attaches SBOMs to images that have been scanned, where the settings want it, and reads what others have attached.
@@ -51,6 +53,7 @@ type Attacher struct {
 	store     registry.Store
 	inventory Inventory
 	now       func() time.Time
+	wanted    func()
 	logger    *slog.Logger
 	self      identity.Caller
 }
@@ -58,9 +61,12 @@ type Attacher struct {
 // New makes an Attacher.
 func New(c Config) *Attacher {
 	a := &Attacher{
-		registry: c.Registry, store: c.Store, inventory: c.Inventory, logger: c.Logger,
+		registry: c.Registry, store: c.Store, inventory: c.Inventory, wanted: c.Wanted, logger: c.Logger,
 		now:  func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		self: identity.Service(c.Registry.ID(), "scan"),
+	}
+	if a.wanted == nil {
+		a.wanted = func() {}
 	}
 	if a.logger == nil {
 		a.logger = slog.New(slog.DiscardHandler)

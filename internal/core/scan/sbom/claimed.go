@@ -130,13 +130,13 @@ func (a *Attacher) document(ctx context.Context, repo registry.Repository, l oci
 	if err != nil {
 		return Document{}, err
 	}
-	defer r.Close() //nolint:errcheck // it was read
+	defer r.Close()
 	return Parse(io.LimitReader(r, content.Size), l.MediaType)
 }
 
 // rescan has an image scanned again whose scan has ended. It costs no layer: what they say is known.
 func (a *Attacher) rescan(ctx context.Context, e event.Event) error {
-	return a.store.Update(ctx, func(tx registry.Tx) error {
+	err := a.store.Update(ctx, func(tx registry.Tx) error {
 		scanning, err := registry.ReadScanning(ctx, tx)
 		if err != nil {
 			return err
@@ -156,6 +156,11 @@ func (a *Attacher) rescan(ctx context.Context, e event.Event) error {
 		at := a.now()
 		return tx.PutScan(ctx, registry.Scan{ImageID: img.ID, Kind: s.Kind, Status: registry.ScanPending, RequestedAt: at, ChangedAt: at})
 	})
+	if err != nil {
+		return fmt.Errorf("asking for another scan of %s@%s: %w", e.Repository, e.Subject, err)
+	}
+	a.wanted()
+	return nil
 }
 
 // ignore takes what is gone for no error.

@@ -65,13 +65,8 @@ func component(c scan.Contents, i int, f inventory.Found) cdx.Component {
 		BOMRef: fmt.Sprintf("package-%d", i+1), Type: cdx.ComponentTypeLibrary, Name: f.Name, Version: f.Version,
 		PackageURL: inventory.PURL(f, c.Inventory.OS), Properties: properties(facts(c, f)),
 	}
-	switch f.Type {
-	case inventory.Maven:
-		if group, artifact, ok := strings.Cut(f.Name, ":"); ok {
-			p.Group, p.Name = group, artifact
-		}
-	case inventory.NPM, inventory.Composer:
-		if group, name, ok := strings.Cut(f.Name, "/"); ok {
+	if between := map[inventory.Type]string{inventory.Maven: ":", inventory.NPM: "/", inventory.Composer: "/"}[f.Type]; between != "" {
+		if group, name, ok := strings.Cut(f.Name, between); ok {
 			p.Group, p.Name = group, name
 		}
 	}

@@ -110,10 +110,10 @@ func asLanguage(pkg *inventory.Package, namespace string) {
 		pkg.Name = namespace + between + pkg.Name
 	}
 	pkg.Source = pkg.Name
-	switch pkg.Type {
-	case inventory.PyPI:
+	if pkg.Type == inventory.PyPI {
 		pkg.Source = strings.ToLower(separators.ReplaceAllLiteralString(pkg.Name, "-"))
-	case inventory.Go:
+	}
+	if pkg.Type == inventory.Go {
 		pkg.SourceVersion = strings.TrimPrefix(strings.TrimPrefix(pkg.Version, "v"), "go")
 	}
 }

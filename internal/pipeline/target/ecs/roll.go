@@ -230,10 +230,33 @@ func (r *roll) keep(ctx context.Context) error {
 	return r.explain(ctx, err, "ecs:UntagResource")
 }
 
+// ours looks that nobody has given the service a third revision meanwhile: that is theirs, and stays. Two answers say so, since one may be of
+// before a change.
+func (r *roll) ours(ctx context.Context) error {
+	seen := 0
+	return r.sleep.Until(ctx, func(ctx context.Context) (bool, error) {
+		s, err := r.look(ctx)
+		if err != nil {
+			return false, err
+		}
+		has := aws.ToString(s.TaskDefinition)
+		if slices.Contains([]string{r.made, r.before, aws.ToString(r.now.TaskDefinitionArn)}, has) {
+			return true, nil
+		}
+		if seen++; seen < 2 { //nolint:mnd // see above
+			return false, nil
+		}
+		return false, fmt.Errorf("service %s was taken to %s meanwhile, by somebody else, and is left as it is", r.service, has)
+	})
+}
+
 // back rolls the service to the revision before. The one that failed is taken out of its family, so that nobody gets it who asks for the
 // family's newest.
 func (r *roll) back(ctx context.Context) error {
 	if r.sent || r.now.begun() != "" {
+		if err := r.ours(ctx); err != nil {
+			return err
+		}
 		if err := r.update(ctx, r.before); err != nil {
 			return err
 		}

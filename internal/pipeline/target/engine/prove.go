@@ -23,6 +23,9 @@ import (
 // settle is how often the engine is asked how a container is.
 const settle = 100 * time.Millisecond
 
+// lastLook is how long the engine may take to say that a container is still well after its check.
+const lastLook = 30 * time.Second
+
 // Ended is that a container does not run any more.
 type Ended struct {
 	Code int
@@ -62,7 +65,9 @@ func (e *Engine) Prove(ctx context.Context, id string, port network.Port, check 
 	cancel(nil)
 	<-done
 	if err == nil {
-		return e.Healthy(context.WithoutCancel(ctx), id)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+		defer cancel()
+		return e.Healthy(last, id)
 	}
 	if ended, ok := errors.AsType[*Ended](cause); ok {
 		ended.Said = e.lastWords(context.WithoutCancel(ctx), id)

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
+	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 )
 
@@ -56,7 +57,7 @@ func (e *Engine) fetch(ctx context.Context, image deploy.Image, ref string, say 
 			return e.Failed("pulling "+ref, err)
 		}
 		if m.Error != nil {
-			return fmt.Errorf("pulling %s: %w", ref, m.Error)
+			return fmt.Errorf("pulling %s: %s", ref, plan.Printable(m.Error.Error()))
 		}
 		if m.Progress == nil || m.Status != "Downloading" {
 			continue

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
+	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
 )
 
 // Inside is the context of a pod, whose service account is used.
@@ -66,7 +67,15 @@ func (r *refusal) Error() string {
 	if r.Code == http.StatusUnauthorized {
 		return "the cluster does not know who asks: the kubeconfig's credentials are not valid, or not any more"
 	}
-	return "the cluster answers: " + r.Message
+	return "the cluster answers: " + plan.Printable(r.Message)
+}
+
+// passing tells whether an error may be gone the next time: no answer, too many questions, or a change that came between.
+func passing(err error) bool {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r.Code == http.StatusTooManyRequests || r.Code == http.StatusConflict || r.Code >= http.StatusInternalServerError
+	}
+	return errors.Is(err, deploy.ErrUnreachable)
 }
 
 // missing tells whether it is that there is no such object.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/plan"
@@ -33,6 +34,7 @@ type roll struct {
 	begun     bool   // a switch was begun and not ended
 	sent      bool   // the cluster may have taken the image
 	told      map[string]bool
+	unheard   int // how many questions in a row had no answer
 }
 
 // towards is what is waited for.
@@ -73,9 +75,14 @@ func (r *roll) do(ctx context.Context, check deploy.Check) error {
 
 type object = map[string]any
 
-// patch sets the image of the container and annotations of the workload; nil takes an annotation away.
-func (r *roll) patch(ctx context.Context, image string, annotations object) error {
-	body := object{"metadata": object{"annotations": annotations}}
+// patch sets the image of the container and annotations of the workload; nil takes an annotation away. With a version it is refused
+// when the workload has another one by then.
+func (r *roll) patch(ctx context.Context, version, image string, annotations object) error {
+	metadata := object{"annotations": annotations}
+	if version != "" {
+		metadata["resourceVersion"] = version
+	}
+	body := object{"metadata": metadata}
 	if image != "" {
 		pods := object{"template": object{"spec": object{"containers": []object{{"name": r.container, "image": image}}}}}
 		if r.Kind == "CronJob" {
@@ -99,14 +106,14 @@ func (r *roll) put(ctx context.Context) error {
 		why += " of commit " + r.to.Commit
 	}
 	annotations[cause] = why
-	err := r.patch(ctx, r.to.Reference(), annotations)
+	err := r.patch(ctx, "", r.to.Reference(), annotations)
 	refused, ok := errors.AsType[*refusal](err)
 	r.sent = !ok || refused.Code >= 500 // which says nothing of whether it was done
 	return err
 }
 
 func (r *roll) keep(ctx context.Context) error {
-	return r.patch(ctx, "", object{begun: nil, before: nil})
+	return r.patch(ctx, "", "", object{begun: nil, before: nil})
 }
 
 // back has the image before run again. The mark goes when it does.
@@ -114,7 +121,8 @@ func (r *roll) back(ctx context.Context) error {
 	if !r.sent && !r.begun { // the cluster did not take the image
 		return nil
 	}
-	if err := r.patch(ctx, r.before, object{cause: "berth: put back after " + r.to.Digest.String()}); err != nil {
+	err := r.until(ctx, func(ctx context.Context) (bool, error) { return true, r.putBack(ctx) })
+	if err != nil {
 		return err
 	}
 	if err := r.wait(ctx, r.before, back); err != nil {
@@ -123,9 +131,46 @@ func (r *roll) back(ctx context.Context) error {
 	return r.keep(ctx)
 }
 
+// putBack gives the workload the image before, unless somebody has given it another one meanwhile than the two: that is theirs.
+func (r *roll) putBack(ctx context.Context) error {
+	w, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := r.find(w)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains([]string{r.to.Reference(), r.now, r.before}, c.Image) {
+		return fmt.Errorf("%s was given the image %s meanwhile, by somebody else, and is left as it is", r.place, plan.Printable(c.Image))
+	}
+	return r.patch(ctx, w.Metadata.ResourceVersion, r.before, object{cause: "berth: put back after " + r.to.Digest.String()})
+}
+
+// patience is how many questions in a row may have no answer.
+const patience = 12
+
+// until asks until it is done. A cluster that does not answer for a moment, as when its control plane is replaced, says nothing of a
+// rollout: it is asked again, for the better part of a minute.
+func (r *roll) until(ctx context.Context, ask func(ctx context.Context) (bool, error)) error {
+	return r.sleep.Until(ctx, func(ctx context.Context) (bool, error) {
+		done, err := ask(ctx)
+		switch {
+		case !passing(err):
+			r.unheard = 0
+			return done, err
+		case r.unheard == patience:
+			return false, err
+		}
+		r.unheard++
+		r.once("asking again: " + err.Error())
+		return false, nil
+	})
+}
+
 // wait waits until the workload runs an image, or does no longer.
 func (r *roll) wait(ctx context.Context, image string, way towards) error {
-	return r.sleep.Until(ctx, func(ctx context.Context) (bool, error) {
+	return r.until(ctx, func(ctx context.Context) (bool, error) {
 		w, err := r.look(ctx)
 		if err != nil {
 			return false, err

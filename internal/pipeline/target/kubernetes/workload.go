@@ -24,8 +24,9 @@ var kinds = map[string]kind{
 // workload is what is read of one, of any kind (Kubernetes API reference, apps/v1 and batch/v1).
 type workload struct {
 	Metadata struct {
-		Generation  int64
-		Annotations map[string]string
+		Generation      int64
+		ResourceVersion string
+		Annotations     map[string]string
 	}
 	Spec struct {
 		Replicas       *int

@@ -1,0 +1,108 @@
+package scan_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hoopstat-haus/berth/internal/core/access"
+	"github.com/hoopstat-haus/berth/internal/core/event"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
+	"github.com/hoopstat-haus/berth/internal/core/scan/vex"
+	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
+)
+
+// TestPullGate: an image that nobody has scanned, then one with a critical finding, is not pulled where a policy says so, until an
+// exception covers the finding, and not when that has expired.
+func TestPullGate(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		now := b.clock
+		directory := identity.NewDirectory(identity.Config{Store: b.db, Account: account, Now: now})
+		asks := access.New(access.Config{Store: b.db.Access(), Directory: directory, Account: account, Region: "us-east-1", Now: now})
+		blobs, err := diskblob.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		gated := registry.New(registry.Config{Store: b.db, Blobs: blobs, Account: account, Region: "us-east-1", Now: now, Access: asks, Scanner: true, Exposures: b.service})
+		node := identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":user/node", UserID: "AIDANODE0000000000000"}
+		err = b.db.Access().Update(t.Context(), func(tx access.Tx) error {
+			p := access.Principal{ID: node.UserID, Kind: access.User, Name: "node", Path: "/", ARN: node.ARN, CreatedAt: now()}
+			if err := tx.InsertPrincipal(t.Context(), p); err != nil {
+				return err
+			}
+			return tx.PutInlinePolicy(t.Context(), node.UserID, access.InlinePolicy{Name: "own", Document: `{"Version":"2012-10-17","Statement":[
+				{"Effect":"Allow","Action":"ecr:*","Resource":"*"},
+				{"Effect":"Deny","Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Resource":"*","Condition":{"StringEquals":{"ecr:ImageScanSeverity":["CRITICAL","UNSCANNED"]}}}]}`})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.advise("Debian",
+			below("DEBIAN-CVE-2026-0001", "Debian", "12", "openssl", "3.0.2", criticalVector, "CVE-2026-0001"),
+			below("DEBIAN-CVE-2026-0002", "Debian", "12", "openssl", "", mediumVector, "CVE-2026-0002"))
+		img := b.image("one", b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}}))
+		pull := func(what, refused string) {
+			t.Helper()
+			b.wait(time.Minute) // past what is remembered
+			_, err := gated.Image(t.Context(), node, repo, oci.Reference{Tag: "one"})
+			switch {
+			case refused == "" && err != nil:
+				t.Errorf("%s: %v", what, err)
+			case refused != "" && (!errors.Is(err, fault.AccessDenied) || !strings.Contains(err.Error(), refused)):
+				t.Errorf("%s: %v, want it refused, with %q", what, err, refused)
+			}
+		}
+		exposed := func(want registry.Exposure) {
+			t.Helper()
+			got, err := b.service.Exposure(t.Context(), registry.Repository{Name: repo}, img)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%v; exposed (-want +got):\n%s", err, diff)
+			}
+		}
+		pull("before the scan", "because its scan has not ended")
+		b.work()
+		exposed(registry.Exposure{Worst: "CRITICAL", Findings: 1})
+		pull("with a critical finding", "it has 1 finding of severity CRITICAL that no exception covers")
+
+		exceptions := scan.NewExceptions(scan.ExceptionsConfig{Registry: b.registry, Store: b.db, Rows: b.db.ScanExceptions(), Now: now, Notify: func() {}})
+		text, err := vex.Write(vex.Draft{
+			Vulnerability: "CVE-2026-0001", Repository: repo, Digest: img.Digest, Packages: []string{"pkg:deb/debian/openssl"}, Owner: "alice", Reason: "never called",
+			Made: now(), Expires: now().Add(time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		document := b.blob(vex.MediaType, text)
+		pushed, err := b.registry.PutImage(t.Context(), root, registry.Push{Repository: repo, Manifest: b.json(map[string]any{
+			"schemaVersion": 2, "mediaType": oci.MediaTypeOCIManifest, "artifactType": vex.MediaType,
+			"config": b.blob("application/vnd.oci.empty.v1+json", []byte("{}")), "layers": []oci.Descriptor{document},
+			"subject": oci.Descriptor{MediaType: img.MediaType, Digest: img.Digest, Size: img.ManifestSize},
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = exceptions.Handle(t.Context(), event.Event{
+			Kind: event.ImagePushed, Repository: repo, Digest: pushed.Image.Digest, ArtifactType: vex.MediaType, Subject: img.Digest, Actor: root.ARN,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		exposed(registry.Exposure{Worst: "MEDIUM", Findings: 1})
+		pull("with an exception", "")
+		r := b.report("one", scan.Query{})
+		if len(r.Findings) != 2 || r.Findings[1].Exception == nil || r.Findings[1].Exception.Owner != "alice" {
+			t.Errorf("what is excepted is not shown as that: %+v", r.Findings)
+		}
+		b.wait(2 * time.Hour)
+		pull("when it has expired", "of severity CRITICAL")
+	})
+}
