@@ -173,7 +173,7 @@ func (s *Service) findingsOf(ctx context.Context, known Inventory) ([]*sketch, m
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("reading packages: %w", err)
 	}
-	found, _, err := sketches(packages)
+	found, err := sketches(packages)
 	if err != nil {
 		return nil, nil, 0, err
 	}
