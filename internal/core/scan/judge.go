@@ -79,12 +79,6 @@ type Package struct {
 	Packed []byte // match.Result
 }
 
-// key is what two of the same package have in common.
-func (p Package) key() Package {
-	p.ID, p.Packed = 0, nil
-	return p
-}
-
 func (p Package) name() match.Name { return match.Name{Ecosystem: p.Ecosystem, Source: p.Source} }
 
 // Set is what images with the same packages in the same layers share.

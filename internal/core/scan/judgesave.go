@@ -23,6 +23,7 @@ type Stores interface {
 	JudgeStore
 	JudgeReads
 	TellStore
+	CleanStore
 }
 
 // Judge matches what images have installed with what advisories say. Its methods may be called from many goroutines, on any number of

@@ -15,6 +15,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
+	"github.com/hoopstat-haus/berth/internal/core/scan/match"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
 )
@@ -207,6 +208,13 @@ func TestSave(t *testing.T) {
 		w.must(err)
 		if diff := cmp.Diff(map[int64]scan.Counts{images[0]: want, images[1]: want}, counts); diff != "" {
 			t.Errorf("CountsOf (-want +got):\n%s", diff)
+		}
+		hit, err := match.UnpackIDs(one.Set.Vulnerable)
+		w.must(err)
+		for after, want := range map[int64][]int64{0: images[:2], images[0]: images[1:2], images[1]: nil} {
+			if got, err := db.Judging().ImagesHit(t.Context(), hit[:1], after, 10); err != nil || !cmp.Equal(want, got) {
+				t.Errorf("ImagesHit after %d: %v, %v; want %v", after, got, err, want)
+			}
 		}
 		if err := w.save(t.Context(), 1000, found...); !errors.Is(err, registry.ErrNoRow) {
 			t.Errorf("saving an image that is not there: %v", err)

@@ -119,7 +119,7 @@ func (s *store) Begin(ctx context.Context, holder string) (j scan.Judgement, err
 }
 
 func (s *store) WriteMatches(ctx context.Context, holder string, until time.Time, changed []scan.MatchChange) error {
-	for c := range slices.Chunk(changed, 2) {
+	for c := range slices.Chunk(changed, 5) {
 		if err := s.write(func() error { return s.Judging.WriteMatches(ctx, holder, until, c) }); err != nil {
 			return err
 		}
@@ -158,19 +158,21 @@ func (s *store) TellChanges(ctx context.Context, _ int, events func(scan.Changes
 func (m *model) process(stops bool) *scan.Judge {
 	s := &store{Judging: m.db.Judging(), m: m, left: -1}
 	if stops {
-		s.left = m.r.IntN(6)
+		s.left = m.r.IntN(12)
 	}
 	return scan.NewJudge(scan.JudgeConfig{Store: s, Now: func() time.Time { return m.now }})
 }
 
 // meanwhile is what others do while somebody is at something.
 func (m *model) meanwhile() {
-	if m.nested > 1 || m.r.IntN(6) > 0 {
+	if m.nested > 1 || m.r.IntN(5) > 0 {
 		return
 	}
 	m.nested++
 	defer func() { m.nested-- }()
-	m.step()
+	for range 1 + m.r.IntN(3) {
+		m.step()
+	}
 }
 
 func (m *model) step() {
@@ -194,7 +196,12 @@ func (m *model) step() {
 	}
 }
 
-func (m *model) clean() error { return nil }
+// clean cleans as if everything were a day old.
+func (m *model) clean() error {
+	late := scan.NewJudge(scan.JudgeConfig{Store: m.db.Judging(), Now: func() time.Time { return m.now.Add(48 * time.Hour) }})
+	_, err := late.CleanOnce(m.tb.Context())
+	return err
+}
 
 func (m *model) run(steps int) {
 	m.tb.Helper()
@@ -202,6 +209,7 @@ func (m *model) run(steps int) {
 		m.step()
 	}
 	m.must(m.settle())
+	m.must(m.clean())
 	for _, id := range m.images {
 		m.compare(id)
 	}
@@ -233,14 +241,13 @@ func (m *model) saveOne(j *scan.Judge) error {
 	ctx := m.tb.Context()
 	id := m.images[m.r.IntN(len(m.images))]
 	var found []inventory.Found
-	for range 1 + m.r.IntN(5) {
-		f := npm(fmt.Sprintf("p%d", m.r.IntN(3)), fmt.Sprintf("%d.0.0", 1+m.r.IntN(4)))
-		if m.r.IntN(2) == 0 {
-			source := fmt.Sprintf("s%d", m.r.IntN(3))
-			f = deb(source, fmt.Sprintf("%s-%d", source, m.r.IntN(2)), fmt.Sprintf("%d", 1+m.r.IntN(4)))
+	if m.r.IntN(2) == 0 {
+		found = m.has[m.images[m.r.IntN(len(m.images))]] // the same as another has, if that has any
+	}
+	if len(found) == 0 {
+		for range 1 + m.r.IntN(5) {
+			found = append(found, m.found())
 		}
-		f.Owned, f.Layer = m.r.IntN(5) == 0, m.r.IntN(2)
-		found = append(found, f)
 	}
 	m.must(m.hear())
 	m.tracked[id] = nil
@@ -260,6 +267,20 @@ func (m *model) saveOne(j *scan.Judge) error {
 	}
 	return err
 }
+
+// found is a random package.
+func (m *model) found() inventory.Found {
+	f := npm(fmt.Sprintf("p%d", m.r.IntN(3)), m.version()+".0.0")
+	if m.r.IntN(2) == 0 {
+		source := fmt.Sprintf("s%d", m.r.IntN(3))
+		f = deb(source, fmt.Sprintf("%s-%d", source, m.r.IntN(2)), m.version())
+	}
+	f.Owned, f.Layer = m.r.IntN(5) == 0, m.r.IntN(2)
+	return f
+}
+
+// version is a number of three digits, so that texts are in the same order.
+func (m *model) version() string { return fmt.Sprintf("%d", 100+m.r.IntN(900)) }
 
 // stored is the findings of what is stored of an image.
 func (m *model) stored(id int64) map[string]bool {
@@ -356,12 +377,12 @@ func (m *model) add(source, id string, rev int64) {
 	case "npm":
 		v.ecosystem, v.name = source, fmt.Sprintf("p%d", m.r.IntN(3))
 		if m.r.IntN(2) == 0 {
-			v.fixed = fmt.Sprintf("%d.0.0", 1+m.r.IntN(4))
+			v.fixed = m.version() + ".0.0"
 		}
 	case "Debian":
 		v.ecosystem, v.name, v.release = source, fmt.Sprintf("s%d", m.r.IntN(3)), []string{"11", "12", ""}[m.r.IntN(3)]
 		if m.r.IntN(2) == 0 {
-			v.fixed = fmt.Sprintf("%d", 1+m.r.IntN(4))
+			v.fixed = m.version()
 		}
 	case "kev":
 		v.score = 0

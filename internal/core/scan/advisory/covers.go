@@ -51,11 +51,11 @@ func sortEvents(ecosystem string, events []Event) {
 // Covers tells whether a version is affected: it is listed, or in one of the ranges, as OSV's evaluation has it
 // (https://ossf.github.io/osv-schema/#evaluation). ErrIncomparable: nobody can tell.
 func (f Affected) Covers(ecosystem, version string) (bool, error) {
-	v := newInstalled(ecosystem, version)
-	return f.covers(&v)
+	return f.CoversVersion(NewVersion(ecosystem, version))
 }
 
-func (f *Affected) covers(v *installed) (bool, error) {
+// CoversVersion is Covers, for a version that much is asked about.
+func (f *Affected) CoversVersion(v *Version) (bool, error) {
 	if f.lists(v) {
 		return true, nil
 	}
@@ -73,7 +73,7 @@ func (f *Affected) covers(v *installed) (bool, error) {
 }
 
 // lists tells whether a version is one of the single ones. Go's have a v where they are installed, and none in advisories.
-func (f *Affected) lists(v *installed) bool {
+func (f *Affected) lists(v *Version) bool {
 	if slices.Contains(f.Versions, v.text) {
 		return true
 	}
@@ -82,7 +82,7 @@ func (f *Affected) lists(v *installed) bool {
 }
 
 // has tells whether a version is in the range.
-func (r *Range) has(v *installed) (bool, error) {
+func (r *Range) has(v *Version) (bool, error) {
 	in, limited, below := false, false, false
 	for _, e := range r.Events {
 		switch {
@@ -110,7 +110,7 @@ func (r *Range) has(v *installed) (bool, error) {
 
 // FixedFor is the lowest version above a covered one from which on it is mended, or empty where none is known.
 func (f Affected) FixedFor(ecosystem, version string) string {
-	v := newInstalled(ecosystem, version)
+	v := NewVersion(ecosystem, version)
 	best := ""
 	for i := range f.Ranges {
 		for _, e := range f.Ranges[i].Events {

@@ -201,6 +201,26 @@ func TestCompareDebian(t *testing.T) {
 	}
 }
 
+// TestPlainVersionsAreComparedAsTheirParsersDo holds the short way against the long one.
+func TestPlainVersionsAreComparedAsTheirParsersDo(t *testing.T) {
+	t.Parallel()
+	versions := []string{"0", "1", "2", "10", "1.0", "1.9", "1.10", "0.0.1", "1.0.0", "1.2.3", "1.2.10", "2.0.0", "10.0.0", "v1.2.3", "v1.10", "1.0.0-rc1", "1.2.3.4", "01.2.3", "99999999999999999999.1.1"}
+	for _, ecosystem := range []string{"npm", "Go", "crates.io", "PyPI", "RubyGems", "NuGet", "Packagist", "Maven"} {
+		for _, a := range versions {
+			for _, b := range versions {
+				got, err := advisory.Compare(ecosystem, a, b)
+				parsed, parseErr := semantic.Parse(a, ecosystem)
+				if err != nil || parseErr != nil {
+					t.Fatal(ecosystem, a, b, err, parseErr)
+				}
+				if want, err := parsed.CompareStr(b); err != nil || want < 0 != (got < 0) || want > 0 != (got > 0) {
+					t.Errorf("%s: %s and %s: %d, semantic says %d, %v", ecosystem, a, b, got, want, err)
+				}
+			}
+		}
+	}
+}
+
 // sample finds the directory with real advisories beside the checkout.
 func sample(tb testing.TB) string {
 	tb.Helper()

@@ -17,22 +17,39 @@ func incomparable(ecosystem, v string) error {
 	return fmt.Errorf("%w: %.80q of %s", ErrIncomparable, v, ecosystem)
 }
 
-// installed is one version that many others are compared with.
-type installed struct {
+// Version is a version of an ecosystem that many others are compared with: it is parsed once, when that is needed. It is not for
+// several goroutines.
+type Version struct {
 	ecosystem string
 	text      string
 	debian    bool
-	parsed    semantic.Version // nil: not needed yet, or debian
+	plain     bool             // plain versions are compared by their numbers
+	parsed    semantic.Version // nil: not needed yet
 }
 
-func newInstalled(ecosystem, version string) installed {
-	return installed{ecosystem: ecosystem, text: strings.TrimSpace(version), debian: ecosystem == "Debian" || ecosystem == "Ubuntu"}
+// NewVersion makes one of any text.
+func NewVersion(ecosystem, version string) *Version {
+	v := &Version{ecosystem: ecosystem, text: strings.TrimSpace(version), debian: ecosystem == "Debian" || ecosystem == "Ubuntu"}
+	switch ecosystem {
+	case "npm", "Go", "crates.io", "PyPI", "RubyGems", "NuGet", "Packagist", "Maven":
+		v.plain = true
+	}
+	return v
 }
 
 // compare tells how the version stands to another: below 0, 0, above 0.
-func (v *installed) compare(other string) (_ int, err error) {
+func (v *Version) compare(other string) (_ int, err error) {
 	if v.debian {
 		return compareDebian(v.text, strings.TrimSpace(other))
+	}
+	if v.plain {
+		text, other := v.text, other
+		if v.ecosystem == "Go" {
+			text, other = strings.TrimPrefix(text, "v"), strings.TrimPrefix(other, "v")
+		}
+		if n, ok := compareNumbers(text, other); ok {
+			return n, nil
+		}
 	}
 	if !isVersion(v.ecosystem, other) {
 		return 0, incomparable(v.ecosystem, other)
@@ -61,8 +78,32 @@ func (v *installed) compare(other string) (_ int, err error) {
 
 // Compare compares two versions by the rules of their ecosystem: below 0 where a is the older. Errors are ErrIncomparable.
 func Compare(ecosystem, a, b string) (int, error) {
-	v := newInstalled(ecosystem, a)
-	return v.compare(b)
+	return NewVersion(ecosystem, a).compare(b)
+}
+
+// compareNumbers compares versions such as 1.22.3, of as many numbers each, at most three, about which all ecosystems that are asked
+// by it agree; false: not both are such. Most are, and parsing any version takes a hundred times as long.
+func compareNumbers(a, b string) (int, bool) {
+	order := 0
+	for range 3 {
+		i, j := digits(a), digits(b)
+		if i == 0 || j == 0 || i > 1 && a[0] == '0' || j > 1 && b[0] == '0' {
+			return 0, false
+		}
+		if order == 0 {
+			if order = i - j; order == 0 {
+				order = strings.Compare(a[:i], b[:j])
+			}
+		}
+		if a, b = a[i:], b[j:]; a == "" && b == "" {
+			return order, true
+		}
+		if a == "" || b == "" || a[0] != '.' || b[0] != '.' {
+			return 0, false
+		}
+		a, b = a[1:], b[1:]
+	}
+	return 0, false
 }
 
 // isVersion tells versions from words in their place, such as (devel), latest or a git address: parsers that take everything for

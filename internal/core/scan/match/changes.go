@@ -51,6 +51,9 @@ func (t *Table) Advisories(quiet func(Name) bool) []int64 {
 func (t *Table) profiles() iter.Seq[*profile] {
 	return func(yield func(*profile) bool) {
 		for _, at := range t.pages {
+			if at == nil {
+				continue
+			}
 			for i := range at {
 				if at[i].group != 0 && !yield(&at[i]) {
 					return

@@ -32,7 +32,9 @@ func BySeverity[M ~map[advisory.Severity]int](counts [len(severities)]int) M {
 // Table is what is known of the packages that advisories hit: all that is needed to count any set. It takes a few dozen bytes for each
 // of these packages, however many sets there are.
 type Table struct {
-	pages   map[int64]*page
+	pages   []*page // by the first bits of ids, which are dense
+	changed bits    // of packages
+	some    bits    // of packages of which something is known, or was
 	groups  map[Name]int32
 	system  []bool   // of each group
 	names   []Name   // of each group
@@ -40,10 +42,25 @@ type Table struct {
 	known   map[string]int32
 }
 
-// page holds the packages of which the ids differ in the last bits only: ids are dense.
+// bits are a set of ids.
+type bits []uint64
+
+func (b *bits) set(id int64) {
+	for int64(len(*b)) <= id>>6 {
+		*b = append(*b, 0)
+	}
+	(*b)[id>>6] |= 1 << (id & 63)
+}
+
+func (b bits) has(id int64) bool { return id>>6 < int64(len(b)) && b[id>>6]&(1<<(id&63)) != 0 }
+
+// page holds the packages of which the ids differ in the last bits only.
 type page [1 << pageBits]profile
 
 const pageBits = 8
+
+// maxTableID bounds what a damaged id costs.
+const maxTableID = 1 << 34
 
 // profile is one package.
 type profile struct {
@@ -55,8 +72,9 @@ type profile struct {
 
 // packed is a Result, and what it comes to by itself.
 type packed struct {
-	bytes []byte
-	tally single
+	bytes    []byte
+	tally    single
+	findings []uint64 // see sorted; nil: not needed yet
 }
 
 type single struct {
@@ -70,7 +88,7 @@ type single struct {
 // NewTable makes an empty one.
 func NewTable() *Table {
 	return &Table{
-		pages: map[int64]*page{}, groups: map[Name]int32{}, known: map[string]int32{"": 0},
+		groups: map[Name]int32{}, known: map[string]int32{"": 0},
 		system: make([]bool, 1), names: make([]Name, 1), results: make([]packed, 1),
 	}
 }
@@ -92,19 +110,24 @@ func (t *Table) Changed(id int64, name Name, system bool, before []byte) error {
 		return err
 	}
 	p.changed = true
+	t.changed.set(id)
 	p.before, err = t.intern(before)
 	return err
 }
 
 func (t *Table) profile(id int64, name Name, system bool) (*profile, error) {
-	if id <= 0 {
+	if id <= 0 || id > maxTableID {
 		return nil, ErrPacked
+	}
+	for int64(len(t.pages)) <= id>>pageBits {
+		t.pages = append(t.pages, nil)
 	}
 	at := t.pages[id>>pageBits]
 	if at == nil {
 		at = new(page)
 		t.pages[id>>pageBits] = at
 	}
+	t.some.set(id)
 	group, ok := t.groups[name]
 	if !ok {
 		group = int32(len(t.names)) //nolint:gosec // as many as there are names
@@ -200,12 +223,10 @@ type Counter struct {
 	members    []pair  // the members that are of a group, without duplicates
 	touched    []int32 // groups of this set with changed packages
 	vulnerable []int64
-
-	page   *page // of pageAt
-	pageAt int64
+	scratch    []uint64
+	had        []int32
 
 	diffs map[pair]diff // what a change of a result comes to
-
 }
 
 type slot struct {
@@ -221,17 +242,12 @@ type pair struct{ group, result, before int32 }
 
 // NewCounter makes a counter.
 func (t *Table) NewCounter() *Counter {
-	return &Counter{table: t, seen: make([]slot, len(t.names)), pageAt: -1, diffs: map[pair]diff{}}
+	return &Counter{table: t, seen: make([]slot, len(t.names)), diffs: map[pair]diff{}}
 }
 
 // Touches tells whether there is a changed package among packed members.
 func (c *Counter) Touches(members []byte) (touched bool, err error) {
-	err = EachMember(members, func(m Member) {
-		if p := c.lookup(m.Package); p != nil && p.changed && !m.Owned {
-			touched = true
-		}
-	})
-	return touched, err
+	return AnyMember(members, func(m Member) bool { return !m.Owned && c.table.changed.has(m.Package) })
 }
 
 // Count counts a set by its packed members, and tells which of these, packed again as ids, advisories hit.
@@ -250,19 +266,16 @@ func (c *Counter) Count(members []byte) (vulnerable []byte, tally Tally, err err
 		return nil, Tally{}, err
 	}
 	for _, g := range c.several {
-		tally.add(new(c.union(g, false)), c.table.system[g], 1)
+		tally.add(new(c.union(g)), c.table.system[g], 1)
 	}
 	return PackIDs(c.vulnerable), tally, nil
 }
 
 func (c *Counter) lookup(id int64) *profile {
-	if at := id >> pageBits; at != c.pageAt {
-		c.page, c.pageAt = c.table.pages[at], at
-	}
-	if c.page == nil {
+	if !c.table.some.has(id) {
 		return nil
 	}
-	return &c.page[id&(1<<pageBits-1)]
+	return &c.table.pages[id>>pageBits][id&(1<<pageBits-1)]
 }
 
 func (c *Counter) member(id int64, tally *Tally) {
@@ -301,8 +314,57 @@ func (c *Counter) member(id int64, tally *Tally) {
 }
 
 // union is what the different results of a group's members come to together.
-func (c *Counter) union(group int32, before bool) single {
-	return tallyOf(c.findings(group, before), false)
+func (c *Counter) union(group int32) single {
+	c.scratch, c.had = c.scratch[:0], c.had[:0]
+	for _, m := range c.members {
+		if m.group == group && !slices.Contains(c.had, m.result) {
+			c.had = append(c.had, m.result)
+			c.scratch = append(c.scratch, c.table.results[m.result].sorted()...)
+		}
+	}
+	slices.Sort(c.scratch)
+	var s single
+	for i, f := range c.scratch {
+		if i > 0 && c.scratch[i-1]>>findingBits == f>>findingBits {
+			continue // the first of a vulnerability is the worst
+		}
+		s.counts[f>>2&severityMask]++
+		fixable, exploited := f&1, f>>1&1
+		for _, o := range c.scratch[i+1:] {
+			if o>>findingBits != f>>findingBits {
+				break
+			}
+			fixable, exploited = fixable|o&1, exploited|o>>1&1
+		}
+		s.fixable += int32(fixable)     //nolint:gosec // 0 or 1
+		s.exploited += int32(exploited) //nolint:gosec // 0 or 1
+	}
+	return s
+}
+
+// findingBits are those of a number that are not the vulnerability: three for the severity, one for exploited, one for fixable.
+const findingBits = 5
+
+// sorted gives the findings as numbers.
+func (p *packed) sorted() []uint64 {
+	if p.findings == nil {
+		r, err := Unpack(p.bytes)
+		if err != nil { // it was unpacked when it came in
+			return nil
+		}
+		p.findings = make([]uint64, 0, len(r.Hits))
+		for _, f := range unite([]Result{r}) {
+			n := uint64(f.vulnerability)<<findingBits | uint64(f.severity)<<2 //nolint:gosec // not negative
+			if f.exploited {
+				n |= 2
+			}
+			if f.fixable {
+				n |= 1
+			}
+			p.findings = append(p.findings, n)
+		}
+	}
+	return p.findings
 }
 
 func (c *Counter) findings(group int32, before bool) []finding {

@@ -106,10 +106,12 @@ type group struct {
 // rule is an entry that counts, made ready to be compared with.
 type rule struct {
 	Entry
-	read      bool
-	broken    bool // it could not be read
+	said     *advisory.Affected // nil: not needed yet
+	affected *advisory.Ready
+	broken   bool // it could not be read
+
+	rated     bool // what follows is known: most that are compared with hit nothing
 	withdrawn bool
-	affected  advisory.Affected
 	severity  advisory.Severity
 }
 
@@ -186,17 +188,21 @@ func (g *group) evaluate(release, version string) Result {
 		if rule.Release != "" && rule.Release != release {
 			continue
 		}
-		if rule.ready(); rule.withdrawn {
+		rule.ready()
+		affected, err := rule.affected.Covers(v)
+		if !affected && err == nil && !rule.broken {
 			continue
 		}
-		affected, err := rule.affected.CoversVersion(v)
+		if rule.rate(); rule.withdrawn {
+			continue
+		}
 		r.Unevaluated = r.Unevaluated || rule.broken || err != nil
-		if !affected || rule.broken {
+		if !affected {
 			continue
 		}
 		r.Hits = append(r.Hits, Hit{
 			Advisory: rule.Advisory, Vulnerability: g.first[rule.Vulnerability], Severity: rule.severity, Exploited: rule.Exploited,
-			Fixable: rule.affected.FixedFor(g.name.Ecosystem, version) != "",
+			Fixable: rule.affected.Mended(v),
 		})
 	}
 	slices.SortStableFunc(r.Hits, func(a, b Hit) int { return cmp.Compare(a.Advisory, b.Advisory) })
@@ -223,14 +229,24 @@ func mergeHits(hits []Hit) []Hit {
 
 // ready reads the entry, once. One that cannot be read is compared with nothing, and says so.
 func (r *rule) ready() {
-	if r.read {
+	if r.said != nil {
 		return
 	}
-	r.read = true
-	a, err := advisory.Decode(r.Body)
-	if err == nil {
-		err = json.Unmarshal(r.Affected, &r.affected)
+	r.said = &advisory.Affected{}
+	r.broken = json.Unmarshal(r.Affected, r.said) != nil
+	if r.broken {
+		*r.said = advisory.Affected{}
 	}
-	r.broken, r.withdrawn = err != nil, a.Withdrawn
-	r.severity = a.Rate(r.affected, r.Others).Severity
+	r.affected = r.said.Ready(r.Ecosystem)
+}
+
+// rate reads the advisory, once.
+func (r *rule) rate() {
+	if r.rated {
+		return
+	}
+	r.rated = true
+	a, err := advisory.Decode(r.Body)
+	r.broken, r.withdrawn = r.broken || err != nil, a.Withdrawn
+	r.severity = a.Rate(*r.said, r.Others).Severity
 }

@@ -89,20 +89,31 @@ func place(m Member) uint64 {
 
 // EachMember hands over what PackMembers has packed.
 func EachMember(b []byte, f func(Member)) error {
+	_, err := AnyMember(b, func(m Member) bool {
+		f(m)
+		return false
+	})
+	return err
+}
+
+// AnyMember tells whether f says so of one of what PackMembers has packed.
+func AnyMember(b []byte, f func(Member) bool) (bool, error) {
 	if len(b) == 0 || b[0] != membersFormat {
-		return ErrPacked
+		return false, ErrPacked
 	}
 	r := reader{b: b[1:]}
 	last := int64(0)
 	for len(r.b) > 0 {
 		id, place := r.id(last), r.uvarint()
 		if r.bad || place>>1 > maxLayer {
-			return ErrPacked
+			return false, ErrPacked
 		}
-		f(Member{Package: id, Layer: int(place >> 1), Owned: place&1 != 0}) //nolint:gosec // compared above
+		if f(Member{Package: id, Layer: int(place >> 1), Owned: place&1 != 0}) { //nolint:gosec // compared above
+			return true, nil
+		}
 		last = id
 	}
-	return nil
+	return false, nil
 }
 
 // PackIDs packs ids, which must rise.

@@ -1,0 +1,161 @@
+package advisory
+
+import (
+	"strings"
+
+	"github.com/google/osv-scalibr/semantic"
+)
+
+// Ready is an Affected of which every version is parsed once, for many that it is asked about. It is not for several goroutines.
+type Ready struct {
+	affected  *Affected
+	ecosystem string
+	ranges    [][]readyEvent
+}
+
+type readyEvent struct {
+	Event
+	version *Version // nil where there is nothing to compare with: the beginning, and no limit
+	mends   answer   // Fixed: whether no range has that version still
+}
+
+// answer is a question's that is asked once.
+type answer int
+
+const (
+	notAsked answer = iota
+	yes
+	no
+)
+
+// Ready makes it ready for an ecosystem. It must not change any more.
+func (f *Affected) Ready(ecosystem string) *Ready {
+	r := &Ready{affected: f, ecosystem: ecosystem, ranges: make([][]readyEvent, len(f.Ranges))}
+	for i, given := range f.Ranges {
+		events := make([]readyEvent, len(given.Events))
+		for j, e := range given.Events {
+			events[j].Event = e
+			if e.Introduced != zero && e.Limit != anyVersion {
+				events[j].version = NewVersion(ecosystem, e.version())
+			}
+		}
+		r.ranges[i] = events
+	}
+	return r
+}
+
+// Covers is Affected's CoversVersion.
+func (r *Ready) Covers(v *Version) (bool, error) {
+	if r.affected.lists(v) {
+		return true, nil
+	}
+	var unknown error
+	for _, events := range r.ranges {
+		in, err := covered(events, v)
+		if in && err == nil {
+			return true, nil
+		}
+		if err != nil {
+			unknown = err
+		}
+	}
+	return false, unknown
+}
+
+// covered is Range's has.
+func covered(events []readyEvent, v *Version) (bool, error) {
+	in, limited, below := false, false, false
+	for i := range events {
+		e := &events[i]
+		if e.version == nil {
+			in, limited, below = in || e.Introduced == zero, limited || e.Limit == anyVersion, below || e.Limit == anyVersion
+			continue
+		}
+		n, err := v.compareVersion(e.version)
+		switch {
+		case err != nil:
+			return false, err
+		case e.Introduced != "" && n >= 0:
+			in = true
+		case e.Fixed != "" && n >= 0, e.LastAffected != "" && n > 0:
+			in = false
+		case e.Limit != "":
+			limited, below = true, below || n < 0
+		}
+	}
+	return in && (below || !limited), nil
+}
+
+// Mended tells whether Affected's FixedFor knows a version.
+func (r *Ready) Mended(v *Version) bool {
+	for _, events := range r.ranges {
+		for i := range events {
+			e := &events[i]
+			if e.Fixed == "" {
+				continue
+			}
+			if n, err := v.compareVersion(e.version); err != nil || n >= 0 {
+				continue
+			}
+			if e.mends == notAsked {
+				if e.mends = yes; r.still(e.version) {
+					e.mends = no
+				}
+			}
+			if e.mends == yes {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// still tells whether a version that mends one range is in another, or may be.
+func (r *Ready) still(v *Version) bool {
+	in, err := r.Covers(v)
+	return in || err != nil
+}
+
+// compareVersion is compare, with one that is parsed once too.
+func (v *Version) compareVersion(other *Version) (n int, err error) {
+	if v.parsed == nil || other.parsed == nil || v.debian {
+		if n, err := v.compare(other.text); err != nil || v.debian || v.parsed == nil {
+			return n, err
+		} else if !other.parse() {
+			return n, nil
+		}
+	}
+	defer func() {
+		if recover() != nil {
+			err = incomparable(v.ecosystem, v.text+" and "+other.text)
+		}
+	}()
+	if v.plain {
+		text, than := v.text, other.text
+		if v.ecosystem == "Go" {
+			text, than = strings.TrimPrefix(text, "v"), strings.TrimPrefix(than, "v")
+		}
+		if n, ok := compareNumbers(text, than); ok {
+			return n, nil
+		}
+	}
+	if n, err = v.parsed.Compare(other.parsed); err != nil {
+		return 0, incomparable(v.ecosystem, other.text)
+	}
+	return n, nil
+}
+
+// parse parses, where that has not been needed yet, and tells whether it could.
+func (v *Version) parse() (ok bool) {
+	defer func() {
+		if recover() != nil {
+			v.parsed, ok = nil, false
+		}
+	}()
+	if v.parsed == nil && isVersion(v.ecosystem, v.text) {
+		if parsed, err := semantic.Parse(v.text, v.ecosystem); err == nil {
+			v.parsed = parsed
+		}
+	}
+	return v.parsed != nil
+}
