@@ -171,7 +171,7 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	}
 	a.openExtractor()
 	a.registry = registry.New(registry.Config{
-		Scanner: a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
+		Scanner: a.extractor != nil, Exposures: exposures{a}, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
 		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
 		Access:        a.access,
 		Grace:         a.cfg.GCGrace,
