@@ -74,6 +74,8 @@ bench: ## compare with distribution on this machine, about ten minutes
 	$(GO) test -run '^$$' -bench '^BenchmarkNothingDue$$' ./internal/core/gc
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
 	$(GO) test -run '^$$' -bench '^Benchmark(Detect|Keys|Dirty|Nothing|Retag)$$' ./internal/pipeline/detect ./internal/pipeline/ship
+	$(GO) test -run '^$$' -bench '^Benchmark(Walk|Match|Merge)$$' ./internal/core/scan/... ./internal/extract
+	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^Benchmark(Rejudge|Findings)$$' -benchtime 1x -timeout 30m ./internal/storage/metadb ./internal/core/scan
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

@@ -1,10 +1,8 @@
 package app
 
 import (
-	"context"
 	"time"
 
-	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 )
@@ -21,12 +19,4 @@ func (a *App) newExceptions() *scan.Exceptions {
 
 func (a *App) exceptionJobs() []jobs.Job {
 	return []jobs.Job{{Name: "exceptions", Every: expireAgain, Do: a.vex.ExpireOnce}}
-}
-
-// exposures tells the registry of images' findings. The part that knows them is made after it.
-type exposures struct{ app *App }
-
-// Exposure implements registry.Exposures.
-func (e exposures) Exposure(ctx context.Context, repo registry.Repository, img registry.Image) (registry.Exposure, error) {
-	return e.app.scans.Exposure(ctx, repo, img)
 }

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
@@ -43,6 +46,7 @@ func (a *App) scanJobs() []jobs.Job {
 	all := []jobs.Job{
 		{Name: "judgements", Every: lookAgain, Wake: a.toJudge.C(), Do: a.judge.JudgeOnce},
 		{Name: "finding events", Every: lookAgain, Wake: a.toTell.C(), Do: a.judge.TellOnce},
+		{Name: "old inventories", Every: 10 * time.Minute, Do: a.judge.CleanOnce},
 	}
 	if a.extractor == nil {
 		return all
@@ -58,4 +62,12 @@ func (a *App) scanJobs() []jobs.Job {
 func (a *App) scanWanted() {
 	a.toScan.Ring()
 	a.toRequest.Ring()
+}
+
+// exposures tells the registry of what its own scans have found: the part that knows is made after it.
+type exposures struct{ app *App }
+
+// Exposure implements registry.Exposures.
+func (e exposures) Exposure(ctx context.Context, repo registry.Repository, img registry.Image) (registry.Exposure, error) {
+	return e.app.scans.Exposure(ctx, repo, img)
 }

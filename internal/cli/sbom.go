@@ -66,8 +66,10 @@ func (p *program) sbom(cmd *cobra.Command, named string) error {
 	document, err := p.sbomOf(cmd, client, repo, of, format, attached)
 	switch {
 	case errors.Is(err, images.ErrNoSBOM):
-		return hintedError{fmt.Errorf("%s has no SBOM in that format attached, and the registry makes none", name),
-			"attach one with: oras attach --artifact-type application/spdx+json IMAGE sbom.spdx.json:application/spdx+json, or name the file that the test makes in berth.yaml's build.sbom"}
+		return hintedError{
+			fmt.Errorf("%s has no SBOM in that format attached, and the registry makes none", name),
+			"attach one with: oras attach --artifact-type application/spdx+json IMAGE sbom.spdx.json:application/spdx+json, or name the file that the test makes in berth.yaml's build.sbom",
+		}
 	case err != nil:
 		return p.imagesError(fmt.Errorf("the SBOM of %s: %w", name, err), client)
 	}

@@ -148,7 +148,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 func fields(c config.Config) string {
 	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate, c.ScrubPeriod, c.ScrubRate,
-		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems)
+		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {

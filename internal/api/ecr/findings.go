@@ -74,11 +74,7 @@ func (f face) describeImageScanFindings(ctx context.Context, call awswire.Call, 
 
 // tells whether a scan has anything to tell: one under way has not, even where an earlier one has.
 func tells(s registry.Scan, read bool) bool {
-	switch s.Status {
-	case registry.ScanComplete, registry.ScanActive, registry.ScanFailed:
-		return read
-	}
-	return false
+	return read && (s.Status == registry.ScanComplete || s.Status == registry.ScanActive || s.Status == registry.ScanFailed)
 }
 
 // scannedDetails are the details of images with what is known of their scans.

@@ -181,7 +181,9 @@ func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Sc
 }
 
 // ReadScanning reads the registry's scanning configuration for the rooms around the registry.
-func ReadScanning(ctx context.Context, q SettingQueries) (Scanning, error) { return readScanning(ctx, q) }
+func ReadScanning(ctx context.Context, q SettingQueries) (Scanning, error) {
+	return readScanning(ctx, q)
+}
 
 // RepositoryScannings tells what the configuration comes to for each repository
 // (ecr:BatchGetRepositoryScanningConfiguration). The names of those that are not there come back as missing.

@@ -128,7 +128,7 @@ func (b *bench) document(img registry.Image) sbom.Document {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // it was read
+	defer r.Close()
 	doc, err := sbom.Parse(r, m.Layers[0].MediaType)
 	if err != nil {
 		b.t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -40,6 +39,9 @@ const (
 
 // errLost ends a scan that somebody else has by now.
 var errLost = errors.New("another process has this scan")
+
+// errNotTried is a layer of which the extractor says that it could not try.
+var errNotTried = errors.New("the layer could not be tried")
 
 // errShare ends an attempt that has had its share of time. It is no failure.
 var errShare = errors.New("others wait")
@@ -135,7 +137,7 @@ func (s *Service) settle(ctx context.Context, c Claim, o Outcome, err error) err
 	}
 	var told *event.Event
 	if o.DueAt.IsZero() {
-		told = s.scanned(c, o)
+		told = s.scanned(ctx, c, o)
 	}
 	_, storing := s.work.SettleScan(ctx, c, o, told)
 	if storing == nil && told != nil {
@@ -145,23 +147,6 @@ func (s *Service) settle(ctx context.Context, c Claim, o Outcome, err error) err
 		err = fmt.Errorf("scanning %s@%s, attempt %d: %w", c.Repository.Name, c.Image.Digest, c.Attempts, err)
 	}
 	return errors.Join(err, storing)
-}
-
-// failure says why a scan failed for good, in words that may be shown.
-func failure(err error) string {
-	if errors.Is(err, fault.StorageFull) || errors.Is(err, fault.Unavailable) || errors.Is(err, blob.ErrFull) || errors.Is(err, blob.ErrUnavailable) {
-		return "The image was not scanned: the registry's storage is full or does not answer. Ask for another scan when it does."
-	}
-	return "The image could not be scanned; the server's log says why."
-}
-
-// scanned is the event of a scan that has ended.
-func (s *Service) scanned(c Claim, o Outcome) *event.Event {
-	return &event.Event{
-		Kind: event.ImageScanned, At: o.At, Actor: s.self.ARN, Repository: c.Repository.Name, RepositoryID: c.Repository.ID,
-		Digest: c.Image.Digest, Tags: c.Image.Tags, MediaType: c.Image.MediaType, ArtifactType: c.Image.ArtifactType,
-		ScanStatus: string(o.Status), Reason: o.Description,
-	}
 }
 
 // scan reads an image and keeps what it has. The error is of ours; what is wrong with the image is the outcome.
@@ -308,7 +293,7 @@ func (r *reading) config(ctx context.Context) (imageConfig, error) {
 		}
 		return imageConfig{}, fmt.Errorf("reading the image's configuration: %w", err)
 	}
-	defer content.Close() //nolint:errcheck // it was read
+	defer content.Close()
 	return readConfig(content)
 }
 
@@ -327,11 +312,8 @@ func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, in
 
 // wordsOf tells what is wrong with a blob, or that it is our own trouble.
 func wordsOf(err error) (words string, ours bool) {
-	if f, ok := fault.Of(err); ok {
-		switch f.Code {
-		case fault.LayerDamaged, fault.LayerNotFound, fault.LayerInaccessible:
-			return f.Message, false
-		}
+	if f, ok := fault.Of(err); ok && (f.Code == fault.LayerDamaged || f.Code == fault.LayerNotFound || f.Code == fault.LayerInaccessible) {
+		return f.Message, false
 	}
 	return "", true
 }
@@ -366,11 +348,11 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer,
 		}
 		return StoredLayer{}, problemOf(l, words), nil
 	}
-	defer content.Close() //nolint:errcheck // it was read
+	defer content.Close()
 	l.Size = size
 	read, err := s.extractor.Extract(ctx, l, content)
 	if err != nil {
-		return StoredLayer{}, "", fmt.Errorf("reading layer %s: %w", l.Digest, err)
+		return StoredLayer{}, "", fmt.Errorf("reading layer %s: %w: %w", l.Digest, errNotTried, err)
 	}
 	row, err = s.keep(ctx, l.Digest, read)
 	return row, problemOf(l, row.Problem), err

@@ -134,19 +134,16 @@ func rank(s advisory.Severity) int {
 }
 
 // sketches groups what hits packages to findings: one for each vulnerability of packages of one name.
-func sketches(packages []Package) ([]*sketch, int, error) {
+func sketches(packages []Package) ([]*sketch, error) {
 	type key struct {
 		match.Name
 		vulnerability int64
 	}
-	found, unevaluated := map[key]*sketch{}, 0
+	found := map[key]*sketch{}
 	for _, p := range packages {
 		result, err := match.Unpack(p.Packed)
 		if err != nil {
-			return nil, 0, fmt.Errorf("reading the matches of package %d: %w", p.ID, err)
-		}
-		if result.Unevaluated {
-			unevaluated++
+			return nil, fmt.Errorf("reading the matches of package %d: %w", p.ID, err)
 		}
 		hits := map[int64]bool{} // of this package: whether they are fixable
 		for _, h := range result.Hits {
@@ -174,7 +171,7 @@ func sketches(packages []Package) ([]*sketch, int, error) {
 			}
 		}
 	}
-	return slices.Collect(maps.Values(found)), unevaluated, nil
+	return slices.Collect(maps.Values(found)), nil
 }
 
 // isFixable tells whether newer versions mend it.
@@ -276,7 +273,6 @@ type filling struct {
 	bodies   map[int64]advisory.Advisory
 	affected map[int64][]advisory.Affected
 	others   map[string][]Other
-	heads    map[int64]Head
 	placed   map[int64][]int // layers of packages
 	layers   []Layer
 	base     int // layers of the image that this one is built on

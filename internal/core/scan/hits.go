@@ -193,7 +193,7 @@ func (l *sight) look(ctx context.Context, i Located) (Hit, bool, error) {
 	if err != nil || len(own) == 0 {
 		return Hit{}, false, wrap(err, "reading a set")
 	}
-	found, _, err := sketches(own)
+	found, err := sketches(own)
 	if err != nil {
 		return Hit{}, false, err
 	}

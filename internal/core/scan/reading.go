@@ -173,7 +173,7 @@ func (s *Service) findingsOf(ctx context.Context, known Inventory) ([]*sketch, m
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("reading packages: %w", err)
 	}
-	found, _, err := sketches(packages)
+	found, err := sketches(packages)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -357,13 +357,17 @@ func (s *Service) Summaries(ctx context.Context, caller identity.Caller, reposit
 	if err != nil {
 		return nil, ignore(err) // gone meanwhile
 	}
+	return s.summaries(ctx, scanning, repo, images)
+}
+
+func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, repo registry.Repository, images []registry.Image) (map[int64]Summary, error) {
 	var ids, sets []int64
 	for _, i := range images {
 		ids = append(ids, i.ID)
 	}
 	rows, err := s.reads.SummaryRows(ctx, scanning.Kind, ids)
 	if err != nil {
-		return nil, fmt.Errorf("reading the scans of %s: %w", repository, err)
+		return nil, fmt.Errorf("reading the scans of %s: %w", repo.Name, err)
 	}
 	for _, row := range rows {
 		if row.Known {

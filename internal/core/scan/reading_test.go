@@ -172,3 +172,61 @@ func TestStatuses(t *testing.T) {
 		want(registry.Basic, "debian", registry.ScanArchived, "archived")
 	})
 }
+
+// TestHitsAndExposure looks for the images that have a vulnerability, and asks before a pull.
+func TestHitsAndExposure(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.advise("Debian", below("DEBIAN-CVE-2026-0001", "Debian", "12", "openssl", "3.0.2", criticalVector, "CVE-2026-0001"))
+		base := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
+		for i := range 5 {
+			b.image(fmt.Sprint("has", i), base, b.layer(content{Seed: fmt.Sprint(i)}))
+		}
+		good := b.image("good", b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.2")}}))
+		b.work()
+		for _, name := range []string{"CVE-2026-0001", "DEBIAN-CVE-2026-0001"} {
+			var tags []string
+			for after := ""; ; {
+				hits, next, err := b.service.Hits(t.Context(), root, name, after, 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, h := range hits {
+					tags = append(tags, h.Tags...)
+					if h.Severity != advisory.Critical || len(h.Packages) != 1 || h.Packages[0].Fixed != "3.0.2" || h.Repository != repo {
+						t.Errorf("a hit is %+v", h)
+					}
+				}
+				if after = next; after == "" {
+					break
+				}
+			}
+			if diff := cmp.Diff([]string{"has0", "has1", "has2", "has3", "has4"}, tags); diff != "" {
+				t.Errorf("images that have %s (-want +got):\n%s", name, diff)
+			}
+		}
+		nobody := root
+		nobody.Root, nobody.ARN = false, "arn:aws:iam::123456789012:user/nobody"
+		if hits, _, err := b.service.Hits(t.Context(), nobody, "CVE-2026-0001", "", 10); err != nil || len(hits) > 0 {
+			t.Errorf("somebody who may see nothing sees %v, %v", hits, err)
+		}
+		repository, err := b.db.Read().Repository(t.Context(), repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := b.report("has0", scan.Query{}).Image
+		for _, tt := range []struct {
+			img  registry.Image
+			want registry.Exposure
+		}{
+			{bad, registry.Exposure{Worst: "CRITICAL", Findings: 1}},
+			{good, registry.Exposure{}},
+			{b.image("new", base), registry.Exposure{Unscanned: "its scan has not ended"}},
+		} {
+			got, err := b.service.Exposure(t.Context(), repository, tt.img)
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("%v: %v (-want +got):\n%s", tt.img.Tags, err, diff)
+			}
+		}
+	})
+}

@@ -41,7 +41,7 @@ func TestAPushIsScannedOnce(t *testing.T) {
 				told = append(told, e.ScanStatus+" "+strings.Join(e.Tags, " "))
 			}
 		}
-		if strings.Join(told, ", ") != "COMPLETE one, COMPLETE two" {
+		if strings.Join(told, ", ") != "FAILED one, FAILED two" {
 			t.Errorf("events of scans: %q", told)
 		}
 		// A newer revision finds more: whoever asks again gets it.

@@ -1,6 +1,6 @@
 module github.com/hoopstat-haus/berth/internal/e2e/oidcprovider
 
-go 1.26.0
+go 1.26.3
 
 require (
 	github.com/hoopstat-haus/berth v0.0.0

@@ -173,7 +173,8 @@ func TestPagesOfBothKinds(t *testing.T) {
 		ImageScanCompletedAt: aws.Time(time.Unix(1795600000, 0).UTC()), FindingSeverityCounts: map[string]int32{"HIGH": 3},
 		Findings: []types.ImageScanFinding{{
 			Name: aws.String("CVE-1"), Severity: "UNDEFINED", Attributes: []types.Attribute{
-				{Key: aws.String("package_name"), Value: aws.String("zlib1g")}, {Key: aws.String("CVSS3_SCORE"), Value: aws.String("7.5")},
+				{Key: aws.String("package_name"), Value: aws.String("zlib1g")},
+				{Key: aws.String("CVSS3_SCORE"), Value: aws.String("7.5")},
 				{Key: aws.String("berth:exception"), Value: aws.String("web@example.com: not reached")},
 			},
 		}},

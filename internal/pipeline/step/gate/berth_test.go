@@ -62,11 +62,15 @@ func TestABerthTells(t *testing.T) {
 		"fixable":        {openssl, workspace.Gate{}, scan.Filter{OnlyFixable: true}, gate.VerdictStopped, "1 critical", "1 finding stops it"},
 		"old advisories": {`{"vulnerability":"CVE-2","severity":"LOW"}`, workspace.Gate{}, scan.Filter{}, gate.VerdictPassed, "1 low", "the advisories of Debian are"},
 		"by a binary's name": {
-			openssl, workspace.Gate{Exceptions: []workspace.Exception{{ID: "cve-1", Package: "libssl3", Owner: "bob", Reason: "so", Expires: "2999-01-01"}}}, scan.Filter{},
+			openssl,
+			workspace.Gate{Exceptions: []workspace.Exception{{ID: "cve-1", Package: "libssl3", Owner: "bob", Reason: "so", Expires: "2999-01-01"}}},
+			scan.Filter{},
 			gate.VerdictPassed, "1 critical", "bob",
 		},
 		"by another's": {
-			openssl, workspace.Gate{Exceptions: []workspace.Exception{{ID: "CVE-1", Package: "zlib", Owner: "bob", Reason: "so", Expires: "2999-01-01"}}}, scan.Filter{},
+			openssl,
+			workspace.Gate{Exceptions: []workspace.Exception{{ID: "CVE-1", Package: "zlib", Owner: "bob", Reason: "so", Expires: "2999-01-01"}}},
+			scan.Filter{},
 			gate.VerdictStopped, "1 critical", "1 finding stops it",
 		},
 	} {

@@ -181,7 +181,7 @@ func (w *waiting) known(ctx context.Context) (*scan.Report, error) {
 	if err != nil && ctx.Err() != nil {
 		return nil, err
 	}
-	return r, nil //nolint:nilerr // why it is not scanned is said already
+	return r, nil
 }
 
 // note says on the image when it was scanned, and in the report which image it is of.
