@@ -68,7 +68,8 @@ func confine(r request) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("giving up new privileges: %w", err)
 	}
-	deny() // where the kernel does not know how, the rest has to do
+	enclose(os.TempDir()) // the parent's choice
+	deny()                // where the kernel does not know how, the rest has to do
 	return nil
 }
 

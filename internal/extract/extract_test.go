@@ -94,6 +94,14 @@ func (hostile) Read(ctx context.Context, f layer.Input) (layer.Result, error) {
 			_, err = file.Write(make([]byte, 1<<20))
 		}
 		return found("fill", err)
+	case "steal":
+		_, err := os.ReadFile("/etc/passwd")
+		return found("steal", err)
+	case "spy":
+		_, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", os.Getppid()))
+		return found("spy", err)
+	case "plant":
+		return found("plant", os.WriteFile("../planted", nil, 0o600))
 	case "environment":
 		return found(strings.Join(os.Environ(), " "), nil)
 	}

@@ -27,6 +27,16 @@ type imageKeys struct {
 	err           error // of looking: then no decision holds
 
 	severity *severity // of a pull; nil: there is no such key
+
+	about oci.Digest // the image that all this is about; empty: nobody has looked
+}
+
+// pin names the image that was decided about: what the decision lets through is that one, though its tag may have moved meanwhile.
+func (k *imageKeys) pin(ref oci.Reference) oci.Reference {
+	if k.about == "" {
+		return ref
+	}
+	return oci.Reference{Digest: k.about}
 }
 
 // wanted tells whether somebody wanted to know which image it is.
@@ -73,8 +83,9 @@ func pushedKeys(p Push) *imageKeys {
 // readKeys are those of a request that reads or changes an image: all tags of the image and of the indexes that it is in,
 // its digest, and what the request itself named.
 func (r *Registry) readKeys(ctx context.Context, repository string, id ImageID) *imageKeys {
-	return &imageKeys{look: func() ([]string, []string, error) {
-		found, err := r.digestOf(ctx, repository, id)
+	keys := &imageKeys{}
+	keys.look = func() ([]string, []string, error) {
+		found, err := r.decided(ctx, keys, repository, id)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -87,7 +98,18 @@ func (r *Registry) readKeys(ctx context.Context, repository string, id ImageID) 
 			return nil, nil, fmt.Errorf("looking for the tags of %s: %w", found, err)
 		}
 		return once(append(tags, names...)), once(append(digests, found.String())), nil
-	}}
+	}
+	return keys
+}
+
+// decided finds the image that keys are about, once.
+func (r *Registry) decided(ctx context.Context, keys *imageKeys, repository string, id ImageID) (oci.Digest, error) {
+	if keys.about != "" {
+		return keys.about, nil
+	}
+	found, err := r.digestOf(ctx, repository, id)
+	keys.about = found
+	return found, err
 }
 
 // deletedKeys are those of a deletion: of a tag that tag alone, since others stay; of an image all its tags.
@@ -121,14 +143,15 @@ func once(values []string) []string {
 	return slices.Compact(values)
 }
 
-// digestOf finds the image that an id is about; none is no error.
+// digestOf finds the image that an id is about; none is no error. Of an id of both it is the digest's: if the tag is another's the
+// request is refused for that.
 func (r *Registry) digestOf(ctx context.Context, repository string, id ImageID) (oci.Digest, error) {
-	ref := oci.Reference{Tag: id.Tag}
+	var ref oci.Reference
 	var bad error
-	if id.Tag != "" {
-		_, bad = oci.ParseTag(id.Tag)
-	} else {
+	if id.Digest != "" {
 		ref.Digest, bad = oci.ParseDigest(id.Digest)
+	} else {
+		ref.Tag, bad = oci.ParseTag(id.Tag)
 	}
 	if bad != nil {
 		return "", nil //nolint:nilerr // there is no such image; the request is refused for it later
@@ -159,19 +182,31 @@ func (r *Registry) onImage(ctx context.Context, caller identity.Caller, name str
 func (r *Registry) onImages(ctx context.Context, caller identity.Caller, name string, action policy.Action, ids []ImageID,
 	keysOf func(ctx context.Context, repository string, id ImageID) *imageKeys,
 ) error {
+	_, err := r.onPinned(ctx, caller, name, action, ids, keysOf)
+	return err
+}
+
+// onPinned is onImages, and gives the ids of what was decided about: see imageKeys.pin.
+func (r *Registry) onPinned(ctx context.Context, caller identity.Caller, name string, action policy.Action, ids []ImageID,
+	keysOf func(ctx context.Context, repository string, id ImageID) *imageKeys,
+) ([]ImageID, error) {
 	if len(ids) == 0 {
-		return r.onRepository(ctx, caller, name, action)
+		return nil, r.onRepository(ctx, caller, name, action)
 	}
-	for _, id := range ids {
+	pinned := slices.Clone(ids)
+	for i, id := range ids {
 		keys := keysOf(ctx, name, id)
 		if err := r.onImage(ctx, caller, name, keys, action); err != nil {
-			return err
+			return nil, err
 		}
 		if !keys.wanted() {
 			break
 		}
+		if id.Digest == "" && keys.about != "" { // of both, the digest says which
+			pinned[i] = ImageID{Digest: keys.about.String()}
+		}
 	}
-	return nil
+	return pinned, nil
 }
 
 // MayOnImage is May for what is done to one image.

@@ -46,7 +46,7 @@ func (r *Registry) findImage(ctx context.Context, caller identity.Caller, reposi
 	if err := r.onImage(ctx, caller, repository, keys, policy.BatchGetImage); err != nil {
 		return Image{}, err
 	}
-	img, err := find(ctx, repository, ref)
+	img, err := find(ctx, repository, keys.pin(ref))
 	if errors.Is(err, ErrNoRow) {
 		return Image{}, r.absent(ctx, repository, imageNotFound())
 	}
@@ -136,7 +136,8 @@ func (r *Registry) lookUp(ctx context.Context, caller identity.Caller, action po
 	if action == policy.BatchGetImage {
 		keysOf = r.pulledKeys
 	}
-	if err := r.onImages(ctx, caller, repository, action, ids, keysOf); err != nil {
+	pinned, err := r.onPinned(ctx, caller, repository, action, ids, keysOf)
+	if err != nil {
 		return nil, err
 	}
 	q := r.store.Read()
@@ -145,8 +146,8 @@ func (r *Registry) lookUp(ctx context.Context, caller identity.Caller, action po
 		return nil, err
 	}
 	results := make([]ImageResult, 0, len(ids))
-	for _, id := range ids {
-		img, err := imageByID(ctx, q, repo, id, find)
+	for i, id := range ids {
+		img, err := imageByID(ctx, q, repo, pinned[i], find)
 		if _, isFault := fault.Of(err); err != nil && !isFault {
 			return nil, err
 		}

@@ -129,13 +129,16 @@ func (r *Registry) exposure(ctx context.Context, repo Repository, img Image) (Ex
 	return e, nil
 }
 
-// runnable tells whether clients may take it for an image that can be run.
+// runnable tells whether clients may take it for an image that can be run. Docker takes some other types of configurations for an image's,
+// which registries once gave them, and of its own manifests podman looks at none.
 func runnable(img Image) bool {
 	switch img.ConfigMediaType {
 	case "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json":
 		return true
+	case "application/octet-stream", "application/json", "text/html", "":
+		return !oci.IsIndexType(img.MediaType)
 	}
-	return false
+	return img.MediaType == oci.MediaTypeDockerManifest
 }
 
 // severity is the condition key of one question. It is looked up when a policy names it.
@@ -168,7 +171,7 @@ func harmless() *severity { return &severity{best: true} }
 func (r *Registry) pulledKeys(ctx context.Context, repository string, id ImageID) *imageKeys {
 	keys := r.readKeys(ctx, repository, id)
 	keys.severity = &severity{look: func() (Exposure, error) {
-		d, err := r.digestOf(ctx, repository, id)
+		d, err := r.decided(ctx, keys, repository, id)
 		if err != nil || d == "" {
 			return Exposure{Unscanned: "it is not there"}, err
 		}

@@ -170,3 +170,75 @@ func TestFindingsCostNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestFindingsOfUncommonImages: types of configurations that clients run nonetheless are no way around a policy.
+func TestFindingsOfUncommonImages(t *testing.T) {
+	t.Parallel()
+	eachGated(t, func(t *testing.T, b *bench, _ *exposures) {
+		strict := b.user("strict", allows(`"Action":"ecr:*","Resource":"*"`), denies(`"Action":"ecr:BatchGetImage"`+onSeverity("StringEquals", `["CRITICAL","UNSCANNED"]`)))
+		push := func(mediaType, configType, tag string) {
+			config := b.layer(repo, `{"of":"`+tag+`"}`)
+			config.MediaType = configType
+			layer := b.layer(repo, "content of "+tag)
+			layer.MediaType = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+			b.push(repo, b.json(map[string]any{"schemaVersion": 2, "mediaType": mediaType, "config": config, "layers": []oci.Descriptor{layer}}), tag)
+		}
+		for tag, tt := range map[string]struct {
+			mediaType, config string
+			want              bool
+		}{
+			"octets":       {oci.MediaTypeDockerManifest, "application/octet-stream", false},
+			"json":         {oci.MediaTypeOCIManifest, "application/json", false},
+			"html":         {oci.MediaTypeOCIManifest, "text/html", false},
+			"docker-other": {oci.MediaTypeDockerManifest, "application/vnd.example.config.v1+json", false},
+			"chart":        {oci.MediaTypeOCIManifest, "application/vnd.cncf.helm.config.v1+json", true},
+		} {
+			push(tt.mediaType, tt.config, tag)
+			_, err := b.Image(t.Context(), strict, repo, oci.Reference{Tag: tag})
+			wantAllowed(t, "pull of "+tag, err, tt.want)
+		}
+	})
+}
+
+// moving moves a tag while somebody asks what is known of the image that it points to.
+type moving struct {
+	*exposures
+	move func()
+}
+
+func (m *moving) Exposure(ctx context.Context, repo registry.Repository, img registry.Image) (registry.Exposure, error) {
+	m.move()
+	return m.exposures.Exposure(ctx, repo, img)
+}
+
+// TestFindingsOfMovedTags: what is pulled is what was decided about, though its tag has moved in between.
+func TestFindingsOfMovedTags(t *testing.T) {
+	t.Parallel()
+	metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+		t.Helper()
+		b, e := newBench(t, db), &moving{exposures: &exposures{of: map[oci.Digest]registry.Exposure{}}, move: func() {}}
+		now := func() time.Time { return b.now }
+		directory := identity.NewDirectory(identity.Config{Store: db, Account: account, Now: now})
+		service := access.New(access.Config{Store: db.Access(), Directory: directory, Account: account, Region: "us-east-1", Now: now})
+		b.Registry = registry.New(registry.Config{
+			Store: db, Blobs: b.blobs, Account: account, Region: "us-east-1", Now: now, Access: service, TrashWindow: window, Scanner: true, Exposures: e,
+		})
+		strict := b.user("strict", allows(`"Action":"ecr:*","Resource":"*"`), denies(`"Action":"ecr:BatchGetImage"`+onSeverity("StringNotEquals", `"NONE"`)))
+		bad, good := b.pushNew("bad", "bad"), b.pushNew("good", "good")
+		e.of[bad.Digest] = registry.Exposure{Worst: "CRITICAL", Findings: 1}
+		b.push(repo, b.manifestOf(good), "latest")
+		e.move = func() { b.push(repo, b.manifestOf(bad), "latest") }
+		img, err := b.Image(t.Context(), strict, repo, oci.Reference{Tag: "latest"})
+		if err != nil || img.Digest != good.Digest {
+			t.Errorf("Image gives %s (%v), and %s was decided about", img.Digest, err, good.Digest)
+		}
+		b.now = b.now.Add(time.Minute)
+		e.move = func() {}
+		b.push(repo, b.manifestOf(good), "latest")
+		e.move = func() { b.push(repo, b.manifestOf(bad), "latest") }
+		images, err := b.PullImages(t.Context(), strict, repo, []registry.ImageID{{Tag: "latest"}})
+		if err != nil || len(images) != 1 || images[0].Image.Digest != good.Digest || images[0].ID.Tag != "latest" {
+			t.Errorf("PullImages gives another than %s (%v), which was decided about", good.Digest, err)
+		}
+	})
+}

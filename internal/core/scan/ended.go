@@ -57,5 +57,5 @@ func (s *Service) standing(ctx context.Context, c Claim, is registry.Scan) (regi
 	if c.Kind == registry.Basic {
 		counts = known.Set.Counts.System
 	}
-	return effective(is, c.Image, registry.ScanManual, contents{true, known.Set.OS, set.Names, set.Packages, sources}, s.now()), counts, nil
+	return effective(is, c.Image, registry.ScanManual, contents{true, known.Set.OS, set, sources}, s.now()), counts, nil
 }

@@ -236,7 +236,7 @@ func (r *reading) all(ctx context.Context) error {
 	}
 	instructions := config.instructions(len(r.manifest.Layers))
 	for i, l := range r.manifest.Layers {
-		row, problem, err := r.layer(ctx, l, instructions[i])
+		row, problem, err := r.layer(ctx, l)
 		if err != nil {
 			return err
 		}
@@ -246,6 +246,7 @@ func (r *reading) all(ctx context.Context) error {
 		if problem != "" {
 			r.problems = append(r.problems, problem)
 		}
+		row.CreatedBy = instructions[i]
 		if err := r.add(row); err != nil {
 			return err
 		}
@@ -285,7 +286,7 @@ func weigh(l inventory.Layer) int {
 
 // config reads the image's configuration, or answers badConfig.
 func (r *reading) config(ctx context.Context) (imageConfig, error) {
-	content, err := r.open(ctx, r.manifest.Config)
+	content, _, err := r.open(ctx, r.manifest.Config)
 	if err != nil {
 		if words, ours := wordsOf(err); !ours {
 			return imageConfig{}, badConfig(words)
@@ -293,18 +294,20 @@ func (r *reading) config(ctx context.Context) (imageConfig, error) {
 		return imageConfig{}, fmt.Errorf("reading the image's configuration: %w", err)
 	}
 	defer content.Close()
-	return readConfig(io.LimitReader(content, r.manifest.Config.Size))
+	return readConfig(content)
 }
 
-// open opens a blob of the image.
-func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, error) {
+// open opens a blob of the image, and tells its size. What the manifest says of that need not be true: of layers that need not be here
+// nobody has compared it.
+func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, int64, error) {
 	content, err := r.service.registry.Layer(ctx, r.service.self, r.claim.Repository.Name, d.Digest)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	r.service.read(d)
 	r.service.logger.LogAttrs(ctx, slog.LevelDebug, "a scan reads a blob", slog.String("repository", r.claim.Repository.Name), slog.String("digest", d.Digest.String()))
-	return content.Open(ctx, 0, -1)
+	body, err := content.Open(ctx, 0, content.Size)
+	return body, content.Size, err
 }
 
 // wordsOf tells what is wrong with a blob, or that it is our own trouble.
@@ -316,7 +319,7 @@ func wordsOf(err error) (words string, ours bool) {
 }
 
 // layer gives what a layer says: from its row, or by reading it. The problem is the layer's; the row then may be the zero row.
-func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction string) (row StoredLayer, problem string, err error) {
+func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer, problem string, err error) {
 	s := r.service
 	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
@@ -334,7 +337,7 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction strin
 	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
-	content, err := r.open(ctx, l)
+	content, size, err := r.open(ctx, l)
 	if err != nil {
 		words, ours := wordsOf(err)
 		switch {
@@ -346,11 +349,12 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction strin
 		return StoredLayer{}, problemOf(l, words), nil
 	}
 	defer content.Close()
-	read, err := s.extractor.Extract(ctx, l, io.LimitReader(content, l.Size))
+	l.Size = size
+	read, err := s.extractor.Extract(ctx, l, content)
 	if err != nil {
 		return StoredLayer{}, "", fmt.Errorf("reading layer %s: %w: %w", l.Digest, errNotTried, err)
 	}
-	row, err = s.keep(ctx, l.Digest, read, instruction)
+	row, err = s.keep(ctx, l.Digest, read)
 	return row, problemOf(l, row.Problem), err
 }
 
@@ -369,9 +373,9 @@ func (s *Service) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, e
 }
 
 // keep stores what a layer says. What was not read to its end is kept for this blob alone: another blob of the same name inside may be whole.
-func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer, instruction string) (StoredLayer, error) {
+func (s *Service) keep(ctx context.Context, d oci.Digest, l inventory.Layer) (StoredLayer, error) {
 	row := StoredLayer{
-		DiffID: l.DiffID, Revision: s.extractor.Revision(), Problem: plain(l.Problem, maxWords), CreatedBy: instruction, ScannedAt: s.now(),
+		DiffID: l.DiffID, Revision: s.extractor.Revision(), Problem: plain(l.Problem, maxWords), ScannedAt: s.now(),
 	}
 	if row.Problem != "" || row.DiffID == "" {
 		row.DiffID = oci.Digest("blob:" + d.String())

@@ -29,6 +29,9 @@ func (s *Service) Exposure(ctx context.Context, repo registry.Repository, img re
 	}
 	switch sum.Status.Status {
 	case registry.ScanComplete, registry.ScanActive:
+		if sum.Unlisted {
+			e.Unscanned = "nobody publishes advisories of its operating system's packages"
+		}
 	case registry.ScanPending, registry.ScanInProgress:
 		e.Unscanned = "its scan has not ended"
 	case registry.ScanUnsupported:

@@ -106,3 +106,35 @@ func TestPullGate(t *testing.T) {
 		pull("when it has expired", "of severity CRITICAL")
 	})
 }
+
+// TestSystemsWithoutAdvisories: packages of an operating system that nobody publishes advisories of are not known to be without findings,
+// whatever else the image has that somebody does.
+func TestSystemsWithoutAdvisories(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.scanning(registry.Enhanced, registry.ScanOnPush)
+		b.advise("npm", below("GHSA-aaaa-bbbb-cccc", "npm", "", "left-pad", "1.0.0", criticalVector))
+		own := inventory.File{Path: "app/node_modules/left-pad/package.json", Format: "node", Packages: []inventory.Package{
+			{Type: inventory.NPM, Name: "left-pad", Version: "2.0.0", Source: "left-pad", SourceVersion: "2.0.0"},
+		}}
+		files := []inventory.File{dpkg("openssl", "3.0.1"), own}
+		img := b.image("one", b.layer(content{OS: &inventory.OS{ID: "homemade", VersionID: "1"}, Files: files}))
+		alone := b.image("two", b.layer(content{Files: []inventory.File{own}}))
+		b.work()
+		for _, tt := range []struct {
+			img  registry.Image
+			want registry.Exposure
+		}{
+			{img, registry.Exposure{Unscanned: "nobody publishes advisories of its operating system's packages"}},
+			{alone, registry.Exposure{}},
+		} {
+			got, err := b.service.Exposure(t.Context(), registry.Repository{Name: repo}, tt.img)
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("%v; exposed (-want +got):\n%s", err, diff)
+			}
+		}
+		if r := b.report("one", scan.Query{}); r.Status.Status != registry.ScanComplete || !strings.Contains(r.Status.Description, "its operating system's packages") {
+			t.Errorf("the scan is %s, %q; want COMPLETE, and what is not known", r.Status.Status, r.Status.Description)
+		}
+	})
+}

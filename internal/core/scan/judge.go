@@ -98,7 +98,7 @@ type StoredLayer struct {
 	DiffID    oci.Digest
 	Revision  int // of the extractors
 	Problem   string
-	CreatedBy string // the instruction that made it, as the first image with it says
+	CreatedBy string // the instruction that made it, as the image says; not set where layers are listed by themselves
 	Facts     []byte // inventory.Layer, encoded; not set where layers are listed
 	ScannedAt time.Time
 }

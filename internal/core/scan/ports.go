@@ -83,6 +83,7 @@ type SummaryRow struct {
 type SetEcosystems struct {
 	Names    []string // in order
 	Packages bool     // it has packages
+	Unlisted bool     // some of them, of an operating system, are of none: nobody publishes such advisories
 }
 
 // Located is an image with its repository.

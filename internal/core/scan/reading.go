@@ -85,7 +85,7 @@ func (s *Service) Report(ctx context.Context, caller identity.Caller, repository
 		return Report{}, err
 	}
 	set := sets[known.Set.ID]
-	r.Status = effective(it.Scan, it.Image, it.Frequency, contents{true, known.Set.OS, set.Names, set.Packages, sources}, s.now())
+	r.Status = effective(it.Scan, it.Image, it.Frequency, contents{true, known.Set.OS, set, sources}, s.now())
 	r.Read, r.OS, r.ScannedAt, r.JudgedAt = true, known.Set.OS, known.ScannedAt, known.JudgedAt
 	system := q.OfKind && it.Scan.Kind == registry.Basic
 	names := set.Names
@@ -391,8 +391,8 @@ func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, rep
 		set := ecosystems[row.SetID]
 		counting, _ := sourcesOf(set.Names, sources)
 		sum := Summary{
-			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{row.Known, row.OS, set.Names, set.Packages, sources}, s.now()),
-			Read:   row.Known, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(counting),
+			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{row.Known, row.OS, set, sources}, s.now()),
+			Read:   row.Known, Unlisted: set.Unlisted, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(counting),
 		}
 		if sum.Counts, err = s.lessExcepted(ctx, repo.ID, i, row); err != nil {
 			return nil, err

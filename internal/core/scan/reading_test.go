@@ -221,7 +221,7 @@ func TestHitsAndExposure(t *testing.T) {
 		}{
 			{bad, registry.Exposure{Worst: "CRITICAL", Findings: 1}},
 			{good, registry.Exposure{}},
-			{b.image("new", base), registry.Exposure{Unscanned: "its scan is PENDING"}},
+			{b.image("new", base), registry.Exposure{Unscanned: "its scan has not ended"}},
 		} {
 			got, err := b.service.Exposure(t.Context(), repository, tt.img)
 			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {

@@ -60,6 +60,7 @@ func newest(sources []advisory.Source) time.Time {
 type Summary struct {
 	Status   registry.Scan // as Report's
 	Read     bool
+	Unlisted bool // see SetEcosystems
 	Counts   Counts
 	JudgedAt time.Time
 	Updated  time.Time // see Report.Updated

@@ -1,6 +1,7 @@
 package scan_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -225,6 +226,78 @@ func TestALongScanSharesTheTime(t *testing.T) {
 		b.wantScan(slow, registry.ScanComplete, "")
 		if n := b.reader.total(); n != 4 {
 			t.Errorf("%d layers were read, want each once", n)
+		}
+	})
+}
+
+// TestInstructionsAreTheImagesOwn: what another image with a layer says of how it was made is none of this one's readers' business, and
+// nothing that its pusher could make up for others.
+func TestInstructionsAreTheImagesOwn(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		shared := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
+		said := map[string]string{"first": "RUN login --token s3cret", "second": "RUN make"}
+		for _, tag := range []string{"first", "second"} {
+			b.imageOf(tag, map[string]any{
+				"rootfs":  map[string]any{"type": "layers", "diff_ids": []oci.Digest{shared.Digest}},
+				"history": []map[string]any{{"created_by": said[tag]}},
+			}, shared)
+			b.work()
+		}
+		for tag, want := range said {
+			c, err := b.service.Contents(t.Context(), root, repo, registry.ImageID{Tag: tag})
+			if err != nil || len(c.Layers) != 1 || c.Layers[0].Instruction != want {
+				t.Errorf("the layers of %s are %+v (%v), want made by %q", tag, c.Layers, err, want)
+			}
+		}
+	})
+}
+
+// TestSizesOfStrangers: what a manifest says of how large a layer is, where nobody has held it to that, decides nothing: what is read of
+// a blob counts for every image with it.
+func TestSizesOfStrangers(t *testing.T) {
+	t.Parallel()
+	each(t, func(_ *testing.T, b *bench) {
+		layer := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
+		short := layer
+		short.MediaType, short.Size = "application/vnd.oci.image.layer.nondistributable.v1.tar", layer.Size-3
+		b.image("short", short)
+		b.work()
+		b.wantScan(b.image("whole", layer), registry.ScanPending, "")
+		b.work()
+		b.wantScan(b.image("whole", layer), registry.ScanComplete, "successfully")
+	})
+}
+
+// TestRepositoriesTakeTurns: many scans of one repository that wait do not keep those of another waiting: while one of its own is under
+// way the next is another's.
+func TestRepositoriesTakeTurns(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		layer := b.layer(content{OS: debian})
+		flood := []registry.Image{b.image("one", layer), b.imageOf("two", map[string]any{"n": 2}, layer), b.imageOf("three", map[string]any{"n": 3}, layer)}
+		const other = "another/repository"
+		b.create(other)
+		config := []byte(`{"n":4}`)
+		for _, raw := range [][]byte{config, b.json(content{OS: debian})} {
+			part := registry.Part{Start: registry.Anywhere, Size: int64(len(raw)), Body: bytes.NewReader(raw)}
+			if _, err := b.registry.PutLayer(t.Context(), root, other, oci.FromBytes(raw), part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.wait(time.Second)
+		late, err := b.registry.PutImage(t.Context(), root, registry.Push{Repository: other, Manifest: b.json(map[string]any{
+			"schemaVersion": 2, "mediaType": oci.MediaTypeOCIManifest, "layers": []oci.Descriptor{layer},
+			"config": oci.Descriptor{MediaType: configType, Digest: oci.FromBytes(config), Size: int64(len(config))},
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []registry.Image{flood[0], late.Image, flood[1], flood[2]} {
+			c, found, err := b.db.Scans().ClaimScan(t.Context(), b.clock(), b.clock().Add(time.Minute))
+			if err != nil || !found || c.ImageID != want.ID {
+				t.Errorf("claim %d is image %d of %s (%v, %v), want %d", i+1, c.ImageID, c.Repository.Name, found, err, want.ID)
+			}
 		}
 	})
 }

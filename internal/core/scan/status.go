@@ -14,6 +14,7 @@ import (
 // More words of ECR, and ours in their manner.
 const (
 	wordsActive   = "Continuous scan is selected for image."
+	wordsUnlisted = "Nobody publishes advisories of its operating system's packages: nothing is known of these."
 	wordsArchived = "The image is archived: restore it to see what is known of its vulnerabilities."
 )
 
@@ -22,11 +23,10 @@ const staleAdvisories = 14 * 24 * time.Hour
 
 // contents is what a status goes by beside the scan itself.
 type contents struct {
-	known      bool // there is an inventory
-	os         inventory.OS
-	ecosystems []string // of its packages, without release
-	packages   bool     // it has any
-	sources    map[string]advisory.Source
+	known   bool // there is an inventory
+	os      inventory.OS
+	set     SetEcosystems
+	sources map[string]advisory.Source
 }
 
 // effective gives the status of a scan as it is now: the stored one tells whether the image was read, and what that is worth depends
@@ -42,10 +42,10 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 		s.Status, s.Description = registry.ScanFailed, "What the image has installed is not known any more: ask for another scan."
 		return s
 	}
-	needed := c.ecosystems
+	needed := c.set.Names
 	if s.Kind == registry.Basic {
 		system := systemEcosystem(c.os)
-		if system == "" || !slices.Contains(c.ecosystems, system) {
+		if system == "" || !slices.Contains(c.set.Names, system) {
 			s.Status, s.Description = registry.ScanUnsupported, unsupported(c.os)
 			return s
 		}
@@ -65,6 +65,9 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 	}
 	if len(missing) > 0 {
 		s.Description += fmt.Sprintf(" No advisories of %s have been imported: nothing is known of these packages.", strings.Join(missing, ", "))
+	}
+	if s.Kind == registry.Enhanced && c.set.Unlisted {
+		s.Description += " " + wordsUnlisted
 	}
 	if stale := staleOf(needed, c.sources, now); stale != "" {
 		s.Description += " " + stale
@@ -93,7 +96,7 @@ func unsupported(os inventory.OS) string {
 }
 
 func unsupportedAll(c contents) string {
-	if !c.packages {
+	if !c.set.Packages {
 		return wordsUnsupported + " Nothing that is known how to read was found in the image."
 	}
 	return wordsUnsupported + " Nobody publishes advisories of the packages that the image has."

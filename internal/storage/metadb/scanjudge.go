@@ -195,9 +195,13 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 	if err != nil {
 		return err
 	}
-	layers := make([]int64, len(i.Layers))
+	layers, made := make([]int64, len(i.Layers)), make([]string, len(i.Layers))
 	for n, l := range i.Layers {
-		layers[n] = l.ID
+		layers[n], made[n] = l.ID, l.CreatedBy
+	}
+	madeBy, err := jsonText(made)
+	if err != nil {
+		return err
 	}
 	return s.db.engine.update(ctx, func(t tx) error {
 		if err := t.sameEpoch(ctx, epoch); err != nil {
@@ -221,11 +225,11 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			return err
 		}
 		n, err := t.s.exec(ctx, `
-			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, problem, scanned_at, epoch)
-			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS BIGINT), CAST($7 AS BIGINT) FROM images WHERE id = $1
+			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch)
+			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS BIGINT) FROM images WHERE id = $1
 			ON CONFLICT (image_id) DO UPDATE SET set_id = excluded.set_id, chain_id = excluded.chain_id, layers = excluded.layers,
-				problem = excluded.problem, scanned_at = excluded.scanned_at, epoch = excluded.epoch`,
-			i.ImageID, set, i.ChainID, packLayers(layers), i.Problem, micros(i.ScannedAt), epoch)
+				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at, epoch = excluded.epoch`,
+			i.ImageID, set, i.ChainID, packLayers(layers), madeBy, i.Problem, micros(i.ScannedAt), epoch)
 		if err == nil && n == 0 {
 			err = registry.ErrNoRow
 		}
@@ -289,11 +293,12 @@ func unpackLayers(b []byte) (ids []int64, err error) {
 // Inventory implements scan.InventoryReads.
 func (s Judging) Inventory(ctx context.Context, imageID int64) (scan.Inventory, error) {
 	var layers []byte
+	var made []string
 	i, err := one(ctx, s.db.engine, func(rows *sql.Rows, i *scan.Inventory) error {
-		return rows.Scan(&i.ImageID, &i.ChainID, &layers, &i.Problem, timeColumn{&i.ScannedAt}, &i.Set.ID, &i.Set.Digest, jsonColumn{&i.Set.OS},
+		return rows.Scan(&i.ImageID, &i.ChainID, &layers, jsonColumn{&made}, &i.Problem, timeColumn{&i.ScannedAt}, &i.Set.ID, &i.Set.Digest, jsonColumn{&i.Set.OS},
 			&i.Set.Members, &i.Set.Vulnerable, jsonColumn{&i.Set.Counts}, timeColumn{&i.Set.JudgedAt}, timeColumn{&i.JudgedAt})
 	}, `
-		SELECT i.image_id, i.chain_id, i.layers, i.problem, i.scanned_at, s.id, s.digest, s.os, s.members, s.vulnerable, s.counts, s.judged_at,
+		SELECT i.image_id, i.chain_id, i.layers, i.made_by, i.problem, i.scanned_at, s.id, s.digest, s.os, s.members, s.vulnerable, s.counts, s.judged_at,
 			CASE WHEN j.ended_at > s.judged_at THEN j.ended_at ELSE s.judged_at END
 		FROM image_inventories i JOIN package_sets s ON s.id = i.set_id JOIN scan_judgement j ON j.id = 1 WHERE i.image_id = $1`, imageID)
 	if err != nil {
@@ -309,15 +314,19 @@ func (s Judging) Inventory(ctx context.Context, imageID int64) (scan.Inventory, 
 	}
 	known := map[int64]scan.StoredLayer{}
 	err = s.db.engine.query(ctx, `
-		SELECT id, diff_id, revision, problem, created_by, scanned_at FROM scan_layers WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`,
+		SELECT id, diff_id, revision, problem, scanned_at FROM scan_layers WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`,
 		func(rows *sql.Rows) error {
 			var l scan.StoredLayer
-			err := rows.Scan(&l.ID, &l.DiffID, &l.Revision, &l.Problem, &l.CreatedBy, timeColumn{&l.ScannedAt})
+			err := rows.Scan(&l.ID, &l.DiffID, &l.Revision, &l.Problem, timeColumn{&l.ScannedAt})
 			known[l.ID] = l
 			return err
 		}, text)
-	for _, id := range ids {
-		i.Layers = append(i.Layers, known[id])
+	for n, id := range ids {
+		l := known[id]
+		if l.ID != 0 && n < len(made) {
+			l.CreatedBy = made[n]
+		}
+		i.Layers = append(i.Layers, l)
 	}
 	return i, err
 }

@@ -144,8 +144,8 @@ func (w *judged) fleet() {
 			SELECT (SELECT repository_id FROM images WHERE id = $2), 'sha256:' || (value ->> 'i'), 'm', '', '', 0, 0, 0, 0 FROM objects($1)`, text, repo)
 		w.exec(`INSERT INTO package_sets (digest, os, members, vulnerable, counts, judged_at)
 			SELECT value ->> 'i', '{}', unhex(value ->> 'm'), unhex(''), '{}', 0 FROM objects($1)`, text)
-		w.exec(`INSERT INTO image_inventories (image_id, set_id, chain_id, layers, problem, scanned_at, epoch)
-			SELECT i.id, s.id, '', unhex('01'), '', 0, 0 FROM objects($1) JOIN images i ON i.digest = 'sha256:' || (value ->> 'i')
+		w.exec(`INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch)
+			SELECT i.id, s.id, '', unhex('01'), '[]', '', 0, 0 FROM objects($1) JOIN images i ON i.digest = 'sha256:' || (value ->> 'i')
 				AND i.repository_id = (SELECT repository_id FROM images WHERE id = $2) JOIN package_sets s ON s.digest = value ->> 'i'`, text, repo)
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan/match"
 )
 
-const scanLayerColumns = `l.id, l.diff_id, l.revision, l.problem, l.created_by, l.facts, l.scanned_at`
+const scanLayerColumns = `l.id, l.diff_id, l.revision, l.problem, l.facts, l.scanned_at`
 
 func scanLayerInto(l *scan.StoredLayer) []any {
-	return []any{&l.ID, &l.DiffID, &l.Revision, &l.Problem, &l.CreatedBy, &l.Facts, timeColumn{&l.ScannedAt}}
+	return []any{&l.ID, &l.DiffID, &l.Revision, &l.Problem, &l.Facts, timeColumn{&l.ScannedAt}}
 }
 
 // LayersByBlob implements scan.LayerStore.
@@ -61,11 +61,11 @@ func (s Judging) LayersByID(ctx context.Context, ids []int64) (map[int64]scan.St
 func (s Judging) PutLayer(ctx context.Context, blob oci.Digest, l scan.StoredLayer) (id int64, err error) {
 	err = s.db.engine.update(ctx, func(t tx) error {
 		_, err := t.s.exec(ctx, `
-			INSERT INTO scan_layers (diff_id, revision, problem, created_by, facts, scanned_at) VALUES ($1, $2, $3, $4, $5, $6)
+			INSERT INTO scan_layers (diff_id, revision, problem, facts, scanned_at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (diff_id) DO UPDATE SET revision = excluded.revision, problem = excluded.problem, facts = excluded.facts,
 				scanned_at = excluded.scanned_at
 			WHERE scan_layers.revision < excluded.revision OR (scan_layers.revision = excluded.revision AND scan_layers.problem <> '')`,
-			string(l.DiffID), l.Revision, l.Problem, l.CreatedBy, notNil(l.Facts), micros(l.ScannedAt))
+			string(l.DiffID), l.Revision, l.Problem, notNil(l.Facts), micros(l.ScannedAt))
 		if err != nil {
 			return err
 		}

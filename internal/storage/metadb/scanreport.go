@@ -147,11 +147,15 @@ func (s ScanReports) SetEcosystems(ctx context.Context, setIDs []int64) (map[int
 			return nil, err
 		}
 		names, err := list(ctx, s.db.engine, scanOne[string], `
-			SELECT DISTINCT ecosystem FROM packages WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1)) AND ecosystem <> '' ORDER BY ecosystem`, wanted)
+			SELECT DISTINCT ecosystem FROM packages WHERE id IN (SELECT CAST(value AS BIGINT) FROM texts($1)) ORDER BY ecosystem`, wanted)
 		if err != nil {
 			return nil, err
 		}
-		all[id] = scan.SetEcosystems{Names: names, Packages: some}
+		unlisted := len(names) > 0 && names[0] == ""
+		if unlisted {
+			names = names[1:]
+		}
+		all[id] = scan.SetEcosystems{Names: names, Packages: some, Unlisted: unlisted}
 	}
 	return all, nil
 }

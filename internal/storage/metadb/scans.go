@@ -3,6 +3,7 @@ package metadb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -25,19 +26,29 @@ func (s Scans) ClaimScan(ctx context.Context, now, again time.Time) (scan.Claim,
 	if err != nil || !waiting {
 		return scan.Claim{}, false, err
 	}
+	first, err := s.ofIdle(ctx, now)
+	if err != nil {
+		return scan.Claim{}, false, err
+	}
 	var c scan.Claim
 	found := false
 	err = s.db.engine.update(ctx, func(t tx) error {
 		c, found = scan.Claim{DueAt: again}, false
-		err := t.s.query(ctx, `
-			UPDATE scans SET due_at = $1, attempts = attempts + 1, status = 'IN_PROGRESS',
-				changed_at = CASE WHEN status = 'IN_PROGRESS' THEN changed_at ELSE $2 END
-			WHERE (image_id, kind) = (
-				SELECT image_id, kind FROM scans WHERE due_at > 0 AND due_at <= $2 ORDER BY due_at, image_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-			AND due_at > 0 AND due_at <= $2 RETURNING image_id, kind, attempts`, func(rows *sql.Rows) error {
-			found = true
-			return rows.Scan(&c.ImageID, &c.Kind, &c.Attempts)
-		}, micros(again), micros(now))
+		claim := func(among string, which ...any) error {
+			return t.s.query(ctx, `
+				UPDATE scans SET due_at = $1, attempts = attempts + 1, status = 'IN_PROGRESS',
+					changed_at = CASE WHEN status = 'IN_PROGRESS' THEN changed_at ELSE $2 END
+				WHERE (image_id, kind) = (
+					SELECT image_id, kind FROM scans WHERE due_at > 0 AND due_at <= $2`+among+` ORDER BY due_at, image_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+				AND due_at > 0 AND due_at <= $2 RETURNING image_id, kind, attempts`, func(rows *sql.Rows) error {
+				found = true
+				return rows.Scan(&c.ImageID, &c.Kind, &c.Attempts)
+			}, append([]any{micros(again), micros(now)}, which...)...)
+		}
+		err := claim(" AND image_id = $3", first)
+		if err == nil && !found {
+			err = claim("")
+		}
 		if err != nil || !found {
 			return err
 		}
@@ -53,6 +64,19 @@ func (s Scans) ClaimScan(ctx context.Context, now, again time.Time) (scan.Claim,
 			}, c.ImageID)
 	})
 	return c, found, err
+}
+
+// ofIdle finds the oldest that is due of a repository of which no scan is under way, so that whoever pushes much does not keep the others
+// waiting; 0: there is none.
+func (s Scans) ofIdle(ctx context.Context, now time.Time) (int64, error) {
+	id, err := one(ctx, s.db.read.s, scanOne[int64], `
+		SELECT s.image_id FROM scans s JOIN images i ON i.id = s.image_id WHERE s.due_at > 0 AND s.due_at <= $1 AND i.repository_id NOT IN (
+			SELECT p.repository_id FROM scans o JOIN images p ON p.id = o.image_id WHERE o.due_at > 0 AND o.due_at > $1 AND o.status = 'IN_PROGRESS')
+		ORDER BY s.due_at, s.image_id LIMIT 1`, micros(now))
+	if errors.Is(err, registry.ErrNoRow) {
+		return 0, nil
+	}
+	return id, err
 }
 
 // held is the condition that a claim still holds.

@@ -10,16 +10,26 @@ import (
 // MaxPackages is how many packages an image may have. What is above is left out, and told as a problem.
 const MaxPackages = 100_000
 
+// maxWork bounds what is looked at to put layers on top of each other, in things that may be hidden by each: half a minute at worst. An image of
+// 127 layers, which is as many as Docker makes, with 100,000 packages in the lowest comes to half of it.
+const maxWork = 25_000_000
+
 // Merge puts the layers of an image together, the lowest first: what is in the image that they make.
 //
 // A file of a layer stands unless a layer above has something at its path, or something other than a directory at a path above it,
 // or removes either, or hides the directory (image-spec, layer.md). Paths that lead through symbolic links of lower layers are what
 // they lead to. A package is brought by the oldest layer from which on each state of its file has it, with no removal of the file
 // between.
-func Merge(layers []Layer) Image {
+func Merge(layers []Layer) Image { return merge(layers, maxWork) }
+
+func merge(layers []Layer, work int) Image {
 	m := merger{paths: newPaths(), facts: map[string]*fact{}, releases: map[string]OS{}}
 	var img Image
 	for i, l := range layers {
+		if work -= len(m.facts) + len(m.paths.links); work < 0 {
+			img.Problems = append(img.Problems, fmt.Sprintf("its layers, and what is in them, are too many: the lowest %d of %d were put together", i, len(layers)))
+			break
+		}
 		if l.Problem != "" {
 			img.Problems = append(img.Problems, fmt.Sprintf("layer %d of %d: %s", i+1, len(layers), l.Problem))
 		}

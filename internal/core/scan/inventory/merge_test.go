@@ -260,3 +260,27 @@ func (e entry) sane() bool {
 	}
 	return e.path == "" || fs.ValidPath(e.path) && e.path != "."
 }
+
+// TestMergeIsBounded: thousands of layers above one with thousands of packages are not all put on top of each other, and that is said.
+func TestMergeIsBounded(t *testing.T) {
+	t.Parallel()
+	const packages, above = 100, 50
+	var lowest inventory.Layer
+	for i := range packages {
+		name := fmt.Sprint("p", i)
+		lowest.Files = append(lowest.Files, inventory.File{
+			Path: "app/node_modules/" + name + "/package.json", Format: "node",
+			Packages: []inventory.Package{{Type: inventory.NPM, Name: name, Version: "1", Source: name, SourceVersion: "1"}},
+		})
+	}
+	layers := []inventory.Layer{lowest}
+	for range above {
+		layers = append(layers, inventory.Layer{Whiteouts: []string{"tmp/x"}})
+	}
+	if img := inventory.MergeWithin(layers, packages*above); len(img.Problems) > 0 || len(img.Packages) != packages {
+		t.Errorf("within the bound there are %d packages and the problems %q", len(img.Packages), img.Problems)
+	}
+	if img := inventory.MergeWithin(layers, packages*above-1); len(img.Packages) != packages || len(img.Problems) != 1 || !strings.Contains(img.Problems[0], "lowest 50 of 51") {
+		t.Errorf("beyond the bound there are %d packages and the problems %q", len(img.Packages), img.Problems)
+	}
+}

@@ -372,3 +372,30 @@ func TestClaimsAreScanned(t *testing.T) {
 		come(sbom.TypeCycloneDX, event.Replication, digest("not here"), registry.ScanComplete)
 	})
 }
+
+// TestClaimsAreBounded: many large documents are not all read, and what was read before them counts.
+func TestClaimsAreBounded(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		img := b.push(repo, "one")
+		repository, err := b.db.Read().Repository(t.Context(), repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, purl := range []string{"pkg:gem/first@1", "pkg:npm/second@1"} {
+			b.artifact(img, sbom.TypeCycloneDX, sbom.TypeCycloneDX, fmt.Sprintf(`{"components":[{"purl":%q}]}`, purl)+strings.Repeat(" ", 24<<20))
+		}
+		b.artifact(img, sbom.TypeCycloneDX, sbom.TypeCycloneDX, `{"components":[{"purl":"pkg:cargo/third@1"}]}`)
+		found, err := b.attacher.Claimed(t.Context(), repository, img.Digest, inventory.Image{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, p := range found.Packages {
+			names = append(names, p.Name)
+		}
+		if slices.Sort(names); !slices.Equal(names, []string{"first", "third"}) {
+			t.Errorf("claimed is %q, want what there is room for: first, third", names)
+		}
+	})
+}

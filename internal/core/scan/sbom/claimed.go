@@ -23,7 +23,9 @@ const (
 	// maxClaims bounds the artifacts of one image that are read, and the documents of one artifact.
 	maxClaims    = 10
 	maxDocuments = 5
-	maxIndexes   = 5
+	// maxRead bounds what is read of all documents of one image, in bytes: the server reads them itself.
+	maxRead    = 40 << 20
+	maxIndexes = 5
 )
 
 func claims() []string { return []string{TypeCycloneDX, TypeSPDX, typeInToto, typeAttestation} }
@@ -38,8 +40,9 @@ func (a *Attacher) Claimed(ctx context.Context, repo registry.Repository, image 
 	if err != nil {
 		return found, fmt.Errorf("looking for SBOMs of %s@%s: %w", repo.Name, image, err)
 	}
+	left := int64(maxRead)
 	for _, d := range artifacts {
-		documents, err := a.documents(ctx, repo, d)
+		documents, err := a.documents(ctx, repo, d, &left)
 		if err != nil {
 			return found, fmt.Errorf("reading the SBOM %s of %s@%s: %w", d, repo.Name, image, err)
 		}
@@ -88,8 +91,8 @@ func (a *Attacher) claims(ctx context.Context, repo registry.Repository, image o
 	return list[:min(len(list), maxClaims)], nil
 }
 
-// documents reads what an artifact says. What is wrong with it is its pusher's, and logged.
-func (a *Attacher) documents(ctx context.Context, repo registry.Repository, d oci.Digest) ([]Document, error) {
+// documents reads what an artifact says, of no more than so many bytes. What is wrong with it is its pusher's, and logged.
+func (a *Attacher) documents(ctx context.Context, repo registry.Repository, d oci.Digest, left *int64) ([]Document, error) {
 	img, err := a.store.Read().ManifestIn(ctx, repo.Name, oci.Reference{Digest: d})
 	if errors.Is(err, registry.ErrNoRow) || err == nil && img.Archived {
 		return nil, nil
@@ -106,7 +109,7 @@ func (a *Attacher) documents(ctx context.Context, repo registry.Repository, d oc
 		if !isClaim(l.MediaType) || l.Size > MaxDocument {
 			continue
 		}
-		doc, err := a.document(ctx, repo, l)
+		doc, err := a.document(ctx, repo, l, left)
 		_, refused := fault.Of(err)
 		switch {
 		case err == nil:
@@ -121,11 +124,15 @@ func (a *Attacher) documents(ctx context.Context, repo registry.Repository, d oc
 	return list, nil
 }
 
-func (a *Attacher) document(ctx context.Context, repo registry.Repository, l oci.Descriptor) (Document, error) {
+func (a *Attacher) document(ctx context.Context, repo registry.Repository, l oci.Descriptor, left *int64) (Document, error) {
 	content, err := a.registry.Layer(ctx, a.self, repo.Name, l.Digest)
 	if err != nil {
 		return Document{}, err
 	}
+	if content.Size > min(*left, MaxDocument) {
+		return Document{}, fmt.Errorf("%d bytes, after what was read before it: %w", content.Size, ErrLimit)
+	}
+	*left -= content.Size
 	r, err := content.Open(ctx, 0, -1)
 	if err != nil {
 		return Document{}, err

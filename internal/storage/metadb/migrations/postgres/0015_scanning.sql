@@ -12,7 +12,6 @@ CREATE TABLE scan_layers (
     diff_id    TEXT COLLATE "C" NOT NULL UNIQUE,
     revision   BIGINT NOT NULL, -- of the extractors
     problem    TEXT COLLATE "C" NOT NULL, -- which limit was hit, or why it could not be read; empty: all of it was read
-    created_by TEXT COLLATE "C" NOT NULL, -- the instruction that made it, as the first image with it says
     facts      BYTEA   NOT NULL, -- inventory.Layer, encoded
     scanned_at BIGINT NOT NULL
 );
@@ -60,6 +59,7 @@ CREATE TABLE image_inventories (
     set_id     BIGINT NOT NULL REFERENCES package_sets (id),
     chain_id   TEXT COLLATE "C" NOT NULL, -- of all layers together (image-spec, config.md)
     layers     BYTEA   NOT NULL, -- ids of layers, lowest first, packed
+    made_by    TEXT COLLATE "C" NOT NULL, -- JSON, the instruction that made each, as this image says: another one's is none of its readers' business
     problem    TEXT COLLATE "C" NOT NULL, -- why it is not all that the image has; empty: it is
     scanned_at BIGINT NOT NULL,
     epoch      BIGINT NOT NULL  -- of scan_judgement, when it was saved

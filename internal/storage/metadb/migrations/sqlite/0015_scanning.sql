@@ -12,7 +12,6 @@ CREATE TABLE scan_layers (
     diff_id    TEXT    NOT NULL UNIQUE,
     revision   INTEGER NOT NULL, -- of the extractors
     problem    TEXT    NOT NULL, -- which limit was hit, or why it could not be read; empty: all of it was read
-    created_by TEXT    NOT NULL, -- the instruction that made it, as the first image with it says
     facts      BLOB    NOT NULL, -- inventory.Layer, encoded
     scanned_at INTEGER NOT NULL
 ) STRICT;
@@ -60,6 +59,7 @@ CREATE TABLE image_inventories (
     set_id     INTEGER NOT NULL REFERENCES package_sets (id),
     chain_id   TEXT    NOT NULL, -- of all layers together (image-spec, config.md)
     layers     BLOB    NOT NULL, -- ids of layers, lowest first, packed
+    made_by    TEXT    NOT NULL, -- JSON, the instruction that made each, as this image says: another one's is none of its readers' business
     problem    TEXT    NOT NULL, -- why it is not all that the image has; empty: it is
     scanned_at INTEGER NOT NULL,
     epoch      INTEGER NOT NULL  -- of scan_judgement, when it was saved
