@@ -20,20 +20,21 @@ type Work interface {
 	// SettleScan stores how a claimed scan stands, with the event that tells of it where there is one. It does nothing, and says so,
 	// where somebody else has the scan by now, or the image is gone.
 	SettleScan(ctx context.Context, c Claim, o Outcome, told *event.Event) (bool, error)
-	// WaitingScans counts the scans that are to be done, up to a limit.
-	WaitingScans(ctx context.Context, limit int) (int, error)
+	// WaitingScans counts the scans that are to be done now, up to a limit.
+	WaitingScans(ctx context.Context, now time.Time, limit int) (int, error)
 	// Unscanned lists images without a scan of a kind, in order of id, after one, at most limit.
 	Unscanned(ctx context.Context, kind registry.ScanKind, after int64, limit int) ([]Unscanned, error)
 }
 
 // Claim is a scan that is this caller's to do.
 type Claim struct {
-	ImageID    int64
-	Kind       registry.ScanKind
-	Attempts   int       // this one counts
-	DueAt      time.Time // when the claim lapses: it tells one claim of a scan from another
-	Repository registry.Repository
-	Image      registry.Image // with tags and manifest
+	ImageID     int64
+	Kind        registry.ScanKind
+	Attempts    int       // this one counts
+	RequestedAt time.Time // when somebody asked for the scan
+	DueAt       time.Time // when the claim lapses: it tells one claim of a scan from another
+	Repository  registry.Repository
+	Image       registry.Image // with tags and manifest
 }
 
 // Outcome is how a scan stands after an attempt.

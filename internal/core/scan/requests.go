@@ -23,7 +23,7 @@ func (s *Service) RequestOnce(ctx context.Context) (more bool, err error) {
 	if err != nil || !there {
 		return false, wrap(err, "reading which images are to be scanned")
 	}
-	if n, err := s.work.WaitingScans(ctx, maxRequested); err != nil || n >= maxRequested {
+	if n, err := s.work.WaitingScans(ctx, s.now(), maxRequested); err != nil || n >= maxRequested {
 		return false, wrap(err, "counting the scans that wait")
 	}
 	scanning, err := registry.ReadScanning(ctx, s.store.Read())

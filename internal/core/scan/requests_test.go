@@ -35,7 +35,7 @@ func TestImagesThatAreThere(t *testing.T) {
 		}
 		b.scanning(registry.Enhanced, registry.ScanContinuous)
 		request()
-		if n, err := b.db.Scans().WaitingScans(t.Context(), 1000); err != nil || n != 100 {
+		if n, err := b.db.Scans().WaitingScans(t.Context(), b.clock(), 1000); err != nil || n != 100 {
 			t.Errorf("%d scans wait, %v; want 100 at most", n, err)
 		}
 		for range 3 {
