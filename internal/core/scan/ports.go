@@ -66,6 +66,8 @@ type ScanReads interface {
 	SetEcosystems(ctx context.Context, setIDs []int64) (map[int64]SetEcosystems, error)
 	// ImagesByID finds images with their tags and repositories, in order of id.
 	ImagesByID(ctx context.Context, ids []int64) ([]Located, error)
+	// Releases lists the releases of an ecosystem that advisories speak of; an empty one is all.
+	Releases(ctx context.Context, ecosystem string) ([]string, error)
 	// Named lists the advisories, also those that count no more, that speak of a vulnerability by that name or have it as their id.
 	Named(ctx context.Context, vulnerability string) ([]NamedAdvisory, error)
 }

@@ -27,6 +27,7 @@ type contents struct {
 	ecosystems []string // of its packages, without release
 	packages   bool     // it has any
 	sources    map[string]advisory.Source
+	unheard    string // the system's ecosystem and release, where its source speaks of no such release (see releases)
 }
 
 // effective gives the status of a scan as it is now: the stored one tells whether the image was read, and what that is worth depends
@@ -54,10 +55,13 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 		s.Status, s.Description = registry.ScanUnsupported, unsupportedAll(c)
 		return s
 	}
-	missing := missingOf(needed, c.sources)
+	missing := missingOf(needed, c.unheard, c.sources)
 	if len(missing) == len(needed) {
 		s.Status = registry.ScanFailed
 		s.Description = fmt.Sprintf("No advisories of %s have been imported: the image was read, and nothing is known of its vulnerabilities.", strings.Join(missing, ", "))
+		if slices.ContainsFunc(needed, func(e string) bool { return unjudged(c.sources[e]) }) {
+			s.Description = fmt.Sprintf("Advisories of %s were imported a moment ago, and no image is judged by them yet: look again soon.", strings.Join(missing, ", "))
+		}
 		return s
 	}
 	if frequency == registry.ScanContinuous {
@@ -99,15 +103,24 @@ func unsupportedAll(c contents) string {
 	return wordsUnsupported + " Nobody publishes advisories of the packages that the image has."
 }
 
-func missingOf(ecosystems []string, sources map[string]advisory.Source) []string {
+// missingOf lists the ecosystems whose packages are judged by nothing: there are no advisories, or no judgement by them has ended yet,
+// or none are of the system's release, which then is named too.
+func missingOf(ecosystems []string, unheard string, sources map[string]advisory.Source) []string {
 	var missing []string
 	for _, e := range ecosystems {
-		if _, ok := sources[e]; !ok {
+		source, ok := sources[e]
+		switch {
+		case !ok, unjudged(source):
 			missing = append(missing, e)
+		case strings.HasPrefix(unheard, e+":"):
+			missing = append(missing, unheard)
 		}
 	}
 	return missing
 }
+
+// unjudged tells whether a source has been imported for the first time, and images that were there do not know it yet.
+func unjudged(s advisory.Source) bool { return s.Revision > 0 && s.JudgedRev == 0 }
 
 // staleOf says of which ecosystems the advisories have not been looked at for long.
 func staleOf(ecosystems []string, sources map[string]advisory.Source, now time.Time) string {

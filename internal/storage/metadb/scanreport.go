@@ -177,6 +177,11 @@ func (s ScanReports) ImagesByID(ctx context.Context, ids []int64) ([]scan.Locate
 		WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($1)) ORDER BY i.id`, wanted)
 }
 
+// Releases implements scan.ScanReads. It looks through all that is said of the ecosystem.
+func (s ScanReports) Releases(ctx context.Context, ecosystem string) ([]string, error) {
+	return list(ctx, s.db.engine, scanOne[string], `SELECT DISTINCT release FROM advisory_packages WHERE ecosystem = $1`, ecosystem)
+}
+
 // Named implements scan.ScanReads. What has been replaced still counts for packages until the next judgement.
 func (s ScanReports) Named(ctx context.Context, vulnerability string) ([]scan.NamedAdvisory, error) {
 	return list(ctx, s.db.engine, func(rows *sql.Rows, a *scan.NamedAdvisory) error { return rows.Scan(&a.ID, &a.Vulnerability) }, `
