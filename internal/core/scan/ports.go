@@ -22,7 +22,7 @@ type Work interface {
 	SettleScan(ctx context.Context, c Claim, o Outcome, told *event.Event) (bool, error)
 	// WaitingScans counts the scans that are to be done now, up to a limit.
 	WaitingScans(ctx context.Context, now time.Time, limit int) (int, error)
-	// Unscanned lists images without a scan of a kind, in order of id, after one, at most limit.
+	// Unscanned lists images without a scan of a kind, or of which that has failed, in order of id, after one, at most limit.
 	Unscanned(ctx context.Context, kind registry.ScanKind, after int64, limit int) ([]Unscanned, error)
 }
 
@@ -46,7 +46,7 @@ type Outcome struct {
 	Attempts    int
 }
 
-// Unscanned is an image that has no scan.
+// Unscanned is an image that has no scan, or one that has failed.
 type Unscanned struct {
 	Image      registry.Image // alone
 	Repository registry.Repository

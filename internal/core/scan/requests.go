@@ -81,7 +81,8 @@ func (s *Service) request(ctx context.Context, scanning registry.Scanning, at re
 	})
 }
 
-// requestOne records that an image is to be scanned, if it is still there and has no scan yet. The repository is held, so that the
+// requestOne records that an image is to be scanned, if it is still there and has no scan yet, or one that has failed: enhanced scans
+// are not started by hand, so that there is no other way to have such an image scanned. The repository is held, so that the
 // image does not go in between.
 func (s *Service) requestOne(ctx context.Context, tx registry.Tx, u Unscanned, kind registry.ScanKind) error {
 	if _, err := tx.LockRepository(ctx, u.Repository.Name); err != nil {
@@ -91,7 +92,7 @@ func (s *Service) requestOne(ctx context.Context, tx registry.Tx, u Unscanned, k
 	if err != nil || img.ID != u.Image.ID || img.Archived {
 		return ignore(err)
 	}
-	if _, err := tx.Scan(ctx, img.ID, kind); !errors.Is(err, registry.ErrNoRow) {
+	if s, err := tx.Scan(ctx, img.ID, kind); err == nil && s.Status != registry.ScanFailed || err != nil && !errors.Is(err, registry.ErrNoRow) {
 		return err
 	}
 	at := s.now()

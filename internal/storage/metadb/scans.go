@@ -99,5 +99,5 @@ func (s Scans) Unscanned(ctx context.Context, kind registry.ScanKind, after int6
 	return list(ctx, s.db.read.s, read, `
 		SELECT r.id, r.name, r.scan_on_push, `+imageRow+` FROM images i JOIN repositories r ON r.id = i.repository_id
 		WHERE i.id > $1 AND NOT i.archived AND i.config_media_type <> ''
-		AND NOT EXISTS (SELECT 1 FROM scans s WHERE s.image_id = i.id AND s.kind = $2) ORDER BY i.id LIMIT $3`, after, string(kind), limit)
+		AND NOT EXISTS (SELECT 1 FROM scans s WHERE s.image_id = i.id AND s.kind = $2 AND s.status <> 'FAILED') ORDER BY i.id LIMIT $3`, after, string(kind), limit)
 }
