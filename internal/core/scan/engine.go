@@ -33,6 +33,8 @@ const (
 	lastLook  = time.Hour
 	// piecesWithin is how long its layers have to come.
 	piecesWithin = 24 * time.Hour
+	// problemFor is how long nobody looks again into a layer that had a problem, whoever asks: it may have cost much.
+	problemFor = time.Hour
 	// maxFacts bounds what the layers of one image say together, in bytes of memory, roughly.
 	maxFacts = 64 << 20
 )
@@ -361,7 +363,7 @@ func (r *reading) mayCome(err error) bool {
 // layer gives what a layer says: from its row, or by reading it. The problem is the layer's; the row then may be the zero row.
 func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction string) (row StoredLayer, problem string, err error) {
 	s := r.service
-	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
+	if row, known, err := r.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
 	if s.now().Sub(r.began) > share {
@@ -374,7 +376,7 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor, instruction strin
 		return StoredLayer{}, "", err
 	}
 	defer unlock()
-	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
+	if row, known, err := r.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
 	content, err := r.open(ctx, l)
@@ -406,10 +408,15 @@ func problemOf(l oci.Descriptor, words string) string {
 	return "layer " + l.Digest.Short() + ": " + words
 }
 
-// known finds what a blob has unpacked to, if the extractors would find no more today.
-func (s *Service) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, error) {
+// known finds what a blob has unpacked to, if the extractors would find no more today. A problem may have been of the moment, such as
+// want of time or memory: who asks for another scan later has the layer read again.
+func (r *reading) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, error) {
+	s := r.service
 	found, err := s.layers.LayersByBlob(ctx, []oci.Digest{d}, s.extractor.Revision())
 	row, ok := found[d]
+	if ok && row.Problem != "" && r.claim.RequestedAt.Sub(row.ScannedAt) >= problemFor {
+		ok = false
+	}
 	return row, ok, wrap(err, "looking for layer "+d.String())
 }
 
