@@ -339,6 +339,10 @@ func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, er
 	if err != nil {
 		return nil, err
 	}
+	if content.Size != d.Size {
+		// Nobody has compared what the cache of another registry stores before its layers. What is read of a layer counts for all that have it.
+		return nil, fault.New(fault.ManifestInvalid, "the manifest says that it has %d bytes, and it has %d", d.Size, content.Size)
+	}
 	r.service.read(d)
 	r.service.logger.LogAttrs(ctx, slog.LevelDebug, "a scan reads a blob", slog.String("repository", r.claim.Repository.Name), slog.String("digest", d.Digest.String()))
 	return content.Open(ctx, 0, -1)
@@ -348,7 +352,7 @@ func (r *reading) open(ctx context.Context, d oci.Descriptor) (io.ReadCloser, er
 func wordsOf(err error) (words string, ours bool) {
 	if f, ok := fault.Of(err); ok {
 		switch f.Code {
-		case fault.LayerDamaged, fault.LayerNotFound, fault.LayerInaccessible:
+		case fault.LayerDamaged, fault.LayerNotFound, fault.LayerInaccessible, fault.ManifestInvalid:
 			return f.Message, false
 		}
 	}

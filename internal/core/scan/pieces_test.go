@@ -61,3 +61,25 @@ func TestAnImageThatComesInPieces(t *testing.T) {
 		b.wantScan(never, registry.ScanFailed, "not read as a whole")
 	})
 }
+
+// TestAWrongSizeIsItsManifestsOwn has another registry's manifest give a layer fewer bytes than it has: the layer is read as a whole, or
+// not at all, since what is read counts for all images that have it.
+func TestAWrongSizeIsItsManifestsOwn(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		base := b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}})
+		config := b.blob(configType, b.json(map[string]any{"rootfs": map[string]any{"diff_ids": []oci.Digest{base.Digest}}}))
+		short := base
+		short.Size--
+		manifest := b.json(map[string]any{"schemaVersion": 2, "mediaType": oci.MediaTypeOCIManifest, "config": config, "layers": []oci.Descriptor{short}})
+		p, err := b.registry.PutImage(t.Context(), root, registry.Push{Repository: repo, Tags: []string{"short"}, Manifest: manifest, Source: event.PullThrough})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.work()
+		b.wantScan(p.Image, registry.ScanFailed, "the manifest says that it has")
+		good := b.image("good", base)
+		b.work()
+		b.wantScan(good, registry.ScanComplete, "")
+	})
+}
