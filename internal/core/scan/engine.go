@@ -216,7 +216,7 @@ func (s *Service) scan(ctx context.Context, c Claim) (Outcome, error) {
 	case err != nil && !errors.Is(err, registry.ErrNoRow): // without a row nobody wants to know
 		return Outcome{}, fmt.Errorf("keeping what the image has: %w", err)
 	case problem != "":
-		return Outcome{Status: registry.ScanFailed, Description: "The image was not read as a whole: " + problem}, nil
+		return Outcome{Status: registry.ScanFailed, Description: notWhole + problem}, nil
 	}
 	return Outcome{Status: registry.ScanComplete, Description: wordsComplete}, nil
 }

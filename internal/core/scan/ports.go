@@ -76,6 +76,7 @@ type ScanReads interface {
 type SummaryRow struct {
 	Scan     registry.Scan
 	Known    bool // there is an inventory; what follows is of it
+	Problem  string
 	SetID    int64
 	OS       inventory.OS
 	Counts   Counts

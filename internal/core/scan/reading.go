@@ -89,7 +89,9 @@ func (s *Service) Report(ctx context.Context, caller identity.Caller, repository
 	if err != nil {
 		return Report{}, err
 	}
-	r.Status = effective(it.Scan, it.Image, it.Frequency, contents{true, known.Set.OS, set.Names, set.Packages, sources, unheard}, s.now())
+	r.Status = effective(it.Scan, it.Image, it.Frequency, contents{
+		true, known.Problem, known.Set.Counts.Unevaluated, known.Set.OS, set.Names, set.Packages, sources, unheard,
+	}, s.now())
 	r.Read, r.OS, r.ScannedAt, r.JudgedAt = true, known.Set.OS, known.ScannedAt, known.JudgedAt
 	system := q.OfKind && it.Scan.Kind == registry.Basic
 	names := set.Names
@@ -394,8 +396,10 @@ func (s *Service) Summaries(ctx context.Context, caller identity.Caller, reposit
 			return nil, err
 		}
 		sum := Summary{
-			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{row.Known, row.OS, set.Names, set.Packages, sources, unheard}, s.now()),
-			Read:   row.Known, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(sourcesOf(set.Names, sources)),
+			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{
+				row.Known, row.Problem, row.Counts.Unevaluated, row.OS, set.Names, set.Packages, sources, unheard,
+			}, s.now()),
+			Read: row.Known, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(sourcesOf(set.Names, sources)),
 		}
 		if sum.Counts, err = s.lessExcepted(ctx, repo.ID, i, row); err != nil {
 			return nil, err

@@ -204,3 +204,28 @@ func TestCompleteIsNotSaidTooSoon(t *testing.T) {
 		want("new", registry.ScanComplete, "successfully", 0, "npm")
 	})
 }
+
+// TestCompleteIsWhatWasReadLast: the scans of both kinds share what was read, so that one which has read less is no longer complete by
+// the other; and what could not be compared is said.
+func TestCompleteIsWhatWasReadLast(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.advise("Debian", below("DEBIAN-CVE-2026-0001", "Debian", "12", "openssl", "3.0.2", criticalVector, "CVE-2026-0001"))
+		img := b.image("one", b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "no_version")}}))
+		b.work()
+		want := func(status registry.ScanStatus, words string) {
+			t.Helper()
+			r := b.report("one", scan.Query{})
+			sums, err := b.service.Summaries(t.Context(), root, repo, []registry.Image{img})
+			if err != nil || sums[img.ID].Status != r.Status || r.Status.Status != status || !strings.Contains(r.Status.Description, words) {
+				t.Errorf("%+v, a summary %+v, %v; want %s and %q", r.Status, sums[img.ID].Status, err, status, words)
+			}
+		}
+		want(registry.ScanComplete, "The versions of 1 packages could not be compared")
+		other := scan.NewJudge(scan.JudgeConfig{Store: b.db.Judging(), Now: b.clock})
+		if err := other.Save(t.Context(), scan.Saved{ImageID: img.ID, Image: inventory.Image{OS: *debian}, Problem: "layer 1: its bytes are lost"}); err != nil {
+			t.Fatal(err)
+		}
+		want(registry.ScanFailed, "not read as a whole: layer 1")
+	})
+}

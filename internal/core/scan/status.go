@@ -14,6 +14,7 @@ import (
 // More words of ECR, and ours in their manner.
 const (
 	wordsActive   = "Continuous scan is selected for image."
+	notWhole      = "The image was not read as a whole: "
 	wordsArchived = "The image is archived: restore it to see what is known of its vulnerabilities."
 )
 
@@ -22,7 +23,9 @@ const staleAdvisories = 14 * 24 * time.Hour
 
 // contents is what a status goes by beside the scan itself.
 type contents struct {
-	known      bool // there is an inventory
+	known      bool   // there is an inventory
+	problem    string // why that is not all that the image has
+	uncompared int    // of its packages: their versions
 	os         inventory.OS
 	ecosystems []string // of its packages, without release
 	packages   bool     // it has any
@@ -41,6 +44,10 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 		return s
 	case !c.known:
 		s.Status, s.Description = registry.ScanFailed, "What the image has installed is not known any more: ask for another scan."
+		return s
+	}
+	if c.problem != "" { // another scan, of another kind maybe, has read less than this one
+		s.Status, s.Description = registry.ScanFailed, notWhole+c.problem
 		return s
 	}
 	needed := c.ecosystems
@@ -69,6 +76,9 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 	}
 	if len(missing) > 0 {
 		s.Description += fmt.Sprintf(" No advisories of %s have been imported: nothing is known of these packages.", strings.Join(missing, ", "))
+	}
+	if c.uncompared > 0 {
+		s.Description += fmt.Sprintf(" The versions of %d packages could not be compared with advisories.", c.uncompared)
 	}
 	if stale := staleOf(needed, c.sources, now); stale != "" {
 		s.Description += " " + stale
