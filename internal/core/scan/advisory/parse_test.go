@@ -397,3 +397,19 @@ func TestReleasesAreThoseOfImages(t *testing.T) {
 		}
 	}
 }
+
+// TestVersionsOfAllEcosystemsAreCompared: of those that images have packages of, whatever the parsers know by name.
+func TestVersionsOfAllEcosystemsAreCompared(t *testing.T) {
+	t.Parallel()
+	for _, ecosystem := range inventory.Ecosystems() {
+		f := advisory.Affected{Ranges: []advisory.Range{{Events: []advisory.Event{{Introduced: "0"}, {Fixed: "1.10.0-r1"}}}}}
+		for version, want := range map[string]bool{"1.9.0-r2": true, "1.10.0-r1": false, "1.10.1-r0": false} {
+			if hit, err := f.Covers(ecosystem, version); hit != want || err != nil {
+				t.Errorf("%s: %s is hit: %v, %v", ecosystem, version, hit, err)
+			}
+			if hit, err := f.Ready(ecosystem).Covers(advisory.NewVersion(ecosystem, version)); hit != want || err != nil {
+				t.Errorf("%s, made ready: %s is hit: %v, %v", ecosystem, version, hit, err)
+			}
+		}
+	}
+}
