@@ -22,8 +22,8 @@ func TestEveryPieceOfWorkIsSomebodysJob(t *testing.T) {
 	}
 	for _, part := range []any{a.judge, a.scans, a.advisories} {
 		of := reflect.TypeOf(part)
-		for i := range of.NumMethod() {
-			if m := of.Method(i).Name; strings.HasSuffix(m, "Once") && !done[m] {
+		for method := range of.Methods() {
+			if m := method.Name; strings.HasSuffix(m, "Once") && !done[m] {
 				t.Errorf("%s.%s is nobody's job", of, m)
 			}
 		}
