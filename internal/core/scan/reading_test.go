@@ -196,7 +196,7 @@ func TestCompleteIsNotSaidTooSoon(t *testing.T) {
 		if _, err := advisory.Import(t.Context(), b.db.Advisories(), all, advisory.Options{Now: b.clock}); err != nil {
 			t.Fatal(err)
 		}
-		want("twelve", registry.ScanFailed, "no image is judged by them yet", 0, "Debian")
+		want("twelve", registry.ScanInProgress, "no image is judged by them yet", 0, "Debian")
 		b.judge()
 		want("twelve", registry.ScanComplete, "successfully", 1)
 		want("new", registry.ScanFailed, "No advisories of Debian:99 have been imported", 0, "Debian:99", "npm")

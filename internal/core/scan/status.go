@@ -67,6 +67,7 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 		s.Status = registry.ScanFailed
 		s.Description = fmt.Sprintf("No advisories of %s have been imported: the image was read, and nothing is known of its vulnerabilities.", strings.Join(missing, ", "))
 		if slices.ContainsFunc(needed, func(e string) bool { return unjudged(c.sources[e]) }) {
+			s.Status = registry.ScanInProgress // whoever waits for the end of the scan waits for this too
 			s.Description = fmt.Sprintf("Advisories of %s were imported a moment ago, and no image is judged by them yet: look again soon.", strings.Join(missing, ", "))
 		}
 		return s
