@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/extract"
@@ -29,7 +30,9 @@ func (a *App) openExtractor() {
 // newScans makes the part that knows what images have installed, and what is known against it.
 func (a *App) newScans() *scan.Service {
 	rows, reads := a.database.Judging(), a.database.ScanReports()
-	a.judge = scan.NewJudge(scan.JudgeConfig{Store: rows, Now: a.deps.Now, Notify: a.toTell.Ring})
+	a.judge = scan.NewJudge(scan.JudgeConfig{
+		Store: rows, Actor: identity.Service(a.registry.ID(), "scan"), Now: a.deps.Now, Notify: a.toTell.Ring,
+	})
 	c := scan.Config{
 		Registry: a.registry, Store: a.database, Work: a.database.Scans(), Layers: rows, Saver: a.judge, Inventory: rows, Names: rows,
 		Advisories: reads, Reads: reads, Exceptions: a.database.ScanExceptions(), Now: a.deps.Now,

@@ -17,6 +17,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
@@ -91,6 +92,9 @@ func scanningWith(t *testing.T, all advisories) (s *server, work func()) {
 	s = newScanningServer(t, db, blobs, false, debianReader{})
 	clock := func() time.Time { return time.Date(2026, 11, 24, 13, 0, 0, 0, time.UTC) }
 	if _, err := advisory.Import(t.Context(), db.Advisories(), all, advisory.Options{Now: clock}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scan.NewJudge(scan.JudgeConfig{Store: db.Judging(), Now: clock}).JudgeOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s, func() {

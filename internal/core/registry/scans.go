@@ -111,8 +111,8 @@ func (r *Registry) indexHint(ctx context.Context, q KinQueries, repo Repository,
 	return ". It is an index, whose images are scanned each by itself: " + strings.Join(names, ", "), nil
 }
 
-// requestScan records that a scan is wanted. Without a scanner it has failed at once, and says so.
-func (r *Registry) requestScan(ctx context.Context, tx Tx, imageID int64, kind ScanKind) (Scan, error) {
+// RequestScan records that a scan is wanted, in the place of the one that the image had. Without a scanner it has failed at once, and says so.
+func (r *Registry) RequestScan(ctx context.Context, tx Tx, imageID int64, kind ScanKind) (Scan, error) {
 	at := r.now()
 	s := Scan{ImageID: imageID, Kind: kind, RequestedAt: at}.become(ScanPending, "", at)
 	if !r.scanner {
@@ -134,7 +134,7 @@ func (r *Registry) scanPushed(ctx context.Context, tx Tx, repo Repository, img I
 	if err != nil || !scanning.Of(repo).OnPush {
 		return err
 	}
-	_, err = r.requestScan(ctx, tx, img.ID, scanning.Kind)
+	_, err = r.RequestScan(ctx, tx, img.ID, scanning.Kind)
 	return err
 }
 
@@ -193,7 +193,7 @@ func (r *Registry) scanAgain(ctx context.Context, tx Tx, img Image) (Scan, error
 	case err != nil && !errors.Is(err, ErrNoRow):
 		return Scan{}, fmt.Errorf("reading the scan of %s: %w", img.Digest, err)
 	}
-	return r.requestScan(ctx, tx, img.ID, Basic)
+	return r.RequestScan(ctx, tx, img.ID, Basic)
 }
 
 // ImageScan is an image with its scan.

@@ -35,7 +35,7 @@ func TestSBOMs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n, err := b.db.Scans().WaitingScans(t.Context(), 10); err != nil || n > 0 {
+			if n, err := b.db.Scans().WaitingScans(t.Context(), b.clock(), 10); err != nil || n > 0 {
 				t.Errorf("%d scans wait, %v", n, err)
 			}
 		}

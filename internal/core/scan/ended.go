@@ -53,9 +53,15 @@ func (s *Service) standing(ctx context.Context, c Claim, is registry.Scan) (regi
 	if err != nil {
 		return is, nil, err
 	}
+	unheard, err := s.unheard(ctx, known.Set.OS, sources)
+	if err != nil {
+		return is, nil, err
+	}
 	set, counts := sets[known.Set.ID], known.Set.Counts.All
 	if c.Kind == registry.Basic {
 		counts = known.Set.Counts.System
 	}
-	return effective(is, c.Image, registry.ScanManual, contents{true, known.Set.OS, set, sources}, s.now()), counts, nil
+	return effective(is, c.Image, registry.ScanManual, contents{
+		true, known.Problem, known.Set.Counts.Unevaluated, known.Set.OS, set, sources, unheard,
+	}, s.now()), counts, nil
 }

@@ -27,6 +27,13 @@ const (
 	lastRetry   = 5 * time.Minute
 	// share is how long a scan goes on while others wait: then it stands behind them, with the layers that it has read.
 	share = 30 * time.Second
+	// firstLook and lastLook bound how long an image waits that comes in pieces (see missing), until it is looked at again.
+	firstLook = 15 * time.Second
+	lastLook  = time.Hour
+	// piecesWithin is how long its layers have to come.
+	piecesWithin = 24 * time.Hour
+	// problemFor is how long nobody looks again into a layer that had a problem, whoever asks: it may have cost much.
+	problemFor = time.Hour
 	// maxFacts bounds what the layers of one image say together, in bytes of memory, roughly.
 	maxFacts = 64 << 20
 )
@@ -45,6 +52,12 @@ var errNotTried = errors.New("the layer could not be tried")
 
 // errShare ends an attempt that has had its share of time. It is no failure.
 var errShare = errors.New("others wait")
+
+// missing ends an attempt at an image of which something is not here yet: the cache of another registry stores a manifest before the
+// layers, which come when somebody pulls them.
+type missing string
+
+func (m missing) Error() string { return string(m) }
 
 // ScanOnce does one scan that waits, and tells whether there may be more.
 func (s *Service) ScanOnce(ctx context.Context) (more bool, err error) {
@@ -122,6 +135,7 @@ func (s *Service) hold(ctx context.Context, c Claim) (held context.Context, rele
 // settle stores what became of an attempt, and gives the error for the log.
 func (s *Service) settle(ctx context.Context, c Claim, o Outcome, err error) error {
 	o.At, o.Attempts = s.now(), c.Attempts
+	var part missing
 	switch {
 	case errors.Is(err, errShare):
 		// Behind those that wait, and with its attempts: nothing has failed.
@@ -130,6 +144,11 @@ func (s *Service) settle(ctx context.Context, c Claim, o Outcome, err error) err
 		// The server stops. What was read is kept, and another run goes on at once.
 		ctx = context.WithoutCancel(ctx)
 		o.Status, o.DueAt, o.Attempts, err = registry.ScanPending, o.At, c.Attempts-1, nil
+	case errors.As(err, &part):
+		// It waits again for as long as it has, and nothing has failed.
+		age := o.At.Sub(c.RequestedAt)
+		o.Status, o.Description = registry.ScanPending, "The image is not here as a whole yet: "+string(part)
+		o.DueAt, o.Attempts, err = o.At.Add(min(max(age, firstLook), lastLook)), c.Attempts-1, nil
 	case err != nil && c.Attempts < maxAttempts:
 		o.Status, o.DueAt = registry.ScanPending, o.At.Add(event.Backoff(c.Attempts-1, firstRetry, lastRetry))
 	case err != nil:
@@ -182,7 +201,7 @@ func (s *Service) scan(ctx context.Context, c Claim) (Outcome, error) {
 	case err != nil && !errors.Is(err, registry.ErrNoRow): // without a row nobody wants to know
 		return Outcome{}, fmt.Errorf("keeping what the image has: %w", err)
 	case problem != "":
-		return Outcome{Status: registry.ScanFailed, Description: "The image was not read as a whole: " + problem}, nil
+		return Outcome{Status: registry.ScanFailed, Description: notWhole + problem}, nil
 	}
 	return Outcome{Status: registry.ScanComplete, Description: wordsComplete}, nil
 }
@@ -289,6 +308,9 @@ func (r *reading) config(ctx context.Context) (imageConfig, error) {
 	content, _, err := r.open(ctx, r.manifest.Config)
 	if err != nil {
 		if words, ours := wordsOf(err); !ours {
+			if r.mayCome(err) {
+				return imageConfig{}, missing(words)
+			}
 			return imageConfig{}, badConfig(words)
 		}
 		return imageConfig{}, fmt.Errorf("reading the image's configuration: %w", err)
@@ -318,14 +340,19 @@ func wordsOf(err error) (words string, ours bool) {
 	return "", true
 }
 
+// mayCome tells whether what is not here may still come. What a push refers to is there, so this is the cache of another registry.
+func (r *reading) mayCome(err error) bool {
+	return errors.Is(err, fault.LayerNotFound) && r.began.Sub(r.claim.RequestedAt) < piecesWithin
+}
+
 // layer gives what a layer says: from its row, or by reading it. The problem is the layer's; the row then may be the zero row.
 func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer, problem string, err error) {
 	s := r.service
-	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
+	if row, known, err := r.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
 	if s.now().Sub(r.began) > share {
-		if n, err := s.work.WaitingScans(ctx, 1); err != nil || n > 0 {
+		if n, err := s.work.WaitingScans(ctx, s.now(), 1); err != nil || n > 0 {
 			return StoredLayer{}, "", errors.Join(err, errShare)
 		}
 	}
@@ -334,7 +361,7 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer,
 		return StoredLayer{}, "", err
 	}
 	defer unlock()
-	if row, known, err := s.known(ctx, l.Digest); known || err != nil {
+	if row, known, err := r.known(ctx, l.Digest); known || err != nil {
 		return row, problemOf(l, row.Problem), err
 	}
 	content, size, err := r.open(ctx, l)
@@ -345,6 +372,8 @@ func (r *reading) layer(ctx context.Context, l oci.Descriptor) (row StoredLayer,
 			return StoredLayer{}, "", fmt.Errorf("opening layer %s: %w", l.Digest, err)
 		case l.NonDistributable():
 			words = "its publisher forbids to store it in registries"
+		case r.mayCome(err):
+			return StoredLayer{}, "", missing(words)
 		}
 		return StoredLayer{}, problemOf(l, words), nil
 	}
@@ -365,10 +394,15 @@ func problemOf(l oci.Descriptor, words string) string {
 	return "layer " + l.Digest.Short() + ": " + words
 }
 
-// known finds what a blob has unpacked to, if the extractors would find no more today.
-func (s *Service) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, error) {
+// known finds what a blob has unpacked to, if the extractors would find no more today. A problem may have been of the moment, such as
+// want of time or memory: who asks for another scan later has the layer read again.
+func (r *reading) known(ctx context.Context, d oci.Digest) (StoredLayer, bool, error) {
+	s := r.service
 	found, err := s.layers.LayersByBlob(ctx, []oci.Digest{d}, s.extractor.Revision())
 	row, ok := found[d]
+	if ok && row.Problem != "" && r.claim.RequestedAt.Sub(row.ScannedAt) >= problemFor {
+		ok = false
+	}
 	return row, ok, wrap(err, "looking for layer "+d.String())
 }
 

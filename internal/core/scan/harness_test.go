@@ -163,12 +163,21 @@ func (f feed) Read(_ context.Context, _ map[string]advisory.Source, each func(ad
 	}})
 }
 
-// advise imports advisories in the place of those that a source had.
+// advise imports advisories in the place of those that a source had, and judges by them.
 func (b *bench) advise(source string, all ...advisory.Advisory) {
 	b.t.Helper()
 	_, err := advisory.Import(b.t.Context(), b.db.Advisories(), feed{source, all, b.clock()}, advisory.Options{Force: true, Now: b.clock})
 	if err != nil {
 		b.t.Fatalf("importing %s: %v", source, err)
+	}
+	b.judge()
+}
+
+// judge judges all images by what advisories say now.
+func (b *bench) judge() {
+	b.t.Helper()
+	if _, err := scan.NewJudge(scan.JudgeConfig{Store: b.db.Judging(), Now: b.clock}).JudgeOnce(b.t.Context()); err != nil {
+		b.t.Fatalf("judging: %v", err)
 	}
 }
 

@@ -20,20 +20,21 @@ type Work interface {
 	// SettleScan stores how a claimed scan stands, with the event that tells of it where there is one. It does nothing, and says so,
 	// where somebody else has the scan by now, or the image is gone.
 	SettleScan(ctx context.Context, c Claim, o Outcome, told *event.Event) (bool, error)
-	// WaitingScans counts the scans that are to be done, up to a limit.
-	WaitingScans(ctx context.Context, limit int) (int, error)
-	// Unscanned lists images without a scan of a kind, in order of id, after one, at most limit.
+	// WaitingScans counts the scans that are to be done now, up to a limit.
+	WaitingScans(ctx context.Context, now time.Time, limit int) (int, error)
+	// Unscanned lists images without a scan of a kind, or of which that has failed, in order of id, after one, at most limit.
 	Unscanned(ctx context.Context, kind registry.ScanKind, after int64, limit int) ([]Unscanned, error)
 }
 
 // Claim is a scan that is this caller's to do.
 type Claim struct {
-	ImageID    int64
-	Kind       registry.ScanKind
-	Attempts   int       // this one counts
-	DueAt      time.Time // when the claim lapses: it tells one claim of a scan from another
-	Repository registry.Repository
-	Image      registry.Image // with tags and manifest
+	ImageID     int64
+	Kind        registry.ScanKind
+	Attempts    int       // this one counts
+	RequestedAt time.Time // when somebody asked for the scan
+	DueAt       time.Time // when the claim lapses: it tells one claim of a scan from another
+	Repository  registry.Repository
+	Image       registry.Image // with tags and manifest
 }
 
 // Outcome is how a scan stands after an attempt.
@@ -45,7 +46,7 @@ type Outcome struct {
 	Attempts    int
 }
 
-// Unscanned is an image that has no scan.
+// Unscanned is an image that has no scan, or one that has failed.
 type Unscanned struct {
 	Image      registry.Image // alone
 	Repository registry.Repository
@@ -65,6 +66,8 @@ type ScanReads interface {
 	SetEcosystems(ctx context.Context, setIDs []int64) (map[int64]SetEcosystems, error)
 	// ImagesByID finds images with their tags and repositories, in order of id.
 	ImagesByID(ctx context.Context, ids []int64) ([]Located, error)
+	// Releases lists the releases of an ecosystem that advisories speak of; an empty one is all.
+	Releases(ctx context.Context, ecosystem string) ([]string, error)
 	// Named lists the advisories, also those that count no more, that speak of a vulnerability by that name or have it as their id.
 	Named(ctx context.Context, vulnerability string) ([]NamedAdvisory, error)
 }
@@ -73,6 +76,7 @@ type ScanReads interface {
 type SummaryRow struct {
 	Scan     registry.Scan
 	Known    bool // there is an inventory; what follows is of it
+	Problem  string
 	SetID    int64
 	OS       inventory.OS
 	Counts   Counts

@@ -85,14 +85,20 @@ func (s *Service) Report(ctx context.Context, caller identity.Caller, repository
 		return Report{}, err
 	}
 	set := sets[known.Set.ID]
-	r.Status = effective(it.Scan, it.Image, it.Frequency, contents{true, known.Set.OS, set, sources}, s.now())
+	unheard, err := s.unheard(ctx, known.Set.OS, sources)
+	if err != nil {
+		return Report{}, err
+	}
+	r.Status = effective(it.Scan, it.Image, it.Frequency, contents{
+		true, known.Problem, known.Set.Counts.Unevaluated, known.Set.OS, set, sources, unheard,
+	}, s.now())
 	r.Read, r.OS, r.ScannedAt, r.JudgedAt = true, known.Set.OS, known.ScannedAt, known.JudgedAt
 	system := q.OfKind && it.Scan.Kind == registry.Basic
 	names := set.Names
 	if system {
 		names = []string{systemEcosystem(r.OS)}
 	}
-	r.Sources, r.Missing = sourcesOf(names, sources)
+	r.Sources, r.Missing = sourcesOf(names, sources), missingOf(names, unheard, sources)
 	if known.Problem != "" {
 		r.Problems = []string{known.Problem}
 	}
@@ -112,14 +118,14 @@ func (s *Service) sources(ctx context.Context) (map[string]advisory.Source, erro
 	return all, nil
 }
 
-// sourcesOf gives the sources that count for packages of the ecosystems, and of which ecosystems there are none.
-func sourcesOf(ecosystems []string, sources map[string]advisory.Source) (counting []advisory.Source, missing []string) {
+// sourcesOf gives the sources that count for packages of the ecosystems.
+func sourcesOf(ecosystems []string, sources map[string]advisory.Source) (counting []advisory.Source) {
 	for _, name := range slices.Concat(ecosystems, []string{advisory.SourceKEV, advisory.SourceEPSS, advisory.SourceCVSS}) {
 		if source, ok := sources[name]; ok {
 			counting = append(counting, source)
 		}
 	}
-	return counting, missingOf(ecosystems, sources)
+	return counting
 }
 
 // find fills in findings and counts.
@@ -389,10 +395,15 @@ func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, rep
 			continue
 		}
 		set := ecosystems[row.SetID]
-		counting, _ := sourcesOf(set.Names, sources)
+		unheard, err := s.unheard(ctx, row.OS, sources)
+		if err != nil {
+			return nil, err
+		}
 		sum := Summary{
-			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{row.Known, row.OS, set, sources}, s.now()),
-			Read:   row.Known, Unlisted: set.Unlisted, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(counting),
+			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{
+				row.Known, row.Problem, row.Counts.Unevaluated, row.OS, set, sources, unheard,
+			}, s.now()),
+			Read: row.Known, Unlisted: set.Unlisted, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(sourcesOf(set.Names, sources)),
 		}
 		if sum.Counts, err = s.lessExcepted(ctx, repo.ID, i, row); err != nil {
 			return nil, err

@@ -230,3 +230,60 @@ func TestHitsAndExposure(t *testing.T) {
 		}
 	})
 }
+
+// TestCompleteIsNotSaidTooSoon: an image that was there when advisories were imported for the first time, and one of a release that none
+// speak of, have no findings, and are not complete.
+func TestCompleteIsNotSaidTooSoon(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.image("twelve", b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "3.0.1")}}))
+		b.image("new", b.layer(content{OS: &inventory.OS{ID: "debian", VersionID: "99"}, Files: []inventory.File{dpkg("openssl", "3.0.1"), packageJSON("left-pad", "1.0.0")}}))
+		b.work()
+		want := func(tag string, status registry.ScanStatus, words string, findings int, missing ...string) {
+			t.Helper()
+			r := b.report(tag, scan.Query{})
+			if r.Status.Status != status || !strings.Contains(r.Status.Description, words) || len(r.Findings) != findings || strings.Join(r.Missing, " ") != strings.Join(missing, " ") {
+				t.Errorf("%s: %s %q, %d findings, misses %v", tag, r.Status.Status, r.Status.Description, len(r.Findings), r.Missing)
+			}
+			sums, err := b.service.Summaries(t.Context(), root, repo, []registry.Image{r.Image})
+			if err != nil || sums[r.Image.ID].Status != r.Status {
+				t.Errorf("%s: a summary says %+v, %v; the report %+v", tag, sums[r.Image.ID].Status, err, r.Status)
+			}
+		}
+		all := feed{"Debian", []advisory.Advisory{below("DEBIAN-CVE-2026-0001", "Debian", "12", "openssl", "3.0.2", criticalVector, "CVE-2026-0001")}, b.clock()}
+		if _, err := advisory.Import(t.Context(), b.db.Advisories(), all, advisory.Options{Now: b.clock}); err != nil {
+			t.Fatal(err)
+		}
+		want("twelve", registry.ScanInProgress, "no image is judged by them yet", 0, "Debian")
+		b.judge()
+		want("twelve", registry.ScanComplete, "successfully", 1)
+		want("new", registry.ScanFailed, "No advisories of Debian:99 have been imported", 0, "Debian:99", "npm")
+		b.advise("Debian", all.advisories[0], below("DEBIAN-CVE-2026-0002", "Debian", "99", "curl", "9", criticalVector, "CVE-2026-0002"))
+		want("new", registry.ScanComplete, "successfully", 0, "npm")
+	})
+}
+
+// TestCompleteIsWhatWasReadLast: the scans of both kinds share what was read, so that one which has read less is no longer complete by
+// the other; and what could not be compared is said.
+func TestCompleteIsWhatWasReadLast(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.advise("Debian", below("DEBIAN-CVE-2026-0001", "Debian", "12", "openssl", "3.0.2", criticalVector, "CVE-2026-0001"))
+		img := b.image("one", b.layer(content{OS: debian, Files: []inventory.File{dpkg("openssl", "no_version")}}))
+		b.work()
+		want := func(status registry.ScanStatus, words string) {
+			t.Helper()
+			r := b.report("one", scan.Query{})
+			sums, err := b.service.Summaries(t.Context(), root, repo, []registry.Image{img})
+			if err != nil || sums[img.ID].Status != r.Status || r.Status.Status != status || !strings.Contains(r.Status.Description, words) {
+				t.Errorf("%+v, a summary %+v, %v; want %s and %q", r.Status, sums[img.ID].Status, err, status, words)
+			}
+		}
+		want(registry.ScanComplete, "The versions of 1 packages could not be compared")
+		other := scan.NewJudge(scan.JudgeConfig{Store: b.db.Judging(), Now: b.clock})
+		if err := other.Save(t.Context(), scan.Saved{ImageID: img.ID, Image: inventory.Image{OS: *debian}, Problem: "layer 1: its bytes are lost"}); err != nil {
+			t.Fatal(err)
+		}
+		want(registry.ScanFailed, "not read as a whole: layer 1")
+	})
+}

@@ -23,7 +23,7 @@ func (s *Service) RequestOnce(ctx context.Context) (more bool, err error) {
 	if err != nil || !there {
 		return false, wrap(err, "reading which images are to be scanned")
 	}
-	if n, err := s.work.WaitingScans(ctx, maxRequested); err != nil || n >= maxRequested {
+	if n, err := s.work.WaitingScans(ctx, s.now(), maxRequested); err != nil || n >= maxRequested {
 		return false, wrap(err, "counting the scans that wait")
 	}
 	scanning, err := registry.ReadScanning(ctx, s.store.Read())
@@ -81,7 +81,8 @@ func (s *Service) request(ctx context.Context, scanning registry.Scanning, at re
 	})
 }
 
-// requestOne records that an image is to be scanned, if it is still there and has no scan yet. The repository is held, so that the
+// requestOne records that an image is to be scanned, if it is still there and has no scan yet, or one that has failed: enhanced scans
+// are not started by hand, so that there is no other way to have such an image scanned. The repository is held, so that the
 // image does not go in between.
 func (s *Service) requestOne(ctx context.Context, tx registry.Tx, u Unscanned, kind registry.ScanKind) error {
 	if _, err := tx.LockRepository(ctx, u.Repository.Name); err != nil {
@@ -91,11 +92,11 @@ func (s *Service) requestOne(ctx context.Context, tx registry.Tx, u Unscanned, k
 	if err != nil || img.ID != u.Image.ID || img.Archived {
 		return ignore(err)
 	}
-	if _, err := tx.Scan(ctx, img.ID, kind); !errors.Is(err, registry.ErrNoRow) {
+	if s, err := tx.Scan(ctx, img.ID, kind); err == nil && s.Status != registry.ScanFailed || err != nil && !errors.Is(err, registry.ErrNoRow) {
 		return err
 	}
-	at := s.now()
-	return tx.PutScan(ctx, registry.Scan{ImageID: img.ID, Kind: kind, Status: registry.ScanPending, RequestedAt: at, ChangedAt: at})
+	_, err = s.registry.RequestScan(ctx, tx, img.ID, kind)
+	return err
 }
 
 // ignore takes what is gone for no error.

@@ -1,9 +1,13 @@
 package scan_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -35,7 +39,7 @@ func TestImagesThatAreThere(t *testing.T) {
 		}
 		b.scanning(registry.Enhanced, registry.ScanContinuous)
 		request()
-		if n, err := b.db.Scans().WaitingScans(t.Context(), 1000); err != nil || n != 100 {
+		if n, err := b.db.Scans().WaitingScans(t.Context(), b.clock(), 1000); err != nil || n != 100 {
 			t.Errorf("%d scans wait, %v; want 100 at most", n, err)
 		}
 		for range 3 {
@@ -52,5 +56,32 @@ func TestImagesThatAreThere(t *testing.T) {
 		b.scanning(registry.Basic, registry.ScanOnPush) // another kind again
 		request()
 		b.wantScan(images[0], registry.ScanPending, "")
+	})
+}
+
+// TestWhatHasFailedIsRequestedAgain: enhanced scans are not started by hand, so the configuration is what begins them again.
+func TestWhatHasFailedIsRequestedAgain(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.scanning(registry.Enhanced, registry.ScanContinuous)
+		img := b.image("one", b.layer(content{OS: debian}))
+		b.reader.before = func(context.Context, oci.Digest) error { return errors.New("no process") }
+		for range 3 {
+			if err := b.once(); err == nil {
+				t.Fatal("no error")
+			}
+			b.wait(time.Minute)
+		}
+		b.wantScan(img, registry.ScanFailed, "log says why")
+		b.reader.before = nil
+		b.scanning(registry.Enhanced, registry.ScanContinuous)
+		for more := true; more; {
+			var err error
+			if more, err = b.service.RequestOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.work()
+		b.wantScan(img, registry.ScanComplete, "")
 	})
 }

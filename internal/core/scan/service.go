@@ -54,6 +54,7 @@ type Service struct {
 	reads      ScanReads
 	names      NamesReads
 	sets       setCache
+	heard      releases
 	exceptions ExceptionReads
 	extractor  Extractor
 	claims     Claims

@@ -98,6 +98,14 @@ func TestWhatIsWrongWithAnImage(t *testing.T) {
 		if b.reader.total() != before {
 			t.Error("a hostile layer was read again")
 		}
+		b.wait(time.Hour)
+		if _, _, err := b.registry.StartScan(t.Context(), root, repo, registry.ImageID{Tag: "bomb"}); err != nil {
+			t.Fatal(err)
+		}
+		b.work()
+		if b.reader.total() != before+1 {
+			t.Error("a layer that had a problem is never read again")
+		}
 	})
 }
 

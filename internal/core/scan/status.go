@@ -15,6 +15,7 @@ import (
 const (
 	wordsActive   = "Continuous scan is selected for image."
 	wordsUnlisted = "Nobody publishes advisories of its operating system's packages: nothing is known of these."
+	notWhole      = "The image was not read as a whole: "
 	wordsArchived = "The image is archived: restore it to see what is known of its vulnerabilities."
 )
 
@@ -23,10 +24,13 @@ const staleAdvisories = 14 * 24 * time.Hour
 
 // contents is what a status goes by beside the scan itself.
 type contents struct {
-	known   bool // there is an inventory
-	os      inventory.OS
-	set     SetEcosystems
-	sources map[string]advisory.Source
+	known      bool   // there is an inventory
+	problem    string // why that is not all that the image has
+	uncompared int    // of its packages: their versions
+	os         inventory.OS
+	set        SetEcosystems
+	sources    map[string]advisory.Source
+	unheard    string // the system's ecosystem and release, where its source speaks of no such release (see releases)
 }
 
 // effective gives the status of a scan as it is now: the stored one tells whether the image was read, and what that is worth depends
@@ -42,6 +46,10 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 		s.Status, s.Description = registry.ScanFailed, "What the image has installed is not known any more: ask for another scan."
 		return s
 	}
+	if c.problem != "" { // another scan, of another kind maybe, has read less than this one
+		s.Status, s.Description = registry.ScanFailed, notWhole+c.problem
+		return s
+	}
 	needed := c.set.Names
 	if s.Kind == registry.Basic {
 		system := systemEcosystem(c.os)
@@ -54,10 +62,14 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 		s.Status, s.Description = registry.ScanUnsupported, unsupportedAll(c)
 		return s
 	}
-	missing := missingOf(needed, c.sources)
+	missing := missingOf(needed, c.unheard, c.sources)
 	if len(missing) == len(needed) {
 		s.Status = registry.ScanFailed
 		s.Description = fmt.Sprintf("No advisories of %s have been imported: the image was read, and nothing is known of its vulnerabilities.", strings.Join(missing, ", "))
+		if slices.ContainsFunc(needed, func(e string) bool { return unjudged(c.sources[e]) }) {
+			s.Status = registry.ScanInProgress // whoever waits for the end of the scan waits for this too
+			s.Description = fmt.Sprintf("Advisories of %s were imported a moment ago, and no image is judged by them yet: look again soon.", strings.Join(missing, ", "))
+		}
 		return s
 	}
 	if frequency == registry.ScanContinuous {
@@ -68,6 +80,9 @@ func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequ
 	}
 	if s.Kind == registry.Enhanced && c.set.Unlisted {
 		s.Description += " " + wordsUnlisted
+	}
+	if c.uncompared > 0 {
+		s.Description += fmt.Sprintf(" The versions of %d packages could not be compared with advisories.", c.uncompared)
 	}
 	if stale := staleOf(needed, c.sources, now); stale != "" {
 		s.Description += " " + stale
@@ -102,15 +117,24 @@ func unsupportedAll(c contents) string {
 	return wordsUnsupported + " Nobody publishes advisories of the packages that the image has."
 }
 
-func missingOf(ecosystems []string, sources map[string]advisory.Source) []string {
+// missingOf lists the ecosystems whose packages are judged by nothing: there are no advisories, or no judgement by them has ended yet,
+// or none are of the system's release, which then is named too.
+func missingOf(ecosystems []string, unheard string, sources map[string]advisory.Source) []string {
 	var missing []string
 	for _, e := range ecosystems {
-		if _, ok := sources[e]; !ok {
+		source, ok := sources[e]
+		switch {
+		case !ok, unjudged(source):
 			missing = append(missing, e)
+		case strings.HasPrefix(unheard, e+":"):
+			missing = append(missing, unheard)
 		}
 	}
 	return missing
 }
+
+// unjudged tells whether a source has been imported for the first time, and images that were there do not know it yet.
+func unjudged(s advisory.Source) bool { return s.Revision > 0 && s.JudgedRev == 0 }
 
 // staleOf says of which ecosystems the advisories have not been looked at for long.
 func staleOf(ecosystems []string, sources map[string]advisory.Source, now time.Time) string {

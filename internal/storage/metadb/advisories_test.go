@@ -1,12 +1,15 @@
 package metadb_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,6 +180,58 @@ func TestImportRefuses(t *testing.T) {
 		}
 		if out, err := runImport(t, store, false, debian(71, 6)); err != nil || out.Added != 61 || out.Changed != 10 {
 			t.Errorf("more again: %+v, %v", out, err)
+		}
+	})
+}
+
+// TestAnEntryThatCannotBeReadIsNoRetraction: what there was of it counts until somebody says something else.
+func TestAnEntryThatCannotBeReadIsNoRetraction(t *testing.T) {
+	t.Parallel()
+	metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+		store := db.Advisories()
+		entry := func(i int, broken bool) string {
+			version := `"2"`
+			if broken {
+				version = `2`
+			}
+			return fmt.Sprintf(`{"id":"DEBIAN-CVE-2026-%05d","modified":"2026-01-02T00:00:00Z","affected":[{"package":{"ecosystem":"Debian:12","name":"p"},
+				"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":%s}]}]}]}`, i, version)
+		}
+		zipped := func(broken int) advisory.Feed {
+			var b bytes.Buffer
+			z := zip.NewWriter(&b)
+			for i := range 300 {
+				f, err := z.Create(fmt.Sprintf("DEBIAN-CVE-2026-%05d.json", i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				text := entry(i, i < broken)
+				if i == 0 && broken > 0 {
+					text = "\xff"
+				}
+				if _, err := f.Write([]byte(text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := z.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return advisory.Feed{Source: "Debian", Entries: advisory.ZipEntries(bytes.NewReader(b.Bytes()), int64(b.Len()))}
+		}
+		lines := func(broken int) advisory.Feed {
+			var b strings.Builder
+			for i := range 300 {
+				b.WriteString(strings.ReplaceAll(entry(i, i < broken), "\n", "") + "\n")
+			}
+			return advisory.Feed{Source: "Debian", Entries: advisory.LineEntries(strings.NewReader(b.String()))}
+		}
+		if out, err := runImport(t, store, false, zipped(0)); err != nil || out.Added != 300 {
+			t.Fatalf("first: %+v, %v", out, err)
+		}
+		for _, f := range []advisory.Feed{zipped(2), lines(2)} {
+			if out, err := runImport(t, store, true, f); err != nil || out.Rejected != 2 || out.Removed != 0 || out.Source.Advisories != 300 {
+				t.Errorf("with two that cannot be read: %+v, %v", out, err)
+			}
 		}
 	})
 }

@@ -185,7 +185,8 @@ func (s Judging) SetCounted(ctx context.Context, digest string) (bool, error) {
 	return exists(ctx, s.db.engine, `SELECT 1 FROM package_sets WHERE digest = $1`, digest)
 }
 
-// PutInventory implements scan.PackageStore.
+// PutInventory implements scan.PackageStore. An image of which the same is read again keeps its epoch: it is still to be told what a
+// judgement has changed.
 func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory) error {
 	os, err := jsonText(i.Set.OS)
 	if err != nil {
@@ -228,7 +229,9 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch)
 			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS BIGINT) FROM images WHERE id = $1
 			ON CONFLICT (image_id) DO UPDATE SET set_id = excluded.set_id, chain_id = excluded.chain_id, layers = excluded.layers,
-				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at, epoch = excluded.epoch`,
+				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at,
+				epoch = CASE WHEN image_inventories.set_id = excluded.set_id AND image_inventories.layers = excluded.layers
+					THEN image_inventories.epoch ELSE excluded.epoch END`,
 			i.ImageID, set, i.ChainID, packLayers(layers), madeBy, i.Problem, micros(i.ScannedAt), epoch)
 		if err == nil && n == 0 {
 			err = registry.ErrNoRow

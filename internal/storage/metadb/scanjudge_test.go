@@ -229,3 +229,26 @@ func TestSave(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoIsReadAgainIsToldAllTheSame has an image saved again between a judgement and the telling of what it has changed.
+func TestWhoIsReadAgainIsToldAllTheSame(t *testing.T) {
+	t.Parallel()
+	metadbtest.Each(t, func(t *testing.T, db *metadb.DB) {
+		w := newJudged(t, db)
+		w.source("npm", 1)
+		images := w.images("a", 2)
+		for _, id := range images {
+			w.must(w.save(t.Context(), id, npm("left", "1.0.0")))
+		}
+		_, err := w.judge.JudgeOnce(t.Context())
+		w.must(err)
+		w.advise(said{source: "npm", id: "A", vulnerability: "CVE-1", severity: advisory.High, ecosystem: "npm", name: "left", from: 2})
+		w.source("npm", 2)
+		_, err = w.judge.JudgeOnce(t.Context())
+		w.must(err)
+		w.must(w.save(t.Context(), images[0], npm("left", "1.0.0")))
+		if got := w.told(); got != "map[+CVE-1:2]" {
+			t.Errorf("told %s, want it of both images", got)
+		}
+	})
+}

@@ -107,7 +107,7 @@ func (s ScanReports) SummaryRows(ctx context.Context, kind registry.ScanKind, im
 		return nil, err
 	}
 	err = s.db.engine.query(ctx, `
-		SELECT s.image_id, s.kind, s.status, s.description, s.requested_at, s.changed_at, COALESCE(i.set_id, 0), COALESCE(p.os, ''), COALESCE(p.counts, ''),
+		SELECT s.image_id, s.kind, s.status, s.description, s.requested_at, s.changed_at, COALESCE(i.set_id, 0), COALESCE(i.problem, ''), COALESCE(p.os, ''), COALESCE(p.counts, ''),
 			CASE WHEN j.ended_at > COALESCE(p.judged_at, 0) THEN j.ended_at ELSE COALESCE(p.judged_at, 0) END
 		FROM scans s LEFT JOIN image_inventories i ON i.image_id = s.image_id LEFT JOIN package_sets p ON p.id = i.set_id
 		JOIN scan_judgement j ON j.id = 1
@@ -115,7 +115,7 @@ func (s ScanReports) SummaryRows(ctx context.Context, kind registry.ScanKind, im
 		func(rows *sql.Rows) error {
 			var r scan.SummaryRow
 			err := rows.Scan(&r.Scan.ImageID, &r.Scan.Kind, &r.Scan.Status, &r.Scan.Description, timeColumn{&r.Scan.RequestedAt}, timeColumn{&r.Scan.ChangedAt},
-				&r.SetID, jsonColumn{&r.OS}, jsonColumn{&r.Counts}, timeColumn{&r.JudgedAt})
+				&r.SetID, &r.Problem, jsonColumn{&r.OS}, jsonColumn{&r.Counts}, timeColumn{&r.JudgedAt})
 			r.Known = r.SetID != 0
 			all[r.Scan.ImageID] = r
 			return err
@@ -179,6 +179,11 @@ func (s ScanReports) ImagesByID(ctx context.Context, ids []int64) ([]scan.Locate
 	return list(ctx, s.db.engine, read, `
 		SELECT r.id, r.name, `+imageColumns+` FROM images i JOIN repositories r ON r.id = i.repository_id
 		WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($1)) ORDER BY i.id`, wanted)
+}
+
+// Releases implements scan.ScanReads. It looks through all that is said of the ecosystem.
+func (s ScanReports) Releases(ctx context.Context, ecosystem string) ([]string, error) {
+	return list(ctx, s.db.engine, scanOne[string], `SELECT DISTINCT release FROM advisory_packages WHERE ecosystem = $1`, ecosystem)
 }
 
 // Named implements scan.ScanReads. What has been replaced still counts for packages until the next judgement.

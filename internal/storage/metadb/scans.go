@@ -40,9 +40,9 @@ func (s Scans) ClaimScan(ctx context.Context, now, again time.Time) (scan.Claim,
 					changed_at = CASE WHEN status = 'IN_PROGRESS' THEN changed_at ELSE $2 END
 				WHERE (image_id, kind) = (
 					SELECT image_id, kind FROM scans WHERE due_at > 0 AND due_at <= $2`+among+` ORDER BY due_at, image_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-				AND due_at > 0 AND due_at <= $2 RETURNING image_id, kind, attempts`, func(rows *sql.Rows) error {
+				AND due_at > 0 AND due_at <= $2 RETURNING image_id, kind, attempts, requested_at`, func(rows *sql.Rows) error {
 				found = true
-				return rows.Scan(&c.ImageID, &c.Kind, &c.Attempts)
+				return rows.Scan(&c.ImageID, &c.Kind, &c.Attempts, timeColumn{&c.RequestedAt})
 			}, append([]any{micros(again), micros(now)}, which...)...)
 		}
 		err := claim(" AND image_id = $3", first)
@@ -110,9 +110,9 @@ func (s Scans) SettleScan(ctx context.Context, c scan.Claim, o scan.Outcome, tol
 }
 
 // WaitingScans implements scan.Work.
-func (s Scans) WaitingScans(ctx context.Context, limit int) (int, error) {
+func (s Scans) WaitingScans(ctx context.Context, now time.Time, limit int) (int, error) {
 	return one(ctx, s.db.read.s, scanOne[int], `
-		SELECT COUNT(*) FROM (SELECT 1 AS it FROM scans WHERE due_at > 0 AND status = 'PENDING' LIMIT $1) AS waiting`, limit)
+		SELECT COUNT(*) FROM (SELECT 1 AS it FROM scans WHERE due_at > 0 AND due_at <= $1 AND status = 'PENDING' LIMIT $2) AS waiting`, micros(now), limit)
 }
 
 // Unscanned implements scan.Work.
@@ -123,5 +123,5 @@ func (s Scans) Unscanned(ctx context.Context, kind registry.ScanKind, after int6
 	return list(ctx, s.db.read.s, read, `
 		SELECT r.id, r.name, r.scan_on_push, `+imageRow+` FROM images i JOIN repositories r ON r.id = i.repository_id
 		WHERE i.id > $1 AND NOT i.archived AND i.config_media_type <> ''
-		AND NOT EXISTS (SELECT 1 FROM scans s WHERE s.image_id = i.id AND s.kind = $2) ORDER BY i.id LIMIT $3`, after, string(kind), limit)
+		AND NOT EXISTS (SELECT 1 FROM scans s WHERE s.image_id = i.id AND s.kind = $2 AND s.status <> 'FAILED') ORDER BY i.id LIMIT $3`, after, string(kind), limit)
 }

@@ -53,6 +53,9 @@ func ZipEntries(r io.ReaderAt, size int64) iter.Seq2[Advisory, error] {
 			if err == nil {
 				a, err = Parse(text)
 			}
+			if err != nil && a.ID == "" {
+				a.ID = strings.TrimSuffix(path.Base(f.Name), ".json")
+			}
 			if !yield(a, err) {
 				return
 			}
@@ -118,7 +121,7 @@ func KEVEntries(r io.Reader) iter.Seq2[Advisory, error] {
 		for _, v := range catalogue.Vulnerabilities {
 			added, err := time.Parse(time.DateOnly, v.Added)
 			if _, due := time.Parse(time.DateOnly, v.Due); err != nil || due != nil && v.Due != "" || !IsCVE(v.ID) {
-				if !yield(Advisory{}, malformed("%.40q is not an entry of the catalogue", v.ID)) {
+				if !yield(Advisory{ID: v.ID}, malformed("%.40q is not an entry of the catalogue", v.ID)) {
 					return
 				}
 				continue
@@ -149,7 +152,7 @@ func CVSSEntries(r io.Reader) iter.Seq2[Advisory, error] {
 			v, ok := ParseVector(row.Vector)
 			a, err := Advisory{ID: id, Vectors: []Vector{v}, Summary: clean(row.Source, 200)}, error(nil)
 			if !ok || !IsCVE(id) {
-				a, err = Advisory{}, malformed("%.200q of %.40q is not a CVSS vector of a CVE", row.Vector, id)
+				a, err = Advisory{ID: id}, malformed("%.200q of %.40q is not a CVSS vector of a CVE", row.Vector, id)
 			}
 			if !yield(a, err) {
 				return

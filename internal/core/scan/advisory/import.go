@@ -32,7 +32,8 @@ type Feed struct {
 	// what is not among the entries is no more. A partial feed without a Validator adds to a source, and says nothing of how new that is.
 	Partial bool
 	Listed  iter.Seq[string] // ids
-	// Entries gives the advisories. An ErrMalformed is about one of them; any other error ends the import.
+	// Entries gives the advisories. An ErrMalformed is about one of them, whose id it comes with where that is known: what there is of
+	// that id stays. Any other error ends the import.
 	Entries iter.Seq2[Advisory, error]
 }
 
@@ -125,7 +126,7 @@ func importFeed(ctx context.Context, store Store, origin Origin, f Feed, o Optio
 		err := store.EndAdvisories(ctx, claim, claim.Source)
 		return Outcome{Source: claim.Source, Skipped: true, Err: err}
 	}
-	im := importing{store: store, claim: claim, feed: f, force: o.Force, now: o.Now, seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
+	im := importing{store: store, claim: claim, feed: f, force: o.Force, now: o.Now, seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}, unread: map[uint64]struct{}{}}
 	im.out.Source = claim.Source
 	if err = im.clear(ctx); err == nil {
 		err = im.run(ctx)
@@ -159,6 +160,7 @@ type importing struct {
 
 	seed    maphash.Seed
 	seen    map[uint64]struct{} // hashes of ids, of which there may be hundreds of thousands
+	unread  map[uint64]struct{} // hashes of ids that are there and could not be read: that is no retraction
 	total   int                 // entries that count
 	newest  time.Time
 	batch   []Row
@@ -189,6 +191,7 @@ func (im *importing) run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, ErrMalformed):
 			im.reject(err)
+			im.unread[maphash.String(im.seed, a.ID)] = struct{}{}
 			continue
 		case err != nil:
 			return err
@@ -324,8 +327,10 @@ func (im *importing) remove(ctx context.Context) error {
 		ids := slices.Sorted(maps.Keys(there))
 		after = ids[len(ids)-1]
 		gone := slices.DeleteFunc(ids, func(id string) bool {
-			_, still := im.seen[maphash.String(im.seed, id)]
-			return still
+			key := maphash.String(im.seed, id)
+			_, still := im.seen[key]
+			_, unread := im.unread[key]
+			return still || unread
 		})
 		if err := im.end(ctx, gone); err != nil {
 			return err

@@ -3,16 +3,18 @@ package advisory
 import (
 	"regexp"
 	"strings"
+
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 )
 
-// SplitEcosystem splits what OSV calls an ecosystem in its name and the release: Ubuntu:22.04:LTS is Ubuntu and 22.04:LTS. What
-// stands behind Maven's colon is a server that has the packages, not a release of them.
+// SplitEcosystem splits what OSV calls an ecosystem in its name and the release, as images have it (inventory.ReleaseOf):
+// Ubuntu:22.04:LTS is Ubuntu and 22.04:LTS, Red Hat:enterprise_linux:9::baseos is Red Hat and 9. What stands behind Maven's colon is a server that has the packages, not a release of them.
 func SplitEcosystem(s string) (ecosystem, release string) {
 	ecosystem, release, _ = strings.Cut(s, ":")
 	if ecosystem == "Maven" {
 		release = ""
 	}
-	return ecosystem, release
+	return ecosystem, inventory.ReleaseOf(ecosystem, release)
 }
 
 // dashes are what PEP 503 takes for one dash.

@@ -87,7 +87,7 @@ type specific struct {
 }
 
 // Parse reads one advisory of OSV's format. Ranges of git commits, and packages without a name, are left out. Errors are
-// ErrMalformed.
+// ErrMalformed; with one there is nothing in the advisory but its id, where that is known.
 func Parse(b []byte) (Advisory, error) {
 	if len(b) > MaxEntry {
 		return Advisory{}, malformed("it has more than %d bytes", MaxEntry)
@@ -97,10 +97,10 @@ func Parse(b []byte) (Advisory, error) {
 	}
 	var e entry
 	if err := json.Unmarshal(b, &e); err != nil {
-		return Advisory{}, malformed("%v", err)
+		return e.unread(), malformed("%v", err)
 	}
 	if !anyID.MatchString(e.ID) {
-		return Advisory{}, malformed("%.80q is not an id", e.ID)
+		return e.unread(), malformed("%.80q is not an id", e.ID)
 	}
 	a := Advisory{
 		ID: e.ID, Aliases: e.aliases(), Summary: clean(e.Summary, MaxDetails), Details: clean(e.Details, MaxDetails),
@@ -110,20 +110,20 @@ func Parse(b []byte) (Advisory, error) {
 	a.Related = e.related(a.Aliases)
 	a.URL, a.References = e.links()
 	if len(e.Affected) > maxAffected {
-		return Advisory{}, malformed("%s names more than %d packages", e.ID, maxAffected)
+		return e.unread(), malformed("%s names more than %d packages", e.ID, maxAffected)
 	}
 	var versions, events int
 	for i := range e.Affected {
 		f, ok, err := e.Affected[i].read()
 		if err != nil {
-			return Advisory{}, malformed("%s: %v", e.ID, err)
+			return e.unread(), malformed("%s: %v", e.ID, err)
 		}
 		versions += len(f.Versions)
 		for _, r := range f.Ranges {
 			events += len(r.Events)
 		}
 		if versions > maxVersions || events > maxEvents {
-			return Advisory{}, malformed("%s names more than %d versions, or %d events", e.ID, maxVersions, maxEvents)
+			return e.unread(), malformed("%s names more than %d versions, or %d events", e.ID, maxVersions, maxEvents)
 		}
 		if ok {
 			a.Affected = append(a.Affected, f)
@@ -131,6 +131,9 @@ func Parse(b []byte) (Advisory, error) {
 	}
 	return a, nil
 }
+
+// unread is all that is taken of an entry that cannot be read.
+func (e *entry) unread() Advisory { return Advisory{ID: e.ID} }
 
 // when reads a time; real entries have some that are none, and are worth no less for it.
 func when(s string) time.Time {

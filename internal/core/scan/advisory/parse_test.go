@@ -14,6 +14,7 @@ import (
 	"github.com/google/osv-scalibr/semantic"
 
 	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
+	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 )
 
 func TestParse(t *testing.T) {
@@ -371,5 +372,44 @@ func BenchmarkCovers(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestReleasesAreThoseOfImages: publishers write products where images have a release, and what is not written alike is never compared.
+func TestReleasesAreThoseOfImages(t *testing.T) {
+	t.Parallel()
+	for written, os := range map[string]inventory.OS{
+		"Red Hat:enterprise_linux:9::baseos":                 {ID: "rhel", VersionID: "9.4"},
+		"Red Hat:enterprise_linux:8::appstream":              {ID: "rhel", VersionID: "8.10"},
+		"SUSE:Linux Enterprise Server 15 SP5":                {ID: "sles", VersionID: "15.5"},
+		"SUSE:Linux Enterprise Module for Basesystem 15 SP6": {ID: "sles", VersionID: "15.6"},
+		"openSUSE:Leap 15.6":                                 {ID: "opensuse-leap", VersionID: "15.6"},
+		"AlmaLinux:9":                                        {ID: "almalinux", VersionID: "9.5"},
+	} {
+		a, err := advisory.Parse([]byte(fmt.Sprintf(`{"id":"X-1","modified":"2026-01-02T00:00:00Z","affected":[{"package":{"ecosystem":%q,"name":"openssl"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1:3.0.7-28.el9"}]}]}]}`, written)))
+		if err != nil || len(a.Affected) != 1 {
+			t.Fatalf("%s: %+v, %v", written, a, err)
+		}
+		ecosystem, release := inventory.Ecosystem(inventory.RPM, os)
+		if f := a.Affected[0]; f.Ecosystem != ecosystem || f.Release != release {
+			t.Errorf("%s is read as %s:%s, and images of it have %s:%s", written, f.Ecosystem, f.Release, ecosystem, release)
+		}
+	}
+}
+
+// TestVersionsOfAllEcosystemsAreCompared: of those that images have packages of, whatever the parsers know by name.
+func TestVersionsOfAllEcosystemsAreCompared(t *testing.T) {
+	t.Parallel()
+	for _, ecosystem := range inventory.Ecosystems() {
+		f := advisory.Affected{Ranges: []advisory.Range{{Events: []advisory.Event{{Introduced: "0"}, {Fixed: "1.10.0-r1"}}}}}
+		for version, want := range map[string]bool{"1.9.0-r2": true, "1.10.0-r1": false, "1.10.1-r0": false} {
+			if hit, err := f.Covers(ecosystem, version); hit != want || err != nil {
+				t.Errorf("%s: %s is hit: %v, %v", ecosystem, version, hit, err)
+			}
+			if hit, err := f.Ready(ecosystem).Covers(advisory.NewVersion(ecosystem, version)); hit != want || err != nil {
+				t.Errorf("%s, made ready: %s is hit: %v, %v", ecosystem, version, hit, err)
+			}
+		}
 	}
 }

@@ -27,8 +27,15 @@ type Version struct {
 	parsed    semantic.Version // nil: not needed yet
 }
 
+// alike are ecosystems whose versions the parsers do not know by name, and those that have packages of the same kind: without them nothing
+// of these distributions could be compared.
+var alike = map[string]string{"Azure Linux": "Red Hat", "CleanStart": "Alpine", "Echo": "Debian", "Photon OS": "Red Hat"}
+
 // NewVersion makes one of any text.
 func NewVersion(ecosystem, version string) *Version {
+	if other, ok := alike[ecosystem]; ok {
+		ecosystem = other
+	}
 	v := &Version{ecosystem: ecosystem, text: strings.TrimSpace(version), debian: ecosystem == "Debian" || ecosystem == "Ubuntu"}
 	switch ecosystem {
 	case "npm", "Go", "crates.io", "PyPI", "RubyGems", "NuGet", "Packagist", "Maven":

@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -70,6 +72,16 @@ func Ecosystem(t Type, os OS) (ecosystem, release string) {
 		return "", ""
 	}
 	return d.ecosystem, release
+}
+
+// Ecosystems lists all that Ecosystem may give, in order.
+func Ecosystems() []string {
+	all := slices.Collect(maps.Values(languages))
+	for _, d := range distributions {
+		all = append(all, d.ecosystem)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Supported tells whether advisories are published for the packages of an operating system.

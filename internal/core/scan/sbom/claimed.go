@@ -160,8 +160,8 @@ func (a *Attacher) rescan(ctx context.Context, e event.Event) error {
 		if err != nil || !s.Ended() {
 			return ignore(err)
 		}
-		at := a.now()
-		return tx.PutScan(ctx, registry.Scan{ImageID: img.ID, Kind: s.Kind, Status: registry.ScanPending, RequestedAt: at, ChangedAt: at})
+		_, err = a.registry.RequestScan(ctx, tx, img.ID, s.Kind)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("asking for another scan of %s@%s: %w", e.Repository, e.Subject, err)
