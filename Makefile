@@ -32,11 +32,11 @@ test: ## test on SQLite and a directory; needs Go alone
 
 .PHONY: test-race
 test-race: ## test under the race detector; needs a C compiler
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m $(TESTFLAGS) ./...
 
 .PHONY: test-postgres
 test-postgres: ## test on PostgreSQL too; needs its server programs
-	BERTH_TEST_POSTGRES=1 $(GO) test -timeout 15m $(TESTFLAGS) ./...
+	BERTH_TEST_POSTGRES=1 $(GO) test -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: test-e2e
 test-e2e: ## test real servers with real clients, and with kill -9; needs make tools, docker, aws, skopeo, PostgreSQL

@@ -18,7 +18,7 @@ import (
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	c, p := through(t, s3test.Bucket(t))
-	c.PartSize, c.MaxAttempts, c.Stall = 5*mib, 2, 200*time.Millisecond
+	c.PartSize, c.MaxAttempts, c.Stall = 5*mib, 2, time.Second
 	s := open(t, c)
 	for _, n := range []int{100, 11 * mib} {
 		want := blobtest.Bytes(1, n)
