@@ -44,7 +44,7 @@ func (f *Affected) Ready(ecosystem string) *Ready {
 	return r
 }
 
-// Covers is Affected's CoversVersion.
+// Covers is Affected's.
 func (r *Ready) Covers(v *Version) (bool, error) {
 	if r.affected.lists(v) {
 		return true, nil
@@ -62,7 +62,7 @@ func (r *Ready) Covers(v *Version) (bool, error) {
 	return false, unknown
 }
 
-// covered is Range's has.
+// covered tells whether a version is in a range.
 func covered(events []readyEvent, v *Version) (bool, error) {
 	in, limited, below := false, false, false
 	for i := range events {
@@ -86,28 +86,56 @@ func covered(events []readyEvent, v *Version) (bool, error) {
 	return in && (below || !limited), nil
 }
 
-// Mended tells whether Affected's FixedFor knows a version.
+// Mended tells whether Fixed knows a version.
 func (r *Ready) Mended(v *Version) bool {
 	for _, events := range r.ranges {
 		for i := range events {
-			e := &events[i]
-			if e.Fixed == "" {
-				continue
-			}
-			if n, err := v.compareVersion(e.version); err != nil || n >= 0 {
-				continue
-			}
-			if e.mends == notAsked {
-				if e.mends = yes; r.still(e.version) {
-					e.mends = no
-				}
-			}
-			if e.mends == yes {
+			if r.mends(&events[i], v) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// Fixed is Affected's FixedFor.
+func (r *Ready) Fixed(v *Version) string {
+	var best *readyEvent
+	for _, events := range r.ranges {
+		for i := range events {
+			e := &events[i]
+			if !r.mends(e, v) {
+				continue
+			}
+			if best != nil {
+				if n, err := e.version.compareVersion(best.version); err != nil || n >= 0 {
+					continue
+				}
+			}
+			best = e
+		}
+	}
+	if best == nil {
+		return ""
+	}
+	return best.Event.Fixed
+}
+
+// mends tells whether an event is a version above another, from which on it is mended. In one range that is no use where another still
+// has it.
+func (r *Ready) mends(e *readyEvent, v *Version) bool {
+	if e.Event.Fixed == "" {
+		return false
+	}
+	if n, err := v.compareVersion(e.version); err != nil || n >= 0 {
+		return false
+	}
+	if e.mends == notAsked {
+		if e.mends = yes; r.still(e.version) {
+			e.mends = no
+		}
+	}
+	return e.mends == yes
 }
 
 // still tells whether a version that mends one range is in another, or may be.
