@@ -138,7 +138,12 @@ func (p *program) vexAdd(cmd *cobra.Command, vulnerability string) error {
 	if err != nil {
 		return usageError{err, ""}
 	}
-	at, err := artifact.Pusher{Remote: client, Repository: name.Repository}.Attach(cmd.Context(), found.Digest, vex.MediaType, text)
+	pusher := artifact.Pusher{Remote: client, Repository: name.Repository}
+	subject, err := pusher.Subject(cmd.Context(), found.Digest)
+	if err != nil {
+		return err
+	}
+	at, err := pusher.Attach(cmd.Context(), artifact.Attachment{Type: vex.MediaType, Subject: subject, Content: text, ContentType: vex.MediaType})
 	if err != nil {
 		return err
 	}

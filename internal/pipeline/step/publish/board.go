@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/artifact"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
 
@@ -51,7 +52,7 @@ func (b *realBoard) Record(ctx context.Context, image oci.Digest, r shipped.Reco
 		return ErrNoImage
 	}
 	subject := oci.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Raw))}
-	_, err = b.publisher.attach(ctx, attachment{Type: shipped.RecordType, Subject: subject, Annotations: r.Annotations()})
+	_, err = b.publisher.pusher.Attach(ctx, artifact.Attachment{Type: shipped.RecordType, Subject: subject, Annotations: r.Annotations()})
 	return err
 }
 
@@ -78,12 +79,12 @@ func (b *realBoard) Claim(ctx context.Context, c shipped.Claim) error {
 	used := b.used[d]
 	b.mu.Unlock()
 	if !used {
-		if err := b.publisher.putArtifact(ctx, raw); err != nil {
+		if err := b.publisher.pusher.PutUntagged(ctx, raw); err != nil {
 			return err
 		}
 	}
 	subject := oci.Descriptor{MediaType: oci.MediaTypeOCIManifest, Digest: d, Size: int64(len(raw))}
-	_, err := b.publisher.attach(ctx, attachment{Type: shipped.ClaimType, Subject: subject, Annotations: c.Annotations()})
+	_, err := b.publisher.pusher.Attach(ctx, artifact.Attachment{Type: shipped.ClaimType, Subject: subject, Annotations: c.Annotations()})
 	return err
 }
 

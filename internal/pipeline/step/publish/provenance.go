@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/artifact"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
 
@@ -79,7 +80,7 @@ func (p *Publisher) AttachProvenance(ctx context.Context, image oci.Digest, of P
 	if of.Run != "" {
 		annotations[annotationRun] = of.Run
 	}
-	d, err := p.attach(ctx, attachment{Type: InTotoType, Subject: subject, Annotations: annotations, Content: text, ContentType: InTotoType})
+	d, err := p.pusher.Attach(ctx, artifact.Attachment{Type: InTotoType, Subject: subject, Annotations: annotations, Content: text, ContentType: InTotoType})
 	return Attached{d, InTotoType, false}, err
 }
 

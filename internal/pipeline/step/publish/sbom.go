@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/pipeline/artifact"
 	"github.com/hoopstat-haus/berth/internal/pipeline/shipped"
 )
 
@@ -58,8 +59,8 @@ func (p *Publisher) AttachSBOM(ctx context.Context, image oci.Digest, text []byt
 	if err != nil {
 		return Attached{}, err
 	}
-	a := attachment{Type: mediaType, Subject: subject, Content: text, ContentType: mediaType}
-	manifest, err := a.manifest()
+	a := artifact.Attachment{Type: mediaType, Subject: subject, Content: text, ContentType: mediaType}
+	manifest, err := a.Manifest()
 	if err != nil {
 		return Attached{}, err
 	}
@@ -71,6 +72,6 @@ func (p *Publisher) AttachSBOM(ctx context.Context, image oci.Digest, text []byt
 	if slices.ContainsFunc(there, func(a shipped.Attached) bool { return a.Digest == d }) {
 		return Attached{d, mediaType, true}, nil
 	}
-	_, err = p.attach(ctx, a)
+	_, err = p.pusher.Attach(ctx, a)
 	return Attached{d, mediaType, false}, err
 }
