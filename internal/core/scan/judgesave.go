@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/match"
 )
@@ -119,6 +120,10 @@ func distinct(found []inventory.Found) (packages []Package, place []int) {
 	type key struct {
 		ecosystem, release string
 		inventory.Package
+	}
+	found = slices.Clone(found)
+	for i, f := range found { // advisories write them so, however they are installed
+		found[i].Source = advisory.Name(f.Ecosystem, f.Source)
 	}
 	order := make([]int, len(found))
 	for i := range order {

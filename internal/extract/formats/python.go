@@ -5,9 +5,9 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/layer"
 )
@@ -67,7 +67,7 @@ func readPythonMetadata(ctx context.Context, r io.Reader, found *found) error {
 		case len(strings.TrimSpace(string(line))) == 0:
 			return false
 		case name == "name" && p.Name == "":
-			p.Name, p.Source = value, pypiName(value)
+			p.Name, p.Source = value, advisory.Name("PyPI", value)
 		case name == "version" && p.Version == "":
 			p.Version = value
 		}
@@ -75,11 +75,4 @@ func readPythonMetadata(ctx context.Context, r io.Reader, found *found) error {
 	})
 	found.add(p)
 	return err
-}
-
-var pypiSeparators = regexp.MustCompile(`[-_.]+`)
-
-// pypiName is a name as PEP 503 normalises it.
-func pypiName(name string) string {
-	return strings.ToLower(pypiSeparators.ReplaceAllLiteralString(name, "-"))
 }

@@ -36,7 +36,7 @@ type Package struct {
 	Name    string `json:"n"`
 	Version string `json:"v"`
 	// Source and SourceVersion are what advisories know it by: the source package of a distribution, a PyPI name normalised by
-	// PEP 503, the name itself elsewhere. They are never empty.
+	// PEP 503, the name itself elsewhere; judging writes it as its ecosystem compares names (advisory.Name). They are never empty.
 	Source        string `json:"s"`
 	SourceVersion string `json:"sv"`
 	Arch          string `json:"a,omitempty"`

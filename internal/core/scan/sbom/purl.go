@@ -2,12 +2,12 @@ package sbom
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
 )
 
@@ -98,8 +98,6 @@ func asSystem(pkg *inventory.Package, epoch, upstream string) {
 	}
 }
 
-var separators = regexp.MustCompile(`[-_.]+`)
-
 // asLanguage writes names and versions as extractors do.
 func asLanguage(pkg *inventory.Package, namespace string) {
 	if namespace != "" {
@@ -111,7 +109,7 @@ func asLanguage(pkg *inventory.Package, namespace string) {
 	}
 	pkg.Source = pkg.Name
 	if pkg.Type == inventory.PyPI {
-		pkg.Source = strings.ToLower(separators.ReplaceAllLiteralString(pkg.Name, "-"))
+		pkg.Source = advisory.Name("PyPI", pkg.Name)
 	}
 	if pkg.Type == inventory.Go {
 		pkg.SourceVersion = strings.TrimPrefix(strings.TrimPrefix(pkg.Version, "v"), "go")
