@@ -182,7 +182,7 @@ func (p *program) deployer(ctx context.Context, cmd *cobra.Command) (*deploy.Dep
 	}
 	c := deploy.Config{
 		API: client.ECR, Remote: client, Images: imagesOf(client, file.Repository), Host: client.Host, Login: client.Login, File: file,
-		Targets: p.targets(root), Gate: gate.New(gate.Config{API: client.ECR}), NewID: func() string { return strings.ToLower(rand.Text()) },
+		Targets: p.targets(root), Gate: gate.New(gate.At(client)), NewID: func() string { return strings.ToLower(rand.Text()) },
 		Actor: func(ctx context.Context) (string, error) { return p.actor(ctx, client) }, Now: p.now, Environ: config.Environ(),
 	}
 	if repo, err := git.Open(ctx, root); err == nil {
