@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -129,7 +130,7 @@ func (p *program) deploy(cmd *cobra.Command, req deploy.Request) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	deployer, err := p.deployer(ctx, cmd)
+	deployer, err := p.judgingDeployer(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -170,9 +171,6 @@ func (p *program) deployer(ctx context.Context, cmd *cobra.Command) (*deploy.Dep
 		return nil, p.workspaceError(err, dir)
 	}
 	file, err := nearestWorkspace(root)
-	if err == nil && file != nil {
-		err = file.ReadVEXIn(root)
-	}
 	if err != nil {
 		return nil, p.workspaceError(err, dir)
 	}
@@ -189,6 +187,19 @@ func (p *program) deployer(ctx context.Context, cmd *cobra.Command) (*deploy.Dep
 		c.Clone = repo
 	}
 	return deploy.New(c), nil
+}
+
+// judgingDeployer is one that asks the gate, which goes by the workspace's documents too.
+func (p *program) judgingDeployer(ctx context.Context, cmd *cobra.Command) (*deploy.Deployer, error) {
+	d, err := p.deployer(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	root := filepath.Dir(d.File.Path())
+	if err := d.File.ReadVEXIn(root); err != nil {
+		return nil, p.workspaceError(err, root)
+	}
+	return d, nil
 }
 
 // actor is who deploys: whom the registry knows, and for whom a CI system does it in which run.

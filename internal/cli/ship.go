@@ -98,7 +98,7 @@ func (p *program) ship(cmd *cobra.Command, apps []string) error {
 		Builder: func(ctx context.Context) (build.Builder, error) {
 			return build.Find(ctx, build.Config{Want: builder, Env: config.Environ(), Cache: cache})
 		},
-		Deployer: func(ctx context.Context) (ship.Deployer, error) { return p.deployer(ctx, cmd) },
+		Deployer: func(ctx context.Context) (ship.Deployer, error) { return p.judgingDeployer(ctx, cmd) },
 		Sink:     reporter,
 		Now:      p.now,
 		Environ:  config.Environ(),

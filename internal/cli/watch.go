@@ -63,7 +63,7 @@ func (p *program) watch(cmd *cobra.Command, apps []string) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	deployer, err := p.deployer(ctx, cmd)
+	deployer, err := p.judgingDeployer(ctx, cmd)
 	if err != nil {
 		return err
 	}

@@ -118,8 +118,6 @@ type Inventory struct {
 type InventoryReads interface {
 	// Inventory finds an image's, or registry.ErrNoRow.
 	Inventory(ctx context.Context, imageID int64) (Inventory, error)
-	// CountsOf tells the counts of images, by their ids; those without an inventory are left out.
-	CountsOf(ctx context.Context, imageIDs []int64) (map[int64]Counts, error)
 	// PackagesByID finds packages with what is known of them, in order of id.
 	PackagesByID(ctx context.Context, ids []int64) ([]Package, error)
 	// ImagesHit lists images (ids above after, rising) of which one of the packages, all of them hit by some advisory, is a member

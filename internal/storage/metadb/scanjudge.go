@@ -334,28 +334,6 @@ func (s Judging) Inventory(ctx context.Context, imageID int64) (scan.Inventory, 
 	return i, err
 }
 
-// CountsOf implements scan.InventoryReads.
-func (s Judging) CountsOf(ctx context.Context, imageIDs []int64) (map[int64]scan.Counts, error) {
-	text, err := listText(imageIDs)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[int64]scan.Counts, len(imageIDs))
-	err = s.db.engine.query(ctx, `
-		SELECT i.image_id, s.counts FROM image_inventories i JOIN package_sets s ON s.id = i.set_id
-		WHERE i.image_id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`,
-		func(rows *sql.Rows) error {
-			var id int64
-			var c scan.Counts
-			if err := rows.Scan(&id, jsonColumn{&c}); err != nil {
-				return err
-			}
-			all[id] = c
-			return nil
-		}, text)
-	return all, err
-}
-
 // Revisions implements scan.EntryStore.
 func (s Judging) Revisions(ctx context.Context) (map[string]scan.Revision, error) {
 	return revisions(ctx, s.db.engine)

@@ -22,9 +22,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// ArchiveType is the media type of an archive, and the artifact type of the manifest that carries one.
-const ArchiveType = "application/vnd.berth.advisories.v1"
-
 // Manifest is the first file of an archive, manifest.json.
 type Manifest struct {
 	CreatedAt time.Time               `json:"createdAt"`
