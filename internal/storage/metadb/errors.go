@@ -127,3 +127,9 @@ func full(err error) error {
 func unavailable(err error) error {
 	return fault.Wrap(fault.Unavailable, err, "the registry's metadata database does not answer: try again")
 }
+
+// isBusy tells whether another process has an SQLite file in hand.
+func isBusy(err error) bool {
+	busy, ok := errors.AsType[*sqlite.Error](err)
+	return ok && busy.Code()&0xff == sqlite3.SQLITE_BUSY //nolint:mnd // the rest says why (https://www.sqlite.org/rescode.html)
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -42,7 +43,7 @@ func migrate(ctx context.Context, db *sql.DB, d dialect) error {
 		return err
 	}
 	for {
-		before, newest, err := p.GetVersions(ctx)
+		before, newest, err := versions(ctx, p)
 		if err != nil {
 			return fmt.Errorf("reading the version of the metadata database: %w", classify(err))
 		}
@@ -61,4 +62,27 @@ func migrate(ctx context.Context, db *sql.DB, d dialect) error {
 			return fmt.Errorf("migrating the metadata database from version %d to %d: %w", before, newest, classify(err))
 		}
 	}
+}
+
+// Other processes that begin with the same SQLite file are waited for so long.
+const (
+	openTries = 100
+	openPause = 100 * time.Millisecond
+)
+
+// versions reads the version that the database has, and the newest that there is. While another process makes an SQLite file's log,
+// SQLite answers at once that it is busy, however long it is to wait (https://www.sqlite.org/wal.html, "Sometimes Queries Return
+// SQLITE_BUSY In WAL Mode").
+func versions(ctx context.Context, p *goose.Provider) (has, newest int64, err error) {
+	for range openTries {
+		if has, newest, err = p.GetVersions(ctx); !isBusy(err) {
+			break
+		}
+		select {
+		case <-time.After(openPause):
+		case <-ctx.Done():
+			return 0, 0, context.Cause(ctx)
+		}
+	}
+	return has, newest, err
 }
