@@ -10,6 +10,7 @@
 package extract
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,20 +71,13 @@ func New(c Config) (*Extractor, error) {
 		c.TempDir = os.TempDir()
 	}
 	const gib, minimum, maximum, memory, children = 2 * time.Minute, time.Minute, 10 * time.Minute, 240 << 20, 2
-	c.Time, c.MinTime, c.MaxTime = or(c.Time, gib), or(c.MinTime, minimum), or(c.MaxTime, maximum)
-	c.Memory, c.Concurrency = or(c.Memory, memory), or(c.Concurrency, children)
+	c.Time, c.MinTime, c.MaxTime = cmp.Or(c.Time, gib), cmp.Or(c.MinTime, minimum), cmp.Or(c.MaxTime, maximum)
+	c.Memory, c.Concurrency = cmp.Or(c.Memory, memory), cmp.Or(c.Concurrency, children)
 	dir, err := newWorkplace(c.TempDir)
 	if err != nil {
 		return nil, err
 	}
 	return &Extractor{config: c, slots: make(chan struct{}, c.Concurrency), dir: dir}, nil
-}
-
-func or[T int | int64 | time.Duration](value, otherwise T) T {
-	if value == 0 {
-		return otherwise
-	}
-	return value
 }
 
 // Close gives back the place where children work. None may be at work.

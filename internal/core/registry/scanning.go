@@ -143,10 +143,11 @@ func (r *Registry) Scanning(ctx context.Context, caller identity.Caller) (Scanni
 	if err := r.authorize(ctx, caller, policy.GetRegistryScanningConfiguration, policy.AnyResource); err != nil {
 		return Scanning{}, err
 	}
-	return readScanning(ctx, r.store.Read())
+	return ReadScanning(ctx, r.store.Read())
 }
 
-func readScanning(ctx context.Context, q SettingQueries) (Scanning, error) {
+// ReadScanning reads the registry's scanning configuration.
+func ReadScanning(ctx context.Context, q SettingQueries) (Scanning, error) {
 	s := Scanning{Kind: Basic}
 	_, err := ReadSetting(ctx, q, settingScanning, &s)
 	return s, err
@@ -163,7 +164,7 @@ func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Sc
 		return err
 	}
 	err := r.store.Update(ctx, func(tx Tx) error {
-		before, err := readScanning(ctx, tx)
+		before, err := ReadScanning(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -180,11 +181,6 @@ func (r *Registry) PutScanning(ctx context.Context, caller identity.Caller, s Sc
 	return err
 }
 
-// ReadScanning reads the registry's scanning configuration for the rooms around the registry.
-func ReadScanning(ctx context.Context, q SettingQueries) (Scanning, error) {
-	return readScanning(ctx, q)
-}
-
 // RepositoryScannings tells what the configuration comes to for each repository
 // (ecr:BatchGetRepositoryScanningConfiguration). The names of those that are not there come back as missing.
 func (r *Registry) RepositoryScannings(ctx context.Context, caller identity.Caller, names []string) (found []RepositoryScanning, missing []string, err error) {
@@ -198,7 +194,7 @@ func (r *Registry) RepositoryScannings(ctx context.Context, caller identity.Call
 		return nil, nil, r.authorize(ctx, caller, action, policy.AnyResource)
 	}
 	q := r.store.Read()
-	scanning, err := readScanning(ctx, q)
+	scanning, err := ReadScanning(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}

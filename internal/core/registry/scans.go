@@ -130,7 +130,7 @@ func (r *Registry) scanPushed(ctx context.Context, tx Tx, repo Repository, img I
 	if !img.Scannable() {
 		return nil
 	}
-	scanning, err := readScanning(ctx, tx)
+	scanning, err := ReadScanning(ctx, tx)
 	if err != nil || !scanning.Of(repo).OnPush {
 		return err
 	}
@@ -155,7 +155,7 @@ func (r *Registry) StartScan(ctx context.Context, caller identity.Caller, reposi
 		if img, err = r.scannedImage(ctx, tx, repo, id); err != nil {
 			return err
 		}
-		scanning, err := readScanning(ctx, tx)
+		scanning, err := ReadScanning(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -220,7 +220,7 @@ func (r *Registry) ImageScan(ctx context.Context, caller identity.Caller, reposi
 	if err != nil {
 		return ImageScan{}, r.NamedImageError(repo.Name, id, err)
 	}
-	scanning, err := readScanning(ctx, q)
+	scanning, err := ReadScanning(ctx, q)
 	if err != nil {
 		return ImageScan{}, err
 	}

@@ -1,6 +1,9 @@
 package layer
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Limits bound what a layer may cost. A zero field is its default.
 type Limits struct {
@@ -45,29 +48,22 @@ func Defaults() Limits {
 func (l Limits) orDefaults() Limits {
 	d := Defaults()
 	return Limits{
-		Unpacked:     or(l.Unpacked, d.Unpacked),
-		Ratio:        or(l.Ratio, d.Ratio),
-		RatioFree:    or(l.RatioFree, d.RatioFree),
-		Entries:      or(l.Entries, d.Entries),
-		PathBytes:    or(l.PathBytes, d.PathBytes),
-		PathParts:    or(l.PathParts, d.PathParts),
-		File:         or(l.File, d.File),
-		InMemory:     or(l.InMemory, d.InMemory),
-		Read:         or(l.Read, d.Read),
-		FileTime:     or(l.FileTime, d.FileTime),
-		Packages:     or(l.Packages, d.Packages),
-		FilePackages: or(l.FilePackages, d.FilePackages),
-		Owned:        or(l.Owned, d.Owned),
-		Window:       or(l.Window, d.Window),
-		Kept:         or(l.Kept, d.Kept),
+		Unpacked:     cmp.Or(l.Unpacked, d.Unpacked),
+		Ratio:        cmp.Or(l.Ratio, d.Ratio),
+		RatioFree:    cmp.Or(l.RatioFree, d.RatioFree),
+		Entries:      cmp.Or(l.Entries, d.Entries),
+		PathBytes:    cmp.Or(l.PathBytes, d.PathBytes),
+		PathParts:    cmp.Or(l.PathParts, d.PathParts),
+		File:         cmp.Or(l.File, d.File),
+		InMemory:     cmp.Or(l.InMemory, d.InMemory),
+		Read:         cmp.Or(l.Read, d.Read),
+		FileTime:     cmp.Or(l.FileTime, d.FileTime),
+		Packages:     cmp.Or(l.Packages, d.Packages),
+		FilePackages: cmp.Or(l.FilePackages, d.FilePackages),
+		Owned:        cmp.Or(l.Owned, d.Owned),
+		Window:       cmp.Or(l.Window, d.Window),
+		Kept:         cmp.Or(l.Kept, d.Kept),
 	}
-}
-
-func or[T int | int64 | uint64 | time.Duration](value, otherwise T) T {
-	if value == 0 {
-		return otherwise
-	}
-	return value
 }
 
 // Limit says which limit was hit, as a sentence of a layer's Problem. As the cause of a context's end it makes the end a Problem of
