@@ -12,7 +12,11 @@ var _ registry.Exposures = (*Service)(nil)
 // Exposure tells what is known of an image's findings that no exception covers, of packages of the operating system and of languages
 // alike (registry.Exposures). It reads nothing but rows.
 func (s *Service) Exposure(ctx context.Context, repo registry.Repository, img registry.Image) (registry.Exposure, error) {
-	all, err := s.Summaries(ctx, s.self, repo.Name, []registry.Image{img})
+	scanning, err := registry.ReadScanning(ctx, s.store.Read())
+	if err != nil {
+		return registry.Exposure{}, err
+	}
+	all, err := s.summaries(ctx, scanning, repo, []registry.Image{img})
 	if err != nil {
 		return registry.Exposure{}, err
 	}

@@ -63,7 +63,7 @@ func TestPullGate(t *testing.T) {
 		}
 		exposed := func(want registry.Exposure) {
 			t.Helper()
-			got, err := b.service.Exposure(t.Context(), registry.Repository{Name: repo}, img)
+			got, err := b.service.Exposure(t.Context(), b.repository(), img)
 			if diff := cmp.Diff(want, got); diff != "" || err != nil {
 				t.Errorf("%v; exposed (-want +got):\n%s", err, diff)
 			}
@@ -128,7 +128,7 @@ func TestSystemsWithoutAdvisories(t *testing.T) {
 			{img, registry.Exposure{Unscanned: "nobody publishes advisories of its operating system's packages"}},
 			{alone, registry.Exposure{}},
 		} {
-			got, err := b.service.Exposure(t.Context(), registry.Repository{Name: repo}, tt.img)
+			got, err := b.service.Exposure(t.Context(), b.repository(), tt.img)
 			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 				t.Errorf("%v; exposed (-want +got):\n%s", err, diff)
 			}
@@ -137,4 +137,13 @@ func TestSystemsWithoutAdvisories(t *testing.T) {
 			t.Errorf("the scan is %s, %q; want COMPLETE, and what is not known", r.Status.Status, r.Status.Description)
 		}
 	})
+}
+
+func (b *bench) repository() registry.Repository {
+	b.t.Helper()
+	r, err := b.db.Read().Repository(b.t.Context(), repo)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
 }

@@ -56,6 +56,8 @@ type Unscanned struct {
 type ExceptionReads interface {
 	// Exceptions lists those of an image: its own, those of indexes that it is in, and the repository's; expired ones among them.
 	Exceptions(ctx context.Context, repositoryID int64, d oci.Digest) ([]Exception, error)
+	// HasExceptions tells whether there are any of any image of a repository.
+	HasExceptions(ctx context.Context, repositoryID int64) (bool, error)
 }
 
 // ScanReads reads scans with what is known of their images.

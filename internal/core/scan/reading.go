@@ -196,6 +196,12 @@ func (s *Service) except(ctx context.Context, repositoryID int64, d oci.Digest, 
 	if err != nil || len(exceptions) == 0 {
 		return wrap(err, "reading exceptions")
 	}
+	s.cover(exceptions, found, heads)
+	return nil
+}
+
+// cover notes which findings exceptions hold for, and puts these behind the others.
+func (s *Service) cover(exceptions []Exception, found []*sketch, heads map[int64]Head) {
 	now := s.now()
 	for _, f := range found {
 		is := Finding{Vulnerability: f.at.Vulnerability, Ecosystem: f.ecosystem(), Source: f.name.Source}
@@ -209,7 +215,6 @@ func (s *Service) except(ctx context.Context, repositoryID int64, d oci.Digest, 
 		f.at.Suppressed = f.exception != nil
 	}
 	slices.SortFunc(found, func(a, b *sketch) int { return a.at.compare(b.at) })
-	return nil
 }
 
 // filling gathers where in the image the packages of findings are.
@@ -388,6 +393,12 @@ func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, rep
 	if err != nil {
 		return nil, err
 	}
+	excepted := false
+	if s.exceptions != nil {
+		if excepted, err = s.exceptions.HasExceptions(ctx, repo.ID); err != nil {
+			return nil, fmt.Errorf("looking for exceptions: %w", err)
+		}
+	}
 	all := make(map[int64]Summary, len(rows))
 	for _, i := range images {
 		row, ok := rows[i.ID]
@@ -405,8 +416,10 @@ func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, rep
 			}, s.now()),
 			Read: row.Known, Unlisted: set.Unlisted, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(sourcesOf(set.Names, sources)),
 		}
-		if sum.Counts, err = s.lessExcepted(ctx, repo.ID, i, row); err != nil {
-			return nil, err
+		if excepted {
+			if sum.Counts, err = s.lessExcepted(ctx, repo.ID, i, row); err != nil {
+				return nil, err
+			}
 		}
 		all[i.ID] = sum
 	}
@@ -415,7 +428,7 @@ func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, rep
 
 // lessExcepted gives the counts of an image without findings that somebody answers for. Nearly no image has such.
 func (s *Service) lessExcepted(ctx context.Context, repositoryID int64, img registry.Image, row SummaryRow) (Counts, error) {
-	if s.exceptions == nil || !row.Known || len(row.Counts.All) == 0 {
+	if !row.Known || len(row.Counts.All) == 0 {
 		return row.Counts, nil
 	}
 	exceptions, err := s.exceptions.Exceptions(ctx, repositoryID, img.Digest)
@@ -430,9 +443,7 @@ func (s *Service) lessExcepted(ctx context.Context, repositoryID int64, img regi
 	if err != nil {
 		return Counts{}, err
 	}
-	if err := s.except(ctx, repositoryID, img.Digest, found, heads); err != nil {
-		return Counts{}, err
-	}
+	s.cover(exceptions, found, heads)
 	counts := Counts{Unevaluated: unevaluated}
 	for _, f := range found {
 		if f.exception == nil {

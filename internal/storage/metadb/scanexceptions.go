@@ -39,6 +39,11 @@ func (s ScanExceptions) Exceptions(ctx context.Context, repositoryID int64, d oc
 		WHERE e.repository_id = $1 AND (e.digest = '' OR e.digest IN (SELECT digest FROM around)) ORDER BY e.id`, repositoryID, string(d))
 }
 
+// HasExceptions implements scan.ExceptionReads.
+func (s ScanExceptions) HasExceptions(ctx context.Context, repositoryID int64) (bool, error) {
+	return exists(ctx, s.db.engine, `SELECT 1 FROM scan_exceptions WHERE repository_id = $1 LIMIT 1`, repositoryID)
+}
+
 // Documents implements scan.ExceptionStore.
 func (s ScanExceptions) Documents(ctx context.Context, repositoryID int64, d oci.Digest) ([]scan.Document, error) {
 	scanDocument := func(rows *sql.Rows, d *scan.Document) error {
