@@ -32,6 +32,7 @@ var house = rules{
 		{"internal/core/deployment", words}, // words too: both sides of Berth share them
 		{"internal/core/access", slices.Concat(words, people)},
 		{"internal/core/registry", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/scan/vex"})},
+		// What follows of scan is read in the child process too: no people, no registry.
 		{"internal/core/scan/inventory", words},
 		{"internal/core/scan/advisory", slices.Concat(words, []string{"internal/core/scan/inventory"})},
 		{"internal/core/scan/vex", words}, // words too
@@ -43,11 +44,11 @@ var house = rules{
 		{"internal/storage", []string{"internal/core/..."}},
 		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
 		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/scan/vex", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
-		{"internal/extract", []string{"internal/core/oci", "internal/core/fault", "internal/core/scan/..."}},
+		{"internal/extract", []string{"internal/core/oci", "internal/core/scan/..."}},                                                                              // what reads strangers' layers knows what it finds there, and nothing that is kept
 		{"internal/jobs", nil},
 		{"internal/config", nil},
 		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/extract", "internal/jobs", "internal/config"}},
-		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/core/scan/vex", "internal/pipeline/..."}}, // deployment, vex: words that both sides share
+		{"internal/cli", []string{"internal/app", "internal/config", "internal/extract", "internal/core/deployment", "internal/core/scan/vex", "internal/pipeline/..."}}, // extract: the program is its own child; deployment, vex: words that both sides share
 		{"cmd/berth", []string{"internal/cli"}},
 		{"berthtest", []string{"internal/app", "internal/config"}},
 	},

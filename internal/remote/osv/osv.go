@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -218,11 +217,11 @@ func (m *Mirror) whole(ctx context.Context, name, at, tag string, list *changeLi
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(m.temp, "advisories-*.zip")
+	file, err := advisory.NewSpool(m.temp)
 	if err != nil {
-		return errors.Join(fmt.Errorf("making a temporary file: %w", err), body.Close())
+		return errors.Join(err, body.Close())
 	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
 	size, err := io.Copy(file, body)
 	if err = errors.Join(err, body.Close()); err != nil {
 		return fmt.Errorf("getting all.zip: %w", err)

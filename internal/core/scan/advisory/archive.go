@@ -14,7 +14,6 @@ import (
 	"hash"
 	"io"
 	"iter"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -199,11 +198,11 @@ func (f *archiveFiles) file(name string, size int64) error {
 
 // zip puts a zip where it can be read in any order.
 func (f *archiveFiles) zip(feed Feed, sum *summed) (err error) {
-	file, err := os.CreateTemp(f.archive.Temp, "advisories-*.zip")
+	file, err := NewSpool(f.archive.Temp)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
 	n, err := io.Copy(file, sum)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrArchive, err)
