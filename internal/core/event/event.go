@@ -36,6 +36,12 @@ const (
 	ExceptionExpired Kind = "exception.expired"
 	// FindingsChanged: news of advisories changed what is known of an image's vulnerabilities.
 	FindingsChanged Kind = "image.findings.changed"
+	// ImagePulled: somebody pulled an image, Count times since the last such event.
+	ImagePulled Kind = "image.pulled"
+	// Served: what was asked for lately, in sum. It is for metering, and goes to nobody outside.
+	Served Kind = "requests.served"
+	// Noticed: somebody is to be told something: an alarm changed, a budget is used up.
+	Noticed Kind = "notice"
 )
 
 // Source is by what way an image came in.
@@ -70,6 +76,9 @@ type Event struct {
 	ScanStatus   string         // ImageScanned: COMPLETE, FAILED …
 	Severities   map[string]int // ImageScanned: how many findings there are of each severity
 	Findings     *Findings      `json:",omitempty"` // FindingsChanged
+	Count        int64          `json:",omitempty"` // ImagePulled
+	Traffic      []Traffic      `json:",omitempty"` // Served
+	Notice       *Notice        `json:",omitempty"` // Noticed
 
 	Attempts int // how often handing it on has failed
 }
@@ -87,4 +96,28 @@ type Finding struct {
 	Vulnerability string
 	Package       string // the name that advisories know
 	Severity      string // in ECR's words
+}
+
+// Traffic is requests that agree in all but their numbers, in one minute.
+type Traffic struct {
+	Minute     time.Time
+	Service    string     `json:",omitempty"` // ecr …
+	Operation  string     `json:",omitempty"` // PutImage …
+	Fault      string     `json:",omitempty"` // empty: it was done
+	Repository string     `json:",omitempty"`
+	Digest     oci.Digest `json:",omitempty"` // of a pulled image
+	Principal  string     `json:",omitempty"` // an ARN: a role stands for all of its sessions
+	Calls      int64      `json:",omitempty"`
+	Pulls      int64      `json:",omitempty"`
+	BytesIn    int64      `json:",omitempty"`
+	BytesOut   int64      `json:",omitempty"`
+}
+
+// Notice is a message for people or programs, and whom it is for.
+type Notice struct {
+	Targets []string // names of the configuration's targets, or ARNs of topics that it maps to them
+	Subject string   // one line
+	Text    string   // some lines
+	// Detail is the same for programs, a JSON object: of an alarm what Amazon SNS would carry.
+	Detail string
 }

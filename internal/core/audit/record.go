@@ -1,0 +1,63 @@
+// Package audit is the log of who did what to which image, from where and with what, and whether it was allowed and by what. Its records are
+// in CloudTrail's format (adr/0018), one JSON object a line; they are leaves of a Merkle tree, so that nobody can change or take one away
+// unseen. See docs/design/usage.md.
+package audit
+
+import (
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
+)
+
+// Entry is one thing that somebody did, or was refused. The middleware makes it of what the faces note while they serve a request.
+type Entry struct {
+	At        time.Time
+	ID        string // unique: the request's id
+	Service   string // of the operation: ecr, sts, iam, monitoring …
+	Operation string // as AWS calls it: PutImage, BatchGetImage …; what comes by the distribution API goes by the permission it needs
+	ReadOnly  bool
+	Caller    identity.Caller
+
+	Repository string      // or empty
+	Images     []ImageName // that it was about
+	Resources  []string    // ARNs of what else
+
+	Method, Path string // of HTTP, the path without a query
+	Status       int    // of the answer
+	Fault        string // AWS's word for what went wrong, or empty
+	Message      string // what the client was told of that
+	DecidedBy    string // the statements that allowed it, or that denied it; or which was missing
+
+	Pulled   []oci.Digest // images whose manifests were given away, indexes apart: what counts as pulls
+	BytesIn  int64        // of the request's body
+	BytesOut int64        // of the answer's; with a redirect to the blob store, what is fetched there
+	Duration time.Duration
+}
+
+// ImageName is an image by what it was called by.
+type ImageName struct {
+	Digest oci.Digest // or empty
+	Tag    string     // or empty
+}
+
+// Denied tells whether a permission was lacking, or credentials did not hold.
+func (e Entry) Denied() bool {
+	return e.Status == 401 || e.Status == 403 || e.Fault == "AccessDeniedException" || e.Fault == "AccessDenied"
+}
+
+// Query selects records. Zero members select everything; those that are set must all hold.
+type Query struct {
+	Since, Until time.Time // [Since, Until)
+	Repository   string
+	Image        string // a digest, or a tag of Repository
+	Principal    string // an ARN, a role's stands for all of its sessions; or the last part of one: a user's or role's name
+	Operation    string
+	AccessKeyID  string
+	RequestID    string
+	DeniedOnly   bool
+	ReadOnly     *bool
+	// Limit bounds how many come at once, the newest first. After goes on after an earlier answer's end.
+	Limit int
+	After string
+}
