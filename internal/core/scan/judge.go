@@ -89,6 +89,7 @@ type Set struct {
 	Members    []byte // match.PackMembers
 	Vulnerable []byte // match.PackIDs: those of them that are counted and that advisories hit
 	Counts     Counts
+	Encoded    string // Counts.Encode, in the place of Counts where sets are listed
 	JudgedAt   time.Time
 }
 
@@ -229,7 +230,8 @@ type JudgeReads interface {
 	// Journal lists packages whose matches the judgement under way has changed, by id, those after one, at most limit; Packed is what
 	// there was before.
 	Journal(ctx context.Context, after int64, limit int) ([]Package, error)
-	// SetsAfter lists sets by id, those after one and up to another, at most limit: their members, vulnerable ones and counts.
+	// SetsAfter lists sets by id, those after one and up to another, at most limit: their members, vulnerable ones and counts,
+	// encoded.
 	SetsAfter(ctx context.Context, after, upto int64, limit int) ([]Set, error)
 }
 

@@ -228,8 +228,12 @@ func (j *Judge) count(ctx context.Context, members []byte, ids []int64) ([]byte,
 			}
 		}
 	}
-	vulnerable, tally, err := table.NewCounter().Count(members)
-	return vulnerable, countsOf(tally), err
+	counter := table.NewCounter()
+	if _, err := counter.Load(members); err != nil {
+		return nil, Counts{}, err
+	}
+	vulnerable, tally := counter.Count()
+	return vulnerable, countsOf(tally), nil
 }
 
 func countsOf(t match.Tally) Counts {

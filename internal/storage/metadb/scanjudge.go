@@ -192,10 +192,6 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 	if err != nil {
 		return err
 	}
-	counts, err := jsonText(i.Set.Counts)
-	if err != nil {
-		return err
-	}
 	layers, made := make([]int64, len(i.Layers)), make([]string, len(i.Layers))
 	for n, l := range i.Layers {
 		layers[n], made[n] = l.ID, l.CreatedBy
@@ -216,7 +212,7 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			_, err = t.s.exec(ctx, `
 				INSERT INTO package_sets (digest, os, members, vulnerable, counts, judged_at) VALUES ($1, $2, $3, $4, $5, $6)
 				ON CONFLICT (digest) DO NOTHING`,
-				i.Set.Digest, os, i.Set.Members, notNil(i.Set.Vulnerable), counts, micros(i.Set.JudgedAt))
+				i.Set.Digest, os, i.Set.Members, notNil(i.Set.Vulnerable), i.Set.Counts.Encode(), micros(i.Set.JudgedAt))
 			if err != nil {
 				return err
 			}
