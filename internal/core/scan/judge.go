@@ -165,16 +165,23 @@ type EntryStore interface {
 	Entries(ctx context.Context, names []match.Name) ([]StoredEntry, error)
 	// EntriesAfter lists those of all names that come after one, in that order, at most limit.
 	EntriesAfter(ctx context.Context, after EntryKey, limit int) ([]StoredEntry, error)
-	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are:
-	// that have a CVSS score, or are CISA's.
-	Scores(ctx context.Context, vulnerabilities []string) ([]Score, error)
 	// Changed lists the vulnerabilities of which a source's advisories have come or gone between two revisions, in order, after the
 	// given one.
 	Changed(ctx context.Context, source string, from, to int64, after string, limit int) ([]string, error)
-	// NamesOf lists the names that advisories, those too that have been replaced, of the vulnerabilities speak of, in any order.
+	// NamesOf lists the names that advisories, those too that have been replaced, of the vulnerabilities, or errata that mend one of
+	// them, speak of, in any order.
 	NamesOf(ctx context.Context, vulnerabilities []string) ([]match.Name, error)
 	// VulnerabilitiesOf tells the vulnerability of advisories by id; those that are gone are left out.
 	VulnerabilitiesOf(ctx context.Context, ids []int64) (map[int64]string, error)
+}
+
+// ScoreStore reads what advisories say of vulnerabilities as a whole.
+type ScoreStore interface {
+	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are:
+	// that have a CVSS score, or are CISA's.
+	Scores(ctx context.Context, vulnerabilities []string) ([]Score, error)
+	// MendedScores lists the same of the CVEs that errata mend (advisory.Advisory.Mends), in order of erratum and CVE.
+	MendedScores(ctx context.Context, advisories []int64) ([]MendedScore, error)
 }
 
 // EntryKey is the place of an entry among all.
@@ -199,6 +206,12 @@ type Score struct {
 	Source        string
 	Body          []byte // advisory.Encode
 	From, To      int64
+}
+
+// MendedScore is what an advisory says of a vulnerability that an erratum mends.
+type MendedScore struct {
+	Advisory int64 // the erratum's
+	Score
 }
 
 // JudgeStore is what judging needs. Whatever has a holder answers ErrNotHolder when that is not who judges any more.

@@ -21,6 +21,7 @@ import (
 type Stores interface {
 	PackageStore
 	EntryStore
+	ScoreStore
 	JudgeStore
 	JudgeReads
 	TellStore

@@ -204,7 +204,7 @@ func (s *Service) except(ctx context.Context, repositoryID int64, d oci.Digest, 
 func (s *Service) cover(exceptions []Exception, found []*sketch, heads map[int64]Head) {
 	now := s.now()
 	for _, f := range found {
-		is := Finding{Vulnerability: f.at.Vulnerability, Ecosystem: f.ecosystem(), Source: f.name.Source}
+		is := Finding{Vulnerability: f.at.Vulnerability, Mends: f.mends, Ecosystem: f.ecosystem(), Source: f.name.Source}
 		for _, id := range f.advisories {
 			is.Advisories = append(is.Advisories, heads[id].OSVID)
 		}

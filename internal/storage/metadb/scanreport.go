@@ -190,6 +190,7 @@ func (s ScanReports) Releases(ctx context.Context, ecosystem string) ([]string, 
 func (s ScanReports) Named(ctx context.Context, vulnerability string) ([]scan.NamedAdvisory, error) {
 	return list(ctx, s.db.engine, func(rows *sql.Rows, a *scan.NamedAdvisory) error { return rows.Scan(&a.ID, &a.Vulnerability) }, `
 		SELECT id, vulnerability FROM advisories WHERE vulnerability = $1
+		UNION SELECT a.id, a.vulnerability FROM advisory_mends m JOIN advisories a ON a.id = m.advisory_id WHERE m.cve = $1
 		UNION SELECT a.id, a.vulnerability FROM advisory_sources s JOIN advisories a ON a.source = s.source AND a.osv_id = $1
 		ORDER BY id`, vulnerability)
 }

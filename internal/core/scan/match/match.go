@@ -46,6 +46,7 @@ type Entry struct {
 	Vulnerability string
 	Body          []byte            // of the advisory: advisory.Encode
 	Others        []advisory.Vector // of all advisories of the vulnerability
+	Mended        []advisory.Vector // of what an erratum mends
 	Exploited     bool
 }
 
@@ -267,5 +268,5 @@ func (r *rule) rate(of func(Entry) rated) {
 	r.rated = true
 	a := of(r.Entry)
 	r.broken, r.withdrawn = r.broken || a.broken, a.Withdrawn
-	r.severity = a.Rate(*r.said, r.Others).Severity
+	r.severity = a.RateErratum(*r.said, r.Others, r.Mended).Severity
 }

@@ -1,0 +1,13 @@
+-- +goose Up
+
+-- What an erratum of a distribution mends, which goes by a name of its own: how bad, and how exploited, these are, it is.
+CREATE TABLE advisory_mends (
+    cve         TEXT COLLATE "C" NOT NULL,
+    advisory_id BIGINT  NOT NULL REFERENCES advisories (id) ON DELETE CASCADE,
+    PRIMARY KEY (cve, advisory_id)
+);
+CREATE INDEX advisory_mends_advisory ON advisory_mends (advisory_id);
+
+-- Nobody has written that down of those that are there. The next import, for which each source is read whole, writes them anew.
+UPDATE advisories SET hash = '' WHERE vulnerability NOT LIKE 'CVE-%' AND vulnerability NOT LIKE 'GHSA-%';
+UPDATE advisory_sources SET validator = '';
