@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -112,8 +113,20 @@ func (j *Judge) save(ctx context.Context, s Saved) error {
 		}
 	}
 	return j.store.PutInventory(ctx, at.Epoch, Inventory{
-		ImageID: s.ImageID, ChainID: s.ChainID, Layers: s.Layers, Problem: s.Problem, ScannedAt: now, Set: set,
+		ImageID: s.ImageID, ChainID: s.ChainID, Layers: s.Layers, Problem: s.Problem, Claimed: claimedOf(s.Image), ScannedAt: now, Set: set,
 	})
+}
+
+// claimedOf lists the ecosystems of an image of which nothing but SBOMs tells that nobody answers for.
+func claimedOf(i inventory.Image) []string {
+	claimed := map[string]bool{}
+	for _, f := range i.Packages {
+		if only, known := claimed[f.Ecosystem]; f.Ecosystem != "" {
+			claimed[f.Ecosystem] = f.Unvouched && (only || !known)
+		}
+	}
+	maps.DeleteFunc(claimed, func(_ string, only bool) bool { return !only })
+	return slices.Sorted(maps.Keys(claimed))
 }
 
 // distinct lists packages each once, in order of name, release and version, and tells which of them each of the found is.

@@ -82,6 +82,7 @@ type SummaryRow struct {
 	SetID    int64
 	OS       inventory.OS
 	Counts   Counts
+	Claimed  []string // see Inventory
 	JudgedAt time.Time
 }
 

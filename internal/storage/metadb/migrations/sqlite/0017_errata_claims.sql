@@ -11,3 +11,6 @@ CREATE INDEX advisory_mends_advisory ON advisory_mends (advisory_id);
 -- Nobody has written that down of those that are there. The next import, for which each source is read whole, writes them anew.
 UPDATE advisories SET hash = '' WHERE vulnerability NOT LIKE 'CVE-%' AND vulnerability NOT LIKE 'GHSA-%';
 UPDATE advisory_sources SET validator = '';
+
+-- JSON: ecosystems of which nothing but SBOMs tells that nobody answers for; empty: there are none.
+ALTER TABLE image_inventories ADD COLUMN claimed TEXT NOT NULL DEFAULT '';
