@@ -111,6 +111,7 @@ type Inventory struct {
 	Layers    []StoredLayer // lowest first, without facts; ID 0: nothing is stored of it
 	Problem   string        // why it is not all that the image has; empty: it is
 	Claimed   []string      // ecosystems of which nothing but SBOMs tells that nobody answers for
+	Revision  int           // of the extractors that have read it
 	ScannedAt time.Time
 	Set       Set
 	JudgedAt  time.Time // by all news until then

@@ -63,6 +63,8 @@ type Saved struct {
 	Image   inventory.Image
 	ChainID string
 	Problem string // why it is not all that the image has; empty: it is
+	// Revision of the extractors that have read it.
+	Revision int
 }
 
 const (
@@ -113,7 +115,7 @@ func (j *Judge) save(ctx context.Context, s Saved) error {
 		}
 	}
 	return j.store.PutInventory(ctx, at.Epoch, Inventory{
-		ImageID: s.ImageID, ChainID: s.ChainID, Layers: s.Layers, Problem: s.Problem, Claimed: claimedOf(s.Image), ScannedAt: now, Set: set,
+		ImageID: s.ImageID, ChainID: s.ChainID, Layers: s.Layers, Problem: s.Problem, Claimed: claimedOf(s.Image), Revision: s.Revision, ScannedAt: now, Set: set,
 	})
 }
 

@@ -228,13 +228,13 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			return err
 		}
 		n, err := t.s.exec(ctx, `
-			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch, claimed)
-			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS TEXT) FROM images WHERE id = $1
+			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch, claimed, revision)
+			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS TEXT), CAST($10 AS BIGINT) FROM images WHERE id = $1
 			ON CONFLICT (image_id) DO UPDATE SET set_id = excluded.set_id, chain_id = excluded.chain_id, layers = excluded.layers,
-				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at, claimed = excluded.claimed,
+				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at, claimed = excluded.claimed, revision = excluded.revision,
 				epoch = CASE WHEN image_inventories.set_id = excluded.set_id AND image_inventories.layers = excluded.layers
 					THEN image_inventories.epoch ELSE excluded.epoch END`,
-			i.ImageID, set, i.ChainID, packLayers(layers), madeBy, i.Problem, micros(i.ScannedAt), epoch, claimed)
+			i.ImageID, set, i.ChainID, packLayers(layers), madeBy, i.Problem, micros(i.ScannedAt), epoch, claimed, i.Revision)
 		if err == nil && n == 0 {
 			err = registry.ErrNoRow
 		}

@@ -14,3 +14,9 @@ UPDATE advisory_sources SET validator = '';
 
 -- JSON: ecosystems of which nothing but SBOMs tells that nobody answers for; empty: there are none.
 ALTER TABLE image_inventories ADD COLUMN claimed TEXT NOT NULL DEFAULT '';
+
+-- Of the extractors that have read the image; 0: not known, of images that were read before this was written down. And when one that
+-- extractors of an earlier revision have read is read again, at the earliest.
+ALTER TABLE image_inventories ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE image_inventories ADD COLUMN renew_at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX image_inventories_revision ON image_inventories (revision, image_id);
