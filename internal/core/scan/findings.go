@@ -196,6 +196,15 @@ func (f *sketch) ecosystem() string {
 	return f.name.Ecosystem + ":" + f.release
 }
 
+// called names the finding by what its advisories speak of.
+func (f *sketch) called(heads map[int64]Head) {
+	for _, id := range f.advisories {
+		if v := heads[id].Vulnerability; v != "" && better(v, f.at.Vulnerability) {
+			f.at.Vulnerability = v
+		}
+	}
+}
+
 // order names the findings and puts them in order.
 func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, error) {
 	if len(found) == 0 {
@@ -211,11 +220,7 @@ func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, e
 	}
 	var names []string
 	for _, f := range found {
-		for _, id := range f.advisories {
-			if v := heads[id].Vulnerability; v != "" && better(v, f.at.Vulnerability) {
-				f.at.Vulnerability = v
-			}
-		}
+		f.called(heads)
 		names = append(names, f.at.Vulnerability)
 	}
 	mends, err := s.mends(ctx, found)

@@ -123,6 +123,8 @@ type InventoryReads interface {
 	Inventory(ctx context.Context, imageID int64) (Inventory, error)
 	// PackagesByID finds packages with what is known of them, in order of id.
 	PackagesByID(ctx context.Context, ids []int64) ([]Package, error)
+	// Members gives the packed members of the sets of images, by their ids; those without an inventory are left out.
+	Members(ctx context.Context, imageIDs []int64) (map[int64][]byte, error)
 	// ImagesHit lists images (ids above after, rising) of which one of the packages, all of them hit by some advisory, is a member
 	// that is counted.
 	ImagesHit(ctx context.Context, packages []int64, after int64, limit int) ([]int64, error)
