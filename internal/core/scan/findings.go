@@ -246,34 +246,6 @@ func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, e
 	return heads, nil
 }
 
-// mends notes which CVEs findings mend that go by the name of an erratum, and lists them.
-func (s *Service) mends(ctx context.Context, found []*sketch) (all []string, err error) {
-	var errata []int64
-	for _, f := range found {
-		if f.system && !advisory.IsCVE(f.at.Vulnerability) {
-			errata = append(errata, f.advisories...)
-		}
-	}
-	if len(errata) == 0 {
-		return nil, nil
-	}
-	mended, err := s.advisories.Mended(ctx, once(errata))
-	if err != nil {
-		return nil, fmt.Errorf("reading what errata mend: %w", err)
-	}
-	for _, f := range found {
-		if !f.system || advisory.IsCVE(f.at.Vulnerability) {
-			continue
-		}
-		for _, id := range f.advisories {
-			f.mends = append(f.mends, mended[id]...)
-		}
-		f.mends = once(f.mends)
-		all = append(all, f.mends...)
-	}
-	return all, nil
-}
-
 // better tells whether a name is the one that people know a vulnerability by, rather than another.
 func better(a, b string) bool {
 	if b == "" {
@@ -392,24 +364,6 @@ func (f filling) finding(k *sketch) Finding {
 		out.Packages = append(out.Packages, f.places(k, p)...)
 	}
 	return out
-}
-
-// hear adds what sources without packages say of a vulnerability: of those that an erratum mends the worst.
-func (out *Finding) hear(others []Other, scored bool) {
-	for _, o := range others {
-		switch o.Source {
-		case advisory.SourceKEV:
-			out.KEV = cmp.Or(out.KEV, o.Advisory.KEV)
-		case advisory.SourceEPSS:
-			if o.Advisory.EPSS >= out.EPSS {
-				out.EPSS, out.Percentile = o.Advisory.EPSS, o.Advisory.Percentile
-			}
-		case advisory.SourceCVSS:
-			if !scored {
-				out.Vectors = append(out.Vectors, o.Advisory.Vectors...)
-			}
-		}
-	}
 }
 
 // say adds what one advisory says, where none has said it before.
