@@ -262,7 +262,7 @@ type MatchChange struct {
 type SetChange struct {
 	ID         int64
 	Vulnerable []byte
-	Counts     Counts
+	Counts     string   // Counts.Encode
 	Changes    *Changes // nil: nothing to tell
 }
 

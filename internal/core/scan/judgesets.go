@@ -104,9 +104,9 @@ func (w *judging) recountSet(counter *match.Counter, s Set, names map[int64]stri
 		return SetChange{}, false, err
 	}
 	vulnerable, tally := counter.Count()
-	c := SetChange{ID: s.ID, Vulnerable: vulnerable, Counts: countsOf(tally)}
+	c := SetChange{ID: s.ID, Vulnerable: vulnerable, Counts: countsOf(tally).Encode()}
 	c.Changes = changesOf(counter.Changes(func(id int64) string { return names[id] }, w.quiet))
-	same := c.Changes == nil && bytes.Equal(c.Vulnerable, s.Vulnerable) && c.Counts.Encode() == s.Encoded
+	same := c.Changes == nil && bytes.Equal(c.Vulnerable, s.Vulnerable) && c.Counts == s.Encoded
 	return c, !same, nil
 }
 

@@ -137,8 +137,17 @@ func (s Judging) BeginCounting(ctx context.Context, holder string) (j scan.Judge
 	return j, err
 }
 
-// inText makes of JSON what stands between the quotes of a string.
-var inText = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+// appendText appends JSON as what stands between the quotes of a string.
+func appendText(b []byte, text string) []byte {
+	for {
+		i := strings.IndexAny(text, `"\`)
+		if i < 0 {
+			return append(b, text...)
+		}
+		b = append(append(b, text[:i]...), '\\', text[i])
+		text = text[i+1:]
+	}
+}
 
 // setRows writes counted sets, and what is told of them, as lists: by hand, since there may be a hundred thousand.
 func setRows(sets []scan.SetChange) (counted, told string, err error) {
@@ -151,7 +160,7 @@ func setRows(sets []scan.SetChange) (counted, told string, err error) {
 	}
 	for _, c := range sets {
 		rows = hex.AppendEncode(append(item(rows, c.ID), `,"v":"`...), c.Vulnerable)
-		rows = append(append(append(rows, `","c":"`...), inText.Replace(c.Counts.Encode())...), `"}`...)
+		rows = append(appendText(append(rows, `","c":"`...), c.Counts), `"}`...)
 		if c.Changes == nil {
 			continue
 		}
@@ -159,7 +168,7 @@ func setRows(sets []scan.SetChange) (counted, told string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		tell = append(append(append(item(tell, c.ID), `,"h":"`...), inText.Replace(changes)...), `"}`...)
+		tell = append(appendText(append(item(tell, c.ID), `,"h":"`...), changes), `"}`...)
 	}
 	return string(append(rows, ']')), string(append(tell, ']')), nil
 }
