@@ -61,6 +61,7 @@ func unknown(sum Summary) string {
 		return "its scan has not ended"
 	case registry.ScanUnsupported:
 		return "the scanner does not know such images"
+	default:
+		return "its scan has failed"
 	}
-	return "its scan has failed"
 }

@@ -75,7 +75,7 @@ func (w *judging) writeSets(ctx context.Context, count func(context.Context, fun
 	}()
 	defer func() {
 		stop()
-		for range batches { //nolint:revive // until it has ended
+		for range batches { // until it has ended
 		}
 	}()
 	for b := range batches {

@@ -44,7 +44,6 @@ func TestOutdatedInventories(t *testing.T) {
 		if n := b.renew(); n != 0 {
 			t.Errorf("%d images were read again, and nothing is new", n)
 		}
-		reads := b.reader.total()
 		told := func() (tags []string) {
 			t.Helper()
 			b.heard = nil
@@ -62,7 +61,7 @@ func TestOutdatedInventories(t *testing.T) {
 
 		b.reader.revision = 2
 		waiting := b.image("three", b.layer(content{Seed: "three", Files: []inventory.File{packageJSON("left-pad", "1.0.0")}}))
-		reads = b.reader.total()
+		reads := b.reader.total()
 		if n := b.renew(); n != 0 || b.reader.total() != reads {
 			t.Errorf("%d images were read again while a scan waits", n)
 		}
@@ -77,7 +76,7 @@ func TestOutdatedInventories(t *testing.T) {
 				}
 			}
 		}
-		b.reader.before = func(_ context.Context, d oci.Digest) error {
+		b.reader.before = func(context.Context, oci.Digest) error {
 			standing("meanwhile")
 			return nil
 		}
