@@ -55,6 +55,7 @@ func (a *App) scanJobs() []jobs.Job {
 		return all
 	}
 	all = append(all, jobs.Job{Name: "scan requests", Every: lookAgain, Wake: a.toRequest.C(), Do: a.scans.RequestOnce})
+	all = append(all, jobs.Job{Name: "outdated inventories", Every: time.Minute, Do: a.scans.RenewOnce})
 	for i := range a.cfg.ScanWorkers {
 		all = append(all, jobs.Job{Name: fmt.Sprintf("scans %d", i+1), Every: lookAgain, Wake: a.toScan.C(), Do: a.scans.ScanOnce})
 	}

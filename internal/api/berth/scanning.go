@@ -90,6 +90,7 @@ type BaseImage struct {
 type Finding struct {
 	Vulnerability     *string // the CVE where there is one
 	Advisories        []string
+	Mends             []string // CVEs, where it goes by the name of a distribution's erratum
 	Severity          *string
 	Score             *float64 // CVSS base; absent where nobody has scored it
 	Vectors           []Vector

@@ -85,7 +85,7 @@ func TestDescribeFindings(t *testing.T) {
 		"missingEcosystems": []any{"Maven"}, "unevaluatedPackages": 2.0, "problems": []any{"a limit"}, "nextToken": "more",
 		"baseImage": map[string]any{"repositoryName": "base/debian", "imageDigest": d, "imageTags": []any{}, "layers": 1.0},
 		"findings": []any{map[string]any{
-			"vulnerability": "CVE-1", "advisories": []any{}, "severity": "CRITICAL", "score": 9.8, "vectors": []any{}, "references": []any{}, "ecosystem": "Debian:12", "sourcePackage": "openssl",
+			"vulnerability": "CVE-1", "advisories": []any{}, "mends": []any{}, "severity": "CRITICAL", "score": 9.8, "vectors": []any{}, "references": []any{}, "ecosystem": "Debian:12", "sourcePackage": "openssl",
 			"knownExploited": map[string]any{"addedOn": "2026-11-01", "ransomware": true}, "fixable": "YES", "exception": map[string]any{"owner": "alice", "reason": "so", "expiresAt": 1795741323.0},
 			"packages": []any{map[string]any{
 				"type": "deb", "name": "libssl3", "version": "3", "fixedIn": "4", "path": "var/lib/dpkg/status", "layerIndex": 0.0, "instruction": "RUN x", "fromBase": true,

@@ -29,7 +29,7 @@ func findingsLimit(maxResults *int32) (int, error) {
 
 func wireFinding(f scan.Finding) Finding {
 	out := Finding{
-		Vulnerability: &f.Vulnerability, Advisories: append([]string{}, f.Advisories...), Severity: aws.String(string(f.Severity)),
+		Vulnerability: &f.Vulnerability, Advisories: append([]string{}, f.Advisories...), Mends: append([]string{}, f.Mends...), Severity: aws.String(string(f.Severity)),
 		Score: measure(f.Score), Vectors: []Vector{}, PublisherSeverity: optional(f.Word), Summary: optional(f.Summary), Details: optional(f.Details),
 		Url: optional(f.URL), References: append([]string{}, f.References...), PublishedAt: known(f.Published), ModifiedAt: known(f.Modified),
 		FirstSeenAt: known(f.FirstSeen), EpssProbability: measure(f.EPSS), EpssPercentile: measure(f.Percentile), Ecosystem: optional(f.Ecosystem),

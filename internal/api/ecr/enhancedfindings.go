@@ -98,7 +98,7 @@ func vulnerabilityDetails(f scan.Finding) *types.PackageVulnerabilityDetails {
 		VendorSeverity: optional(f.Word), VendorCreatedAt: optionalTime(f.Published), VendorUpdatedAt: optionalTime(f.Modified),
 		ReferenceUrls: orEmpty(f.References), RelatedVulnerabilities: []string{}, Cvss: []types.CvssScore{}, VulnerablePackages: []types.VulnerablePackage{},
 	}
-	for _, id := range f.Advisories {
+	for _, id := range append(slices.Clone(f.Advisories), f.Mends...) {
 		if id != f.Vulnerability {
 			d.RelatedVulnerabilities = append(d.RelatedVulnerabilities, id)
 		}

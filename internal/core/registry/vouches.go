@@ -13,8 +13,16 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan/vex"
 )
 
-// SpeaksOfFindings tells whether an image is a document about the findings of another one. What it says counts if it is Vouched.
-func (i Image) SpeaksOfFindings() bool { return i.ArtifactType == vex.MediaType && i.Subject != "" }
+// SpeaksOfFindings tells whether an image is a document about the findings of another one, or an SBOM, which says what these are looked
+// for in. What it says counts if it is Vouched.
+func (i Image) SpeaksOfFindings() bool {
+	switch i.ArtifactType {
+	case vex.MediaType, "application/vnd.cyclonedx+json", "application/spdx+json", "application/vnd.in-toto+json",
+		"application/vnd.docker.attestation.manifest.v1+json":
+		return i.Subject != ""
+	}
+	return false
+}
 
 // vouches tells whether a push is one of a document about findings, by somebody who may speak for those of the repository. It asks,
 // so it is called before the transaction begins. What comes from an upstream registry by itself nobody has vouched for.

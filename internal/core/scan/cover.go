@@ -48,7 +48,14 @@ func Cover(exceptions []Exception, f Finding, at time.Time) *Exception {
 
 // names tells whether the exception is about the finding's vulnerability, under any of its names.
 func (e Exception) names(f Finding) bool {
-	return slices.ContainsFunc(append([]string{e.Vulnerability}, e.Aliases...), func(own string) bool {
+	all := append([]string{e.Vulnerability}, e.Aliases...)
+	// Whoever speaks of all that an erratum mends speaks of the erratum, and whoever speaks of some does not.
+	if len(f.Mends) > 0 && !slices.ContainsFunc(f.Mends, func(cve string) bool {
+		return !slices.ContainsFunc(all, func(own string) bool { return vex.SameVulnerability(own, cve) })
+	}) {
+		return true
+	}
+	return slices.ContainsFunc(all, func(own string) bool {
 		return vex.SameVulnerability(own, f.Vulnerability) ||
 			slices.ContainsFunc(f.Advisories, func(id string) bool { return vex.SameVulnerability(own, id) })
 	})

@@ -182,28 +182,38 @@ func (s *Service) scan(ctx context.Context, c Claim) (Outcome, error) {
 			return Outcome{Status: registry.ScanUnsupported, Description: "UnsupportedImageError: the image has layers of the type " + plain(l.MediaType, 255) + ", which is no file system."}, nil
 		}
 	}
+	found, err := s.inventoryOf(ctx, c, m)
+	if err != nil {
+		return Outcome{}, err
+	}
+	err = s.saver.Save(ctx, found)
+	switch {
+	case err != nil && !errors.Is(err, registry.ErrNoRow): // without a row nobody wants to know
+		return Outcome{}, fmt.Errorf("keeping what the image has: %w", err)
+	case found.Problem != "":
+		return Outcome{Status: registry.ScanFailed, Description: notWhole + found.Problem}, nil
+	}
+	return Outcome{Status: registry.ScanComplete, Description: wordsComplete}, nil
+}
+
+// inventoryOf reads what an image has.
+func (s *Service) inventoryOf(ctx context.Context, c Claim, m oci.Manifest) (Saved, error) {
 	r := reading{service: s, claim: c, manifest: m, began: s.now()}
 	if err := r.all(ctx); err != nil {
-		return Outcome{}, err
+		return Saved{}, err
 	}
 	found := inventory.Image{}
 	if len(r.facts) > 0 {
 		found = inventory.Merge(r.facts)
 	}
 	if s.claims != nil {
+		var err error
 		if found, err = s.claims(ctx, c.Repository, c.Image.Digest, found, len(m.Layers)-1); err != nil {
-			return Outcome{}, err
+			return Saved{}, err
 		}
 	}
 	problem := plain(strings.Join(append(r.problems, found.Problems...), "; "), maxWords)
-	err = s.saver.Save(ctx, Saved{ImageID: c.ImageID, Image: found, ChainID: chainID(r.rows), Layers: r.rows, Problem: problem})
-	switch {
-	case err != nil && !errors.Is(err, registry.ErrNoRow): // without a row nobody wants to know
-		return Outcome{}, fmt.Errorf("keeping what the image has: %w", err)
-	case problem != "":
-		return Outcome{Status: registry.ScanFailed, Description: notWhole + problem}, nil
-	}
-	return Outcome{Status: registry.ScanComplete, Description: wordsComplete}, nil
+	return Saved{ImageID: c.ImageID, Image: found, ChainID: chainID(r.rows), Layers: r.rows, Problem: problem, Revision: s.extractor.Revision()}, nil
 }
 
 // fileSystem tells a layer that is a tar from what else manifests may carry.

@@ -31,8 +31,8 @@ type Document struct {
 type ExceptionStore interface {
 	// Exceptions lists those of an image: its own, those of indexes that it is in, and the repository's; expired ones among them.
 	Exceptions(ctx context.Context, repositoryID int64, d oci.Digest) ([]Exception, error)
-	// Documents lists those attached to an image, and to indexes that it is in.
-	Documents(ctx context.Context, repositoryID int64, d oci.Digest) ([]Document, error)
+	// Documents lists those attached to an image, and to indexes that it is in, the newest ones, at most limit.
+	Documents(ctx context.Context, repositoryID int64, d oci.Digest, limit int) ([]Document, error)
 	// PutDocument stores what was read of a document, which is the image of that id, unless it is gone or known already. What is stored
 	// goes with the image.
 	PutDocument(ctx context.Context, imageID int64, d Document, exceptions []Exception) error
@@ -70,12 +70,15 @@ func NewExceptions(c ExceptionsConfig) *Exceptions {
 	}
 }
 
+// MaxDocuments is how many of the documents that are attached to an image are listed: whoever may push may attach any number.
+const MaxDocuments = 1000
+
 // expiryBatch bounds how many exceptions one transaction tells of.
 const expiryBatch = 500
 
 var _ event.Handler = (*Exceptions)(nil)
 
-// List gives the exceptions of an image, and the documents that are attached to it, whether they count or not
+// List gives the exceptions of an image, and the newest MaxDocuments of those that are attached to it, whether they count or not
 // (ecr:DescribeImageScanFindings).
 func (x *Exceptions) List(ctx context.Context, caller identity.Caller, repository string, id registry.ImageID) (registry.Image, []Exception, []Document, error) {
 	if err := x.registry.MayOnImage(ctx, caller, repository, id, policy.DescribeImageScanFindings); err != nil {
@@ -94,7 +97,7 @@ func (x *Exceptions) List(ctx context.Context, caller identity.Caller, repositor
 	if err != nil {
 		return img, nil, nil, fmt.Errorf("reading the exceptions of %s@%s: %w", repository, img.Digest, err)
 	}
-	documents, err := x.rows.Documents(ctx, repo.ID, img.Digest)
+	documents, err := x.rows.Documents(ctx, repo.ID, img.Digest, MaxDocuments)
 	if err != nil {
 		return img, nil, nil, fmt.Errorf("reading the documents of %s@%s: %w", repository, img.Digest, err)
 	}

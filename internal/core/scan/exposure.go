@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
@@ -31,17 +32,36 @@ func (s *Service) Exposure(ctx context.Context, repo registry.Repository, img re
 			break
 		}
 	}
-	switch sum.Status.Status {
-	case registry.ScanComplete, registry.ScanActive:
-		if sum.Unlisted {
-			e.Unscanned = "nobody publishes advisories of its operating system's packages"
-		}
-	case registry.ScanPending, registry.ScanInProgress:
-		e.Unscanned = "its scan has not ended"
-	case registry.ScanUnsupported:
-		e.Unscanned = "the scanner does not know such images"
-	default:
-		e.Unscanned = "its scan has failed"
-	}
+	e.Unscanned = unknown(sum)
 	return e, nil
+}
+
+// unknown tells why not all is known of an image, in words that follow "because"; empty: it is. An SBOM that anybody has attached who may
+// push tells of no image that it is without findings.
+func unknown(sum Summary) string {
+	complete := func(s registry.Scan) bool {
+		return s.Status == registry.ScanComplete || s.Status == registry.ScanActive
+	}
+	switch {
+	case complete(sum.Own):
+		switch n := sum.Counts.Unevaluated; {
+		case sum.Unlisted:
+			return "nobody publishes advisories of its operating system's packages"
+		case n == 1:
+			return "the version of 1 of its packages could not be compared with advisories"
+		case n > 1:
+			return fmt.Sprintf("the versions of %d of its packages could not be compared with advisories", n)
+		}
+		return ""
+	case complete(sum.Status):
+		return "nothing tells of what is in it but an SBOM, and whoever attached that may not answer for its findings (ecr:PutImageScanningConfiguration)"
+	}
+	switch sum.Status.Status {
+	case registry.ScanPending, registry.ScanInProgress:
+		return "its scan has not ended"
+	case registry.ScanUnsupported:
+		return "the scanner does not know such images"
+	default:
+		return "its scan has failed"
+	}
 }

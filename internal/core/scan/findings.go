@@ -29,6 +29,8 @@ type AdvisoryReads interface {
 	Bodies(ctx context.Context, ids []int64) (map[int64]advisory.Advisory, error)
 	// Entries gives what advisories say of packages, by the ids of their rows.
 	AffectedBy(ctx context.Context, ids []int64) (map[int64][]advisory.Affected, error)
+	// Mended gives the CVEs that errata mend, by the ids of their rows.
+	Mended(ctx context.Context, ids []int64) (map[int64][]string, error)
 	// Others gives what the sources that speak of no package say of vulnerabilities, in order of source.
 	Others(ctx context.Context, vulnerabilities []string, sources []string) ([]Other, error)
 }
@@ -57,6 +59,7 @@ type sketch struct {
 	fixable    int // of its packages
 	day        int
 	advisories []int64
+	mends      []string // CVEs, where it goes by an erratum's name
 	packages   []Package
 	at         place
 	exception  *Exception
@@ -193,6 +196,15 @@ func (f *sketch) ecosystem() string {
 	return f.name.Ecosystem + ":" + f.release
 }
 
+// called names the finding by what its advisories speak of.
+func (f *sketch) called(heads map[int64]Head) {
+	for _, id := range f.advisories {
+		if v := heads[id].Vulnerability; v != "" && better(v, f.at.Vulnerability) {
+			f.at.Vulnerability = v
+		}
+	}
+}
+
 // order names the findings and puts them in order.
 func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, error) {
 	if len(found) == 0 {
@@ -208,14 +220,14 @@ func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, e
 	}
 	var names []string
 	for _, f := range found {
-		for _, id := range f.advisories {
-			if v := heads[id].Vulnerability; v != "" && better(v, f.at.Vulnerability) {
-				f.at.Vulnerability = v
-			}
-		}
+		f.called(heads)
 		names = append(names, f.at.Vulnerability)
 	}
-	others, err := s.advisories.Others(ctx, once(names), []string{advisory.SourceEPSS})
+	mends, err := s.mends(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	others, err := s.advisories.Others(ctx, once(append(names, mends...)), []string{advisory.SourceEPSS})
 	if err != nil {
 		return nil, fmt.Errorf("reading what is known of exploits: %w", err)
 	}
@@ -226,6 +238,9 @@ func (s *Service) order(ctx context.Context, found []*sketch) (map[int64]Head, e
 	for _, f := range found {
 		f.at.Exploited, f.at.Fixable, f.at.Severity = f.exploited, f.fixable > 0, rank(f.severity)
 		f.at.EPSS, f.at.Package = epss[f.at.Vulnerability], f.ecosystem()+"/"+f.name.Source
+		for _, cve := range f.mends {
+			f.at.EPSS = max(f.at.EPSS, epss[cve])
+		}
 	}
 	slices.SortFunc(found, func(a, b *sketch) int { return a.at.compare(b.at) })
 	return heads, nil
@@ -287,7 +302,7 @@ func (s *Service) fill(ctx context.Context, page []*sketch, f filling) ([]Findin
 	var ids []int64
 	var names []string
 	for _, k := range page {
-		ids, names = append(ids, k.advisories...), append(names, k.at.Vulnerability)
+		ids, names = append(ids, k.advisories...), append(append(names, k.at.Vulnerability), k.mends...)
 	}
 	ids = once(ids)
 	var err error
@@ -316,7 +331,7 @@ func (s *Service) fill(ctx context.Context, page []*sketch, f filling) ([]Findin
 func (f filling) finding(k *sketch) Finding {
 	out := Finding{
 		Vulnerability: k.at.Vulnerability, Severity: k.severity, Ecosystem: k.ecosystem(), Source: k.name.Source, Fixable: k.isFixable(),
-		EPSS: k.at.EPSS, FirstSeen: time.Unix(int64(k.day)*24*60*60, 0).UTC(), Exception: k.exception,
+		Mends: k.mends, EPSS: k.at.EPSS, FirstSeen: time.Unix(int64(k.day)*24*60*60, 0).UTC(), Exception: k.exception,
 	}
 	for _, id := range k.advisories {
 		a, ok := f.bodies[id]
@@ -331,19 +346,18 @@ func (f filling) finding(k *sketch) Finding {
 		}
 		out.Vectors = append(out.Vectors, a.Vectors...)
 	}
-	for _, o := range f.others[k.at.Vulnerability] {
-		switch o.Source {
-		case advisory.SourceKEV:
-			out.KEV = o.Advisory.KEV
-		case advisory.SourceEPSS:
-			out.EPSS, out.Percentile = o.Advisory.EPSS, o.Advisory.Percentile
-		case advisory.SourceCVSS:
-			out.Vectors = append(out.Vectors, o.Advisory.Vectors...)
-		}
+	own := len(out.Vectors) > 0
+	for _, name := range append([]string{k.at.Vulnerability}, k.mends...) {
+		out.hear(f.others[name], own && name != k.at.Vulnerability)
 	}
 	out.Vectors = distinctVectors(out.Vectors)
 	if len(out.Vectors) > 0 {
 		out.Score = out.Vectors[0].Score
+	}
+	if !own && len(k.mends) > 0 { // the worst of several vulnerabilities
+		for _, v := range out.Vectors {
+			out.Score = max(out.Score, v.Score)
+		}
 	}
 	out.Advisories = once(out.Advisories)
 	for _, p := range k.packages {

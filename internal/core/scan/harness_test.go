@@ -41,6 +41,8 @@ type content struct {
 	Problem string            `json:"problem,omitempty"`
 	DiffID  oci.Digest        `json:"diffId,omitempty"`
 	Extra   map[string]string `json:"extra,omitempty"`
+	Later   []inventory.File  `json:"later,omitempty"` // what extractors of later revisions than the first find
+	Worse   string            `json:"worse,omitempty"` // their problem
 }
 
 // reader is an extractor that believes what a layer says.
@@ -72,6 +74,9 @@ func (r *reader) Extract(ctx context.Context, blob oci.Descriptor, in io.Reader)
 		return inventory.Layer{Problem: "it is no tar"}, nil //nolint:nilerr // the layer's fault
 	}
 	l := inventory.Layer{DiffID: oci.FromBytes(raw), Files: c.Files, Whiteouts: c.Removes, Problem: c.Problem}
+	if r.revision > 1 {
+		l.Files, l.Problem = append(l.Files, c.Later...), c.Problem+c.Worse
+	}
 	if c.OS != nil {
 		l.Releases = []inventory.Release{{Path: "etc/os-release", OS: *c.OS}}
 	}

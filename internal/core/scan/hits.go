@@ -1,10 +1,12 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
+	"github.com/hoopstat-haus/berth/internal/core/scan/advisory"
 	"github.com/hoopstat-haus/berth/internal/core/scan/match"
 )
 
@@ -47,19 +50,27 @@ func (s *Service) Hits(ctx context.Context, caller identity.Caller, vulnerabilit
 	if err != nil || len(packages) == 0 {
 		return nil, "", err
 	}
-	seen := &sight{service: s, caller: caller, vulnerability: vulnerability, packages: packages, pins: map[string]registry.Pins{}}
+	seen := &sight{service: s, caller: caller, packages: packages, pins: map[string]registry.Pins{}, excepted: map[int64]bool{}}
+	if err := seen.read(ctx); err != nil {
+		return nil, "", err
+	}
 	var all []Hit
 	for {
-		ids, err := s.inventory.ImagesHit(ctx, seen.ids(), last, hitsBatch)
+		batch := min(limit-len(all), hitsBatch)
+		ids, err := s.inventory.ImagesHit(ctx, seen.sorted, last, batch)
 		if err != nil {
 			return nil, "", fmt.Errorf("looking for images that have %s: %w", vulnerability, err)
+		}
+		members, err := s.inventory.Members(ctx, ids)
+		if err != nil {
+			return nil, "", fmt.Errorf("reading what images have: %w", err)
 		}
 		images, err := s.reads.ImagesByID(ctx, ids)
 		if err != nil {
 			return nil, "", fmt.Errorf("reading images: %w", err)
 		}
 		for _, i := range images {
-			hit, ok, err := seen.look(ctx, i)
+			hit, ok, err := seen.look(ctx, i, members[i.Image.ID])
 			if err != nil {
 				return nil, "", err
 			}
@@ -71,7 +82,7 @@ func (s *Service) Hits(ctx context.Context, caller identity.Caller, vulnerabilit
 				return all, base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(last, 10))), nil
 			}
 		}
-		if len(ids) < hitsBatch {
+		if len(ids) < batch {
 			return all, "", nil
 		}
 		last = ids[len(ids)-1]
@@ -144,28 +155,47 @@ func (s *Service) hit(ctx context.Context, vulnerability string) (map[int64]Pack
 	return hit, nil
 }
 
-// sight is a look at images for one caller and one vulnerability.
+// sight is a look at images for one caller and one vulnerability. What advisories say of that is read once, whatever number of images
+// there are.
 type sight struct {
-	service       *Service
-	caller        identity.Caller
-	vulnerability string
-	packages      map[int64]Package
-	sorted        []int64
-	pins          map[string]registry.Pins // by repository
+	service  *Service
+	caller   identity.Caller
+	packages map[int64]Package
+	sorted   []int64 // the ids of these
+	heads    map[int64]Head
+	mended   map[int64][]string
+	affected map[int64][]advisory.Affected
+	pins     map[string]registry.Pins // by repository
+	excepted map[int64]bool           // repositories that have exceptions
 }
 
-func (l *sight) ids() []int64 {
-	if l.sorted == nil {
-		for id := range l.packages {
-			l.sorted = append(l.sorted, id)
+// read reads what the advisories say.
+func (l *sight) read(ctx context.Context) (err error) {
+	l.sorted = slices.Sorted(maps.Keys(l.packages))
+	var ids []int64
+	for _, p := range l.packages {
+		r, err := match.Unpack(p.Packed)
+		if err != nil {
+			return fmt.Errorf("reading the matches of package %d: %w", p.ID, err)
 		}
-		slices.Sort(l.sorted)
+		for _, h := range r.Hits {
+			ids = append(ids, h.Advisory)
+		}
 	}
-	return l.sorted
+	ids = once(ids)
+	reads := l.service.advisories
+	if l.heads, err = reads.Heads(ctx, ids); err != nil {
+		return fmt.Errorf("reading which vulnerabilities there are: %w", err)
+	}
+	if l.mended, err = reads.Mended(ctx, ids); err != nil {
+		return fmt.Errorf("reading what errata mend: %w", err)
+	}
+	l.affected, err = reads.AffectedBy(ctx, ids)
+	return wrap(err, "reading what advisories say of packages")
 }
 
 // look tells of one image, if the caller may know.
-func (l *sight) look(ctx context.Context, i Located) (Hit, bool, error) {
+func (l *sight) look(ctx context.Context, i Located, members []byte) (Hit, bool, error) {
 	s := l.service
 	id := registry.ImageID{Digest: i.Image.Digest.String()}
 	if err := s.registry.MayOnImage(ctx, l.caller, i.Repository.Name, id, policy.DescribeImageScanFindings); err != nil {
@@ -174,52 +204,81 @@ func (l *sight) look(ctx context.Context, i Located) (Hit, bool, error) {
 		}
 		return Hit{}, false, err
 	}
-	known, err := s.inventory.Inventory(ctx, i.Image.ID)
-	if err != nil {
-		return Hit{}, false, ignore(err)
-	}
-	var own []Package
-	placed := map[int64][]int{}
-	err = match.EachMember(known.Set.Members, func(m match.Member) {
-		p, ok := l.packages[m.Package]
-		if !ok || m.Owned {
-			return
-		}
-		if placed[p.ID] == nil {
-			own = append(own, p)
-		}
-		placed[p.ID] = append(placed[p.ID], m.Layer)
-	})
-	if err != nil || len(own) == 0 {
-		return Hit{}, false, wrap(err, "reading a set")
-	}
-	found, err := sketches(own)
-	if err != nil {
+	found, err := l.findings(members)
+	if err != nil || len(found) == 0 {
 		return Hit{}, false, err
 	}
-	heads, err := s.order(ctx, found)
-	if err != nil {
-		return Hit{}, false, err
-	}
-	if err := s.except(ctx, i.Repository.ID, i.Image.Digest, found, heads); err != nil {
-		return Hit{}, false, err
-	}
-	findings, err := s.fill(ctx, found, filling{})
-	if err != nil {
+	if err := l.except(ctx, i, found); err != nil {
 		return Hit{}, false, err
 	}
 	out := Hit{Repository: i.Repository.Name, Digest: i.Image.Digest, Tags: i.Image.Tags, Severity: found[0].severity, Exception: found[0].exception}
-	for n, f := range findings {
-		out.Packages = append(out.Packages, f.Packages...)
-		if rank(f.Severity) < rank(out.Severity) {
-			out.Severity = f.Severity
+	all := filling{affected: l.affected}
+	for _, f := range found {
+		for _, p := range f.packages {
+			out.Packages = append(out.Packages, all.places(f, p)...)
 		}
-		if found[n].exception == nil {
+		if rank(f.severity) < rank(out.Severity) {
+			out.Severity = f.severity
+		}
+		if f.exception == nil {
 			out.Exception = nil // what somebody answers for is not all
 		}
 	}
 	out.Runs, err = l.runs(ctx, i)
 	return out, true, err
+}
+
+// findings are those of the vulnerability in packed members.
+func (l *sight) findings(members []byte) ([]*sketch, error) {
+	if len(members) == 0 {
+		return nil, nil // the image is gone, or is being read again
+	}
+	var own []Package
+	last := int64(0)
+	err := match.EachMember(members, func(m match.Member) {
+		if p, ok := l.packages[m.Package]; ok && !m.Owned && m.Package != last {
+			own = append(own, p)
+			last = m.Package
+		}
+	})
+	if err != nil || len(own) == 0 {
+		return nil, wrap(err, "reading a set")
+	}
+	found, err := sketches(own)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		f.called(l.heads)
+		for _, id := range f.advisories {
+			f.mends = append(f.mends, l.mended[id]...)
+		}
+		f.mends = once(f.mends)
+	}
+	slices.SortFunc(found, func(a, b *sketch) int {
+		return cmp.Or(cmp.Compare(rank(a.severity), rank(b.severity)), a.name.Compare(b.name), cmp.Compare(a.key, b.key))
+	})
+	return found, nil
+}
+
+// except notes which of an image's findings somebody answers for. Of most repositories nobody does for any.
+func (l *sight) except(ctx context.Context, i Located, found []*sketch) error {
+	s := l.service
+	if s.exceptions == nil {
+		return nil
+	}
+	excepted, known := l.excepted[i.Repository.ID]
+	if !known {
+		var err error
+		if excepted, err = s.exceptions.HasExceptions(ctx, i.Repository.ID); err != nil {
+			return fmt.Errorf("looking for exceptions: %w", err)
+		}
+		l.excepted[i.Repository.ID] = excepted
+	}
+	if !excepted {
+		return nil
+	}
+	return s.except(ctx, i.Repository.ID, i.Image.Digest, found, l.heads)
 }
 
 // runs tells where an image runs: by itself, or as one of an index.

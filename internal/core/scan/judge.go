@@ -89,6 +89,7 @@ type Set struct {
 	Members    []byte // match.PackMembers
 	Vulnerable []byte // match.PackIDs: those of them that are counted and that advisories hit
 	Counts     Counts
+	Encoded    string // Counts.Encode, in the place of Counts where sets are listed
 	JudgedAt   time.Time
 }
 
@@ -109,6 +110,8 @@ type Inventory struct {
 	ChainID   string
 	Layers    []StoredLayer // lowest first, without facts; ID 0: nothing is stored of it
 	Problem   string        // why it is not all that the image has; empty: it is
+	Claimed   []string      // ecosystems of which nothing but SBOMs tells that nobody answers for
+	Revision  int           // of the extractors that have read it
 	ScannedAt time.Time
 	Set       Set
 	JudgedAt  time.Time // by all news until then
@@ -120,6 +123,8 @@ type InventoryReads interface {
 	Inventory(ctx context.Context, imageID int64) (Inventory, error)
 	// PackagesByID finds packages with what is known of them, in order of id.
 	PackagesByID(ctx context.Context, ids []int64) ([]Package, error)
+	// Members gives the packed members of the sets of images, by their ids; those without an inventory are left out.
+	Members(ctx context.Context, imageIDs []int64) (map[int64][]byte, error)
 	// ImagesHit lists images (ids above after, rising) of which one of the packages, all of them hit by some advisory, is a member
 	// that is counted.
 	ImagesHit(ctx context.Context, packages []int64, after int64, limit int) ([]int64, error)
@@ -164,16 +169,23 @@ type EntryStore interface {
 	Entries(ctx context.Context, names []match.Name) ([]StoredEntry, error)
 	// EntriesAfter lists those of all names that come after one, in that order, at most limit.
 	EntriesAfter(ctx context.Context, after EntryKey, limit int) ([]StoredEntry, error)
-	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are:
-	// that have a CVSS score, or are CISA's.
-	Scores(ctx context.Context, vulnerabilities []string) ([]Score, error)
 	// Changed lists the vulnerabilities of which a source's advisories have come or gone between two revisions, in order, after the
 	// given one.
 	Changed(ctx context.Context, source string, from, to int64, after string, limit int) ([]string, error)
-	// NamesOf lists the names that advisories, those too that have been replaced, of the vulnerabilities speak of, in any order.
+	// NamesOf lists the names that advisories, those too that have been replaced, of the vulnerabilities, or errata that mend one of
+	// them, speak of, in any order.
 	NamesOf(ctx context.Context, vulnerabilities []string) ([]match.Name, error)
 	// VulnerabilitiesOf tells the vulnerability of advisories by id; those that are gone are left out.
 	VulnerabilitiesOf(ctx context.Context, ids []int64) (map[int64]string, error)
+}
+
+// ScoreStore reads what advisories say of vulnerabilities as a whole.
+type ScoreStore interface {
+	// Scores lists the advisories, those too that have been replaced, of vulnerabilities that say how bad or how exploited they are:
+	// that have a CVSS score, or are CISA's.
+	Scores(ctx context.Context, vulnerabilities []string) ([]Score, error)
+	// MendedScores lists the same of the CVEs that errata mend (advisory.Advisory.Mends), in order of erratum and CVE.
+	MendedScores(ctx context.Context, advisories []int64) ([]MendedScore, error)
 }
 
 // EntryKey is the place of an entry among all.
@@ -198,6 +210,12 @@ type Score struct {
 	Source        string
 	Body          []byte // advisory.Encode
 	From, To      int64
+}
+
+// MendedScore is what an advisory says of a vulnerability that an erratum mends.
+type MendedScore struct {
+	Advisory int64 // the erratum's
+	Score
 }
 
 // JudgeStore is what judging needs. Whatever has a holder answers ErrNotHolder when that is not who judges any more.
@@ -229,7 +247,8 @@ type JudgeReads interface {
 	// Journal lists packages whose matches the judgement under way has changed, by id, those after one, at most limit; Packed is what
 	// there was before.
 	Journal(ctx context.Context, after int64, limit int) ([]Package, error)
-	// SetsAfter lists sets by id, those after one and up to another, at most limit: their members, vulnerable ones and counts.
+	// SetsAfter lists sets by id, those after one and up to another, at most limit: their members, vulnerable ones and counts,
+	// encoded.
 	SetsAfter(ctx context.Context, after, upto int64, limit int) ([]Set, error)
 }
 
@@ -243,7 +262,7 @@ type MatchChange struct {
 type SetChange struct {
 	ID         int64
 	Vulnerable []byte
-	Counts     Counts
+	Counts     string   // Counts.Encode
 	Changes    *Changes // nil: nothing to tell
 }
 

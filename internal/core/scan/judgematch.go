@@ -90,11 +90,17 @@ func (j *Judge) yieldEntries(
 		yield(match.Entry{}, err)
 		return false
 	}
+	mended, err := j.mended(ctx, stored, revisions)
+	if err != nil {
+		yield(match.Entry{}, err)
+		return false
+	}
 	for _, s := range stored {
 		e := s.Entry
 		if e.Counts = s.counts(revisions); e.Counts {
 			others := elsewhere[e.Vulnerability]
-			e.Others, e.Exploited = others.vectors, others.exploited
+			mends := mended[e.Advisory]
+			e.Others, e.Mended, e.Exploited = others.vectors, mends.vectors, others.exploited || mends.exploited
 		}
 		if !yield(e, nil) {
 			return false
@@ -119,6 +125,46 @@ type joined struct {
 	exploited bool
 }
 
+// add adds what one says.
+func (v *joined) add(s Score) {
+	if s.Source == advisory.SourceKEV {
+		v.exploited = true
+	} else if a, err := advisory.DecodeRated(s.Body); err == nil && !a.Withdrawn {
+		v.vectors = append(v.vectors, a.Vectors...)
+	}
+}
+
+// mended gathers what advisories say of the vulnerabilities that errata mend, by erratum: of each vulnerability the vector that counts.
+func (j *Judge) mended(ctx context.Context, stored []StoredEntry, revisions map[string]int64) (map[int64]joined, error) {
+	var errata []int64
+	for _, e := range stored {
+		if e.counts(revisions) {
+			errata = append(errata, e.Advisory)
+		}
+	}
+	scores, err := j.store.MendedScores(ctx, once(errata))
+	if err != nil {
+		return nil, err
+	}
+	all := map[int64]joined{}
+	for len(scores) > 0 {
+		of, one := scores[0], joined{} // of one vulnerability
+		for len(scores) > 0 && scores[0].Advisory == of.Advisory && scores[0].Vulnerability == of.Vulnerability {
+			if s := scores[0].Score; counts(s.Source, s.From, s.To, revisions) {
+				one.add(s)
+			}
+			scores = scores[1:]
+		}
+		v := all[of.Advisory]
+		v.exploited = v.exploited || one.exploited
+		if len(one.vectors) > 0 {
+			v.vectors = append(v.vectors, advisory.Newest(one.vectors))
+		}
+		all[of.Advisory] = v
+	}
+	return all, nil
+}
+
 func (j *Judge) scores(ctx context.Context, stored []StoredEntry, revisions map[string]int64) (map[string]joined, error) {
 	var vulnerabilities []string
 	for _, e := range stored {
@@ -138,11 +184,7 @@ func (j *Judge) scores(ctx context.Context, stored []StoredEntry, revisions map[
 				continue
 			}
 			v := all[s.Vulnerability]
-			if s.Source == advisory.SourceKEV {
-				v.exploited = true
-			} else if a, err := advisory.Decode(s.Body); err == nil && !a.Withdrawn {
-				v.vectors = append(v.vectors, a.Vectors...)
-			}
+			v.add(s)
 			all[s.Vulnerability] = v
 		}
 	}

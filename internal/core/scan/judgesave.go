@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type Stores interface {
 	PackageStore
 	EntryStore
+	ScoreStore
 	JudgeStore
 	JudgeReads
 	TellStore
@@ -61,6 +63,8 @@ type Saved struct {
 	Image   inventory.Image
 	ChainID string
 	Problem string // why it is not all that the image has; empty: it is
+	// Revision of the extractors that have read it.
+	Revision int
 }
 
 const (
@@ -111,8 +115,20 @@ func (j *Judge) save(ctx context.Context, s Saved) error {
 		}
 	}
 	return j.store.PutInventory(ctx, at.Epoch, Inventory{
-		ImageID: s.ImageID, ChainID: s.ChainID, Layers: s.Layers, Problem: s.Problem, ScannedAt: now, Set: set,
+		ImageID: s.ImageID, ChainID: s.ChainID, Layers: s.Layers, Problem: s.Problem, Claimed: claimedOf(s.Image), Revision: s.Revision, ScannedAt: now, Set: set,
 	})
+}
+
+// claimedOf lists the ecosystems of an image of which nothing but SBOMs tells that nobody answers for.
+func claimedOf(i inventory.Image) []string {
+	claimed := map[string]bool{}
+	for _, f := range i.Packages {
+		if only, known := claimed[f.Ecosystem]; f.Ecosystem != "" {
+			claimed[f.Ecosystem] = f.Unvouched && (only || !known)
+		}
+	}
+	maps.DeleteFunc(claimed, func(_ string, only bool) bool { return !only })
+	return slices.Sorted(maps.Keys(claimed))
 }
 
 // distinct lists packages each once, in order of name, release and version, and tells which of them each of the found is.
@@ -228,8 +244,12 @@ func (j *Judge) count(ctx context.Context, members []byte, ids []int64) ([]byte,
 			}
 		}
 	}
-	vulnerable, tally, err := table.NewCounter().Count(members)
-	return vulnerable, countsOf(tally), err
+	counter := table.NewCounter()
+	if _, err := counter.Load(members); err != nil {
+		return nil, Counts{}, err
+	}
+	vulnerable, tally := counter.Count()
+	return vulnerable, countsOf(tally), nil
 }
 
 func countsOf(t match.Tally) Counts {

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -22,48 +23,91 @@ func (w *judging) recount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	counter := table.NewCounter()
+	return w.writeSets(ctx, func(ctx context.Context, out func(countedSets) bool) error {
+		return w.countSets(ctx, table.NewCounter(), names, out)
+	})
+}
+
+// countedSets are those of one batch that have to be written.
+type countedSets struct {
+	upto int64
+	sets []SetChange
+}
+
+// countSets counts all sets, batch by batch, until out says that it is enough.
+func (w *judging) countSets(ctx context.Context, counter *match.Counter, names map[int64]string, out func(countedSets) bool) error {
 	for after := w.at.Counted; ; {
 		sets, err := w.store.SetsAfter(ctx, after, w.at.Upto, setsBatch)
 		if err != nil || len(sets) == 0 {
 			return err
 		}
 		after = sets[len(sets)-1].ID
-		var counted []SetChange
+		batch := countedSets{upto: after}
 		for _, s := range sets {
-			c, touched, err := w.recountSet(counter, s, names)
+			c, changed, err := w.recountSet(counter, s, names)
 			if err != nil {
 				return err
 			}
-			if touched {
-				counted = append(counted, c)
+			if changed {
+				batch.sets = append(batch.sets, c)
 			}
 		}
-		if len(counted) == 0 && w.now().Sub(w.last) < signOfLife {
+		if !out(batch) {
+			return nil
+		}
+	}
+}
+
+// writeSets writes what count hands over, while that counts the next.
+func (w *judging) writeSets(ctx context.Context, count func(context.Context, func(countedSets) bool) error) error {
+	counting, stop := context.WithCancel(ctx)
+	batches, ended := make(chan countedSets), make(chan error, 1)
+	go func() {
+		defer close(batches)
+		ended <- count(counting, func(b countedSets) bool {
+			select {
+			case batches <- b:
+				return true
+			case <-counting.Done():
+				return false
+			}
+		})
+	}()
+	defer func() {
+		stop()
+		for range batches { // until it has ended
+		}
+	}()
+	for b := range batches {
+		if len(b.sets) == 0 && w.now().Sub(w.last) < signOfLife {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		w.last = w.now()
-		if err := w.store.WriteSets(ctx, w.holder, w.last.Add(lease), w.last, after, counted); err != nil {
+		if err := w.store.WriteSets(ctx, w.holder, w.last.Add(lease), w.last, b.upto, b.sets); err != nil {
 			return err
 		}
 	}
+	if err := <-ended; err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
-// recountSet counts a set if there is a package in it of which something has changed.
+// recountSet counts a set if there is a package in it of which something has changed, and tells whether that comes to something else
+// than what is stored. Most news of advisories are words.
 func (w *judging) recountSet(counter *match.Counter, s Set, names map[int64]string) (SetChange, bool, error) {
-	touched, err := counter.Touches(s.Members)
+	touched, err := counter.Load(s.Members)
 	if err != nil || !touched {
 		return SetChange{}, false, err
 	}
-	vulnerable, tally, err := counter.Count(s.Members)
-	if err != nil {
-		return SetChange{}, false, err
-	}
-	changes := changesOf(counter.Changes(func(id int64) string { return names[id] }, w.quiet))
-	return SetChange{ID: s.ID, Vulnerable: vulnerable, Counts: countsOf(tally), Changes: changes}, true, nil
+	vulnerable, tally := counter.Count()
+	c := SetChange{ID: s.ID, Vulnerable: vulnerable, Counts: countsOf(tally).Encode()}
+	c.Changes = changesOf(counter.Changes(func(id int64) string { return names[id] }, w.quiet))
+	same := c.Changes == nil && bytes.Equal(c.Vulnerable, s.Vulnerable) && c.Counts == s.Encoded
+	return c, !same, nil
 }
 
 // quiet tells of which names nothing is told: those that images have not been judged by at all until now. Whoever imports advisories

@@ -24,6 +24,11 @@ type Work interface {
 	WaitingScans(ctx context.Context, now time.Time, limit int) (int, error)
 	// Unscanned lists images without a scan of a kind, or of which that has failed, in order of id, after one, at most limit.
 	Unscanned(ctx context.Context, kind registry.ScanKind, after int64, limit int) ([]Unscanned, error)
+	// ClaimOutdated takes an image that extractors of an earlier revision than one have read, and that is to be read again by now; others
+	// find it only from the given time on. It tells whether there was one.
+	ClaimOutdated(ctx context.Context, revision int, now, again time.Time) (Claim, bool, error)
+	// SettleOutdated stores when an image is to be read again, if it still is to be, with the event that tells of it where there is one.
+	SettleOutdated(ctx context.Context, imageID int64, again time.Time, told *event.Event) error
 }
 
 // Claim is a scan that is this caller's to do.
@@ -82,6 +87,7 @@ type SummaryRow struct {
 	SetID    int64
 	OS       inventory.OS
 	Counts   Counts
+	Claimed  []string // see Inventory
 	JudgedAt time.Time
 }
 

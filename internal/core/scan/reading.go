@@ -204,7 +204,7 @@ func (s *Service) except(ctx context.Context, repositoryID int64, d oci.Digest, 
 func (s *Service) cover(exceptions []Exception, found []*sketch, heads map[int64]Head) {
 	now := s.now()
 	for _, f := range found {
-		is := Finding{Vulnerability: f.at.Vulnerability, Ecosystem: f.ecosystem(), Source: f.name.Source}
+		is := Finding{Vulnerability: f.at.Vulnerability, Mends: f.mends, Ecosystem: f.ecosystem(), Source: f.name.Source}
 		for _, id := range f.advisories {
 			is.Advisories = append(is.Advisories, heads[id].OSVID)
 		}
@@ -410,11 +410,13 @@ func (s *Service) summaries(ctx context.Context, scanning registry.Scanning, rep
 		if err != nil {
 			return nil, err
 		}
+		has := contents{row.Known, row.Problem, row.Counts.Unevaluated, row.OS, set, sources, unheard}
 		sum := Summary{
-			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, contents{
-				row.Known, row.Problem, row.Counts.Unevaluated, row.OS, set, sources, unheard,
-			}, s.now()),
-			Read: row.Known, Unlisted: set.Unlisted, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(sourcesOf(set.Names, sources)),
+			Status: effective(row.Scan, i, scanning.Of(repo).Frequency, has, s.now()),
+			Read:   row.Known, Unlisted: set.Unlisted, Counts: row.Counts, JudgedAt: row.JudgedAt, Updated: newest(sourcesOf(set.Names, sources)),
+		}
+		if sum.Own = sum.Status; len(row.Claimed) > 0 {
+			sum.Own = effective(row.Scan, i, scanning.Of(repo).Frequency, has.without(row.Claimed), s.now())
 		}
 		if excepted {
 			if sum.Counts, err = s.lessExcepted(ctx, repo.ID, i, row); err != nil {

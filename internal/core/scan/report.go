@@ -59,6 +59,7 @@ func newest(sources []advisory.Source) time.Time {
 // Summary is what a list says of an image's scan.
 type Summary struct {
 	Status   registry.Scan // as Report's
+	Own      registry.Scan // what it is without what nothing but SBOMs tells of that nobody answers for
 	Read     bool
 	Unlisted bool // see SetEcosystems
 	Counts   Counts

@@ -64,6 +64,7 @@ const MaxChanges = 20
 type Finding struct {
 	Vulnerability string // the CVE where there is one
 	Advisories    []string
+	Mends         []string // the CVEs that it is about, where it goes by the name of an erratum
 	Severity      advisory.Severity
 	Score         float64 // CVSS base, or 0
 	Vectors       []advisory.Vector

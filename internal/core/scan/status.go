@@ -33,6 +33,12 @@ type contents struct {
 	unheard    string // the system's ecosystem and release, where its source speaks of no such release (see releases)
 }
 
+// without gives the contents without the packages of some ecosystems.
+func (c contents) without(ecosystems []string) contents {
+	c.set.Names = slices.DeleteFunc(slices.Clone(c.set.Names), func(name string) bool { return slices.Contains(ecosystems, name) })
+	return c
+}
+
 // effective gives the status of a scan as it is now: the stored one tells whether the image was read, and what that is worth depends
 // on which advisories there are (docs/design/scanning.md, "Status").
 func effective(s registry.Scan, img registry.Image, frequency registry.ScanFrequency, c contents, now time.Time) registry.Scan {

@@ -49,6 +49,7 @@ type BaseImage struct {
 type Finding struct {
 	Vulnerability string           `json:"vulnerability"`
 	Advisories    []string         `json:"advisories"`
+	Mends         []string         `json:"mends"`
 	Severity      string           `json:"severity"`
 	Score         float64          `json:"score"`
 	Summary       string           `json:"summary"`

@@ -29,7 +29,7 @@ func FromBerth(w platform.Findings) Report {
 
 func fromBerth(f platform.Finding) Finding {
 	found := Finding{
-		ID: f.Vulnerability, Advisories: f.Advisories, Severity: severity(f.Severity, f.Score), Said: f.Severity, Score: f.Score,
+		ID: f.Vulnerability, Advisories: f.Advisories, Mends: f.Mends, Severity: severity(f.Severity, f.Score), Said: f.Severity, Score: f.Score,
 		Title: cmp.Or(f.Summary, f.Details), URI: f.URL, EPSS: f.EPSS, Percentile: f.Percentile, Ecosystem: f.Ecosystem, Source: f.Source,
 		Packages: packages(f.Packages), FirstSeen: f.FirstSeenAt.Time, Exception: ExceptionOf(f.Exception),
 	}

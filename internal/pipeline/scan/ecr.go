@@ -94,6 +94,17 @@ func enhanced(f types.EnhancedImageScanFinding) Finding {
 			found.ID = id
 		}
 		found.URI, found.Advisories = aws.ToString(d.SourceUrl), d.RelatedVulnerabilities
+		if system := len(d.VulnerablePackages) > 0 && aws.ToString(d.VulnerablePackages[0].PackageManager) == "OS"; system && !isCVE(found.ID) {
+			// What an erratum mends is none of its names: an exception for one CVE is none for all.
+			found.Advisories, found.Mends = nil, nil
+			for _, id := range d.RelatedVulnerabilities {
+				if isCVE(id) {
+					found.Mends = append(found.Mends, id)
+				} else {
+					found.Advisories = append(found.Advisories, id)
+				}
+			}
+		}
 		for _, c := range d.Cvss {
 			scores = append(scores, c.BaseScore)
 		}
@@ -111,6 +122,8 @@ func enhanced(f types.EnhancedImageScanFinding) Finding {
 	found.Severity, found.Score = severity(found.Said, scores...), slices.Max(scores)
 	return found
 }
+
+func isCVE(id string) bool { return strings.HasPrefix(id, "CVE-") }
 
 // version words a version as the package manager does.
 func version(p types.VulnerablePackage) string {

@@ -56,6 +56,7 @@ type Unlisted struct {
 type Finding struct {
 	ID         string             `json:"id"`
 	Advisories []string           `json:"advisories,omitempty"`
+	Mends      []string           `json:"mends,omitempty"` // CVEs, where it goes by the name of a distribution's erratum
 	Severity   workspace.Severity `json:"severity"`
 	Said       string             `json:"registrySeverity"` // the registry's word
 	Score      float64            `json:"cvssScore,omitempty"`

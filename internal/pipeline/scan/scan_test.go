@@ -234,3 +234,12 @@ func TestDoubtsAndAges(t *testing.T) {
 		t.Errorf("Doubts (-want +got):\n%s", diff)
 	}
 }
+
+// TestHeadingOfAnErratum: it names what it mends.
+func TestHeadingOfAnErratum(t *testing.T) {
+	t.Parallel()
+	f := scan.Finding{ID: "ALSA-1", Title: "Important: x", Mends: []string{"CVE-1", "CVE-2", "CVE-3", "CVE-4", "CVE-5"}}
+	if got, want := f.Heading(), "CVE-1, CVE-2, CVE-3 and 2 more: Important: x"; got != want || !f.Is("cve-4") || f.Is("CVE-6") {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -162,5 +162,20 @@ func (w *walk) image(ctx context.Context, repository string, image types.ImageDe
 
 // Is tells whether a finding has that name, or an alias.
 func (f Finding) Is(name string) bool {
-	return strings.EqualFold(f.ID, name) || slices.ContainsFunc(f.Advisories, func(a string) bool { return strings.EqualFold(a, name) })
+	return slices.ContainsFunc(slices.Concat([]string{f.ID}, f.Advisories, f.Mends), func(a string) bool { return strings.EqualFold(a, name) })
+}
+
+// maxNamed is how many CVEs of an erratum its heading names.
+const maxNamed = 3
+
+// Heading is the title, of an erratum with the CVEs that it mends.
+func (f Finding) Heading() string {
+	if len(f.Mends) == 0 {
+		return f.Title
+	}
+	cves := strings.Join(f.Mends[:min(len(f.Mends), maxNamed)], ", ")
+	if more := len(f.Mends) - maxNamed; more > 0 {
+		cves += fmt.Sprintf(" and %d more", more)
+	}
+	return strings.TrimSuffix(cves+": "+f.Title, ": ")
 }

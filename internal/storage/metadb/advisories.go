@@ -143,6 +143,7 @@ type affectedRow struct {
 
 func insertAdvisories(ctx context.Context, t tx, c advisory.Claim, rows []advisory.Row) error {
 	var packages []affectedRow
+	var mends []mendedRow
 	for _, r := range rows {
 		id, err := one(ctx, t.s, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) }, `
 			INSERT INTO advisories (source, osv_id, from_rev, to_rev, hash, vulnerability, severity, score, modified_at, body)
@@ -151,6 +152,9 @@ func insertAdvisories(ctx context.Context, t tx, c advisory.Claim, rows []adviso
 			int64(math.Round(r.Rating.Score*10)), micros(r.Advisory.Modified), r.Body)
 		if err != nil {
 			return err
+		}
+		for _, cve := range r.Advisory.Mends() {
+			mends = append(mends, mendedRow{id, cve})
 		}
 		for seq, f := range r.Advisory.Affected {
 			affected, err := jsonText(f)
@@ -162,6 +166,9 @@ func insertAdvisories(ctx context.Context, t tx, c advisory.Claim, rows []adviso
 	}
 	if len(packages) == 0 {
 		return nil
+	}
+	if err := insertMends(ctx, t, mends); err != nil {
+		return err
 	}
 	all, err := jsonText(packages)
 	if err != nil {

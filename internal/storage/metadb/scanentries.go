@@ -51,7 +51,7 @@ func (s Judging) EntriesAfter(ctx context.Context, after scan.EntryKey, limit in
 		after.Ecosystem, after.Source, after.Advisory, after.Seq, limit)
 }
 
-// Scores implements scan.EntryStore.
+// Scores implements scan.ScoreStore.
 func (s Judging) Scores(ctx context.Context, vulnerabilities []string) ([]scan.Score, error) {
 	text, err := listText(vulnerabilities)
 	if err != nil {
@@ -81,7 +81,9 @@ func (s Judging) NamesOf(ctx context.Context, vulnerabilities []string) ([]match
 	}
 	return list(ctx, s.db.engine, func(rows *sql.Rows, n *match.Name) error { return rows.Scan(&n.Ecosystem, &n.Source) }, `
 		SELECT DISTINCT ap.ecosystem, ap.name FROM advisories a JOIN advisory_packages ap ON ap.advisory_id = a.id
-		WHERE a.vulnerability IN (SELECT value FROM texts($1))`, text)
+		WHERE a.vulnerability IN (SELECT value FROM texts($1))
+		UNION SELECT ap.ecosystem, ap.name FROM advisory_mends m JOIN advisory_packages ap ON ap.advisory_id = m.advisory_id
+		WHERE m.cve IN (SELECT value FROM texts($1))`, text)
 }
 
 // VulnerabilitiesOf implements scan.EntryStore.

@@ -3,6 +3,7 @@ package metadb
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -45,13 +46,15 @@ func (s ScanExceptions) HasExceptions(ctx context.Context, repositoryID int64) (
 }
 
 // Documents implements scan.ExceptionStore.
-func (s ScanExceptions) Documents(ctx context.Context, repositoryID int64, d oci.Digest) ([]scan.Document, error) {
+func (s ScanExceptions) Documents(ctx context.Context, repositoryID int64, d oci.Digest, limit int) ([]scan.Document, error) {
 	scanDocument := func(rows *sql.Rows, d *scan.Document) error {
 		return rows.Scan(&d.Digest, &d.Subject, &d.Actor, &d.Problem, timeColumn{&d.ReadAt})
 	}
-	return list(ctx, s.db.engine, scanDocument, around+`
+	all, err := list(ctx, s.db.engine, scanDocument, around+`
 		SELECT d.digest, d.subject, d.actor, d.problem, d.read_at FROM scan_documents d
-		WHERE d.repository_id = $1 AND d.subject IN (SELECT digest FROM around) ORDER BY d.image_id`, repositoryID, string(d))
+		WHERE d.repository_id = $1 AND d.subject IN (SELECT digest FROM around) ORDER BY d.image_id DESC LIMIT $3`, repositoryID, string(d), limit)
+	slices.Reverse(all)
+	return all, err
 }
 
 // PutDocument implements scan.ExceptionStore. A document never changes, so what is there of it stays, unless nothing in it counted.

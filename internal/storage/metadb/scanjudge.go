@@ -192,10 +192,6 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 	if err != nil {
 		return err
 	}
-	counts, err := jsonText(i.Set.Counts)
-	if err != nil {
-		return err
-	}
 	layers, made := make([]int64, len(i.Layers)), make([]string, len(i.Layers))
 	for n, l := range i.Layers {
 		layers[n], made[n] = l.ID, l.CreatedBy
@@ -203,6 +199,12 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 	madeBy, err := jsonText(made)
 	if err != nil {
 		return err
+	}
+	claimed := ""
+	if len(i.Claimed) > 0 {
+		if claimed, err = jsonText(i.Claimed); err != nil {
+			return err
+		}
 	}
 	return s.db.engine.update(ctx, func(t tx) error {
 		if err := t.sameEpoch(ctx, epoch); err != nil {
@@ -216,7 +218,7 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			_, err = t.s.exec(ctx, `
 				INSERT INTO package_sets (digest, os, members, vulnerable, counts, judged_at) VALUES ($1, $2, $3, $4, $5, $6)
 				ON CONFLICT (digest) DO NOTHING`,
-				i.Set.Digest, os, i.Set.Members, notNil(i.Set.Vulnerable), counts, micros(i.Set.JudgedAt))
+				i.Set.Digest, os, i.Set.Members, notNil(i.Set.Vulnerable), i.Set.Counts.Encode(), micros(i.Set.JudgedAt))
 			if err != nil {
 				return err
 			}
@@ -226,13 +228,13 @@ func (s Judging) PutInventory(ctx context.Context, epoch int64, i scan.Inventory
 			return err
 		}
 		n, err := t.s.exec(ctx, `
-			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch)
-			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS BIGINT) FROM images WHERE id = $1
+			INSERT INTO image_inventories (image_id, set_id, chain_id, layers, made_by, problem, scanned_at, epoch, claimed, revision)
+			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS TEXT), CAST($10 AS BIGINT) FROM images WHERE id = $1
 			ON CONFLICT (image_id) DO UPDATE SET set_id = excluded.set_id, chain_id = excluded.chain_id, layers = excluded.layers,
-				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at,
+				made_by = excluded.made_by, problem = excluded.problem, scanned_at = excluded.scanned_at, claimed = excluded.claimed, revision = excluded.revision,
 				epoch = CASE WHEN image_inventories.set_id = excluded.set_id AND image_inventories.layers = excluded.layers
 					THEN image_inventories.epoch ELSE excluded.epoch END`,
-			i.ImageID, set, i.ChainID, packLayers(layers), madeBy, i.Problem, micros(i.ScannedAt), epoch)
+			i.ImageID, set, i.ChainID, packLayers(layers), madeBy, i.Problem, micros(i.ScannedAt), epoch, claimed, i.Revision)
 		if err == nil && n == 0 {
 			err = registry.ErrNoRow
 		}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -135,37 +137,45 @@ func (s Judging) BeginCounting(ctx context.Context, holder string) (j scan.Judge
 	return j, err
 }
 
-// setRow is a counted set as it travels in a list.
-type setRow struct {
-	ID         int64  `json:"i"`
-	Vulnerable string `json:"v"`
-	Counts     string `json:"c"`
-	Changes    string `json:"h,omitempty"`
+// appendText appends JSON as what stands between the quotes of a string.
+func appendText(b []byte, text string) []byte {
+	for {
+		i := strings.IndexAny(text, `"\`)
+		if i < 0 {
+			return append(b, text...)
+		}
+		b = append(append(b, text[:i]...), '\\', text[i])
+		text = text[i+1:]
+	}
+}
+
+// setRows writes counted sets, and what is told of them, as lists: by hand, since there may be a hundred thousand.
+func setRows(sets []scan.SetChange) (counted, told string, err error) {
+	rows, tell := append(make([]byte, 0, 512*len(sets)), '['), []byte{'['}
+	item := func(b []byte, id int64) []byte {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		return strconv.AppendInt(append(b, `{"i":`...), id, 10)
+	}
+	for _, c := range sets {
+		rows = hex.AppendEncode(append(item(rows, c.ID), `,"v":"`...), c.Vulnerable)
+		rows = append(appendText(append(rows, `","c":"`...), c.Counts), `"}`...)
+		if c.Changes == nil {
+			continue
+		}
+		changes, err := jsonText(c.Changes)
+		if err != nil {
+			return "", "", err
+		}
+		tell = append(appendText(append(item(tell, c.ID), `,"h":"`...), changes), `"}`...)
+	}
+	return string(append(rows, ']')), string(append(tell, ']')), nil
 }
 
 // WriteSets implements scan.JudgeStore.
 func (s Judging) WriteSets(ctx context.Context, holder string, until, now time.Time, counted int64, sets []scan.SetChange) error {
-	rows := make([]setRow, len(sets))
-	var told []setRow
-	for i, c := range sets {
-		counts, err := jsonText(c.Counts)
-		if err != nil {
-			return err
-		}
-		rows[i] = setRow{ID: c.ID, Vulnerable: hex.EncodeToString(c.Vulnerable), Counts: counts}
-		if c.Changes != nil {
-			changes, err := jsonText(c.Changes)
-			if err != nil {
-				return err
-			}
-			told = append(told, setRow{ID: c.ID, Changes: changes})
-		}
-	}
-	text, err := listText(rows)
-	if err != nil {
-		return err
-	}
-	tell, err := listText(told)
+	text, tell, err := setRows(sets)
 	if err != nil {
 		return err
 	}
@@ -179,7 +189,7 @@ func (s Judging) WriteSets(ctx context.Context, holder string, until, now time.T
 		if err != nil {
 			return err
 		}
-		if len(told) > 0 {
+		if tell != "[]" {
 			_, err := t.s.exec(ctx, `
 				INSERT INTO finding_changes (set_id, at, changes, epoch, last_image)
 				SELECT CAST(value ->> 'i' AS BIGINT), CAST($2 AS BIGINT), value ->> 'h', (SELECT began FROM scan_judgement WHERE id = 1), 0
@@ -267,6 +277,8 @@ func (s Judging) Journal(ctx context.Context, after int64, limit int) ([]scan.Pa
 
 // SetsAfter implements scan.JudgeReads.
 func (s Judging) SetsAfter(ctx context.Context, after, upto int64, limit int) ([]scan.Set, error) {
-	return list(ctx, s.db.engine, func(rows *sql.Rows, v *scan.Set) error { return rows.Scan(&v.ID, &v.Members) }, `
-		SELECT id, members FROM package_sets WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3`, after, upto, limit)
+	return list(ctx, s.db.engine, func(rows *sql.Rows, v *scan.Set) error {
+		return rows.Scan(&v.ID, &v.Members, &v.Vulnerable, &v.Encoded)
+	}, `
+		SELECT id, members, vulnerable, counts FROM package_sets WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3`, after, upto, limit)
 }

@@ -107,7 +107,7 @@ func (s ScanReports) SummaryRows(ctx context.Context, kind registry.ScanKind, im
 		return nil, err
 	}
 	err = s.db.engine.query(ctx, `
-		SELECT s.image_id, s.kind, s.status, s.description, s.requested_at, s.changed_at, COALESCE(i.set_id, 0), COALESCE(i.problem, ''), COALESCE(p.os, ''), COALESCE(p.counts, ''),
+		SELECT s.image_id, s.kind, s.status, s.description, s.requested_at, s.changed_at, COALESCE(i.set_id, 0), COALESCE(i.problem, ''), COALESCE(p.os, ''), COALESCE(p.counts, ''), COALESCE(i.claimed, ''),
 			CASE WHEN j.ended_at > COALESCE(p.judged_at, 0) THEN j.ended_at ELSE COALESCE(p.judged_at, 0) END
 		FROM scans s LEFT JOIN image_inventories i ON i.image_id = s.image_id LEFT JOIN package_sets p ON p.id = i.set_id
 		JOIN scan_judgement j ON j.id = 1
@@ -115,7 +115,7 @@ func (s ScanReports) SummaryRows(ctx context.Context, kind registry.ScanKind, im
 		func(rows *sql.Rows) error {
 			var r scan.SummaryRow
 			err := rows.Scan(&r.Scan.ImageID, &r.Scan.Kind, &r.Scan.Status, &r.Scan.Description, timeColumn{&r.Scan.RequestedAt}, timeColumn{&r.Scan.ChangedAt},
-				&r.SetID, &r.Problem, jsonColumn{&r.OS}, jsonColumn{&r.Counts}, timeColumn{&r.JudgedAt})
+				&r.SetID, &r.Problem, jsonColumn{&r.OS}, jsonColumn{&r.Counts}, jsonColumn{&r.Claimed}, timeColumn{&r.JudgedAt})
 			r.Known = r.SetID != 0
 			all[r.Scan.ImageID] = r
 			return err
@@ -190,6 +190,7 @@ func (s ScanReports) Releases(ctx context.Context, ecosystem string) ([]string, 
 func (s ScanReports) Named(ctx context.Context, vulnerability string) ([]scan.NamedAdvisory, error) {
 	return list(ctx, s.db.engine, func(rows *sql.Rows, a *scan.NamedAdvisory) error { return rows.Scan(&a.ID, &a.Vulnerability) }, `
 		SELECT id, vulnerability FROM advisories WHERE vulnerability = $1
+		UNION SELECT a.id, a.vulnerability FROM advisory_mends m JOIN advisories a ON a.id = m.advisory_id WHERE m.cve = $1
 		UNION SELECT a.id, a.vulnerability FROM advisory_sources s JOIN advisories a ON a.source = s.source AND a.osv_id = $1
 		ORDER BY id`, vulnerability)
 }

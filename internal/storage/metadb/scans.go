@@ -52,18 +52,23 @@ func (s Scans) ClaimScan(ctx context.Context, now, again time.Time) (scan.Claim,
 		if err != nil || !found {
 			return err
 		}
-		return t.s.query(ctx, `
-			SELECT r.id, r.name, r.scan_on_push, `+imageColumns+`, m.body
-			FROM images i JOIN repositories r ON r.id = i.repository_id JOIN manifests m ON m.image_id = i.id WHERE i.id = $1`,
-			func(rows *sql.Rows) error {
-				var tags string
-				columns := append([]any{&c.Repository.ID, &c.Repository.Name, &c.Repository.ScanOnPush}, imageFields(&c.Image)...)
-				err := rows.Scan(append(columns, &tags, &c.Image.Manifest)...)
-				c.Image.Tags = splitTags(tags)
-				return err
-			}, c.ImageID)
+		return t.claimedImage(ctx, &c)
 	})
 	return c, found, err
+}
+
+// claimedImage reads the image of a claim, with its repository.
+func (t tx) claimedImage(ctx context.Context, c *scan.Claim) error {
+	return t.s.query(ctx, `
+		SELECT r.id, r.name, r.scan_on_push, `+imageColumns+`, m.body
+		FROM images i JOIN repositories r ON r.id = i.repository_id JOIN manifests m ON m.image_id = i.id WHERE i.id = $1`,
+		func(rows *sql.Rows) error {
+			var tags string
+			columns := append([]any{&c.Repository.ID, &c.Repository.Name, &c.Repository.ScanOnPush}, imageFields(&c.Image)...)
+			err := rows.Scan(append(columns, &tags, &c.Image.Manifest)...)
+			c.Image.Tags = splitTags(tags)
+			return err
+		}, c.ImageID)
 }
 
 // ofIdle finds the oldest that is due of a repository of which no scan is under way, so that whoever pushes much does not keep the others

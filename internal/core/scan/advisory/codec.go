@@ -51,8 +51,25 @@ func Encode(a Advisory) ([]byte, error) {
 
 // Decode unpacks what Encode has packed.
 func Decode(b []byte) (a Advisory, err error) {
+	err = decode(b, &a)
+	return a, err
+}
+
+// DecodeRated unpacks no more of it than tells whether it counts and how bad it is (Rate): the rest is most of it.
+func DecodeRated(b []byte) (Advisory, error) {
+	var a struct {
+		ID        string   `json:"id"`
+		Withdrawn bool     `json:"withdrawn"`
+		Vectors   []Vector `json:"vectors"`
+		Word      string   `json:"word"`
+	}
+	err := decode(b, &a)
+	return Advisory{ID: a.ID, Withdrawn: a.Withdrawn, Vectors: a.Vectors, Word: a.Word}, err
+}
+
+func decode(b []byte, into any) (err error) {
 	if len(b) == 0 {
-		return Advisory{}, malformed("the stored advisory is empty")
+		return malformed("the stored advisory is empty")
 	}
 	text := b[1:]
 	switch b[0] {
@@ -60,15 +77,15 @@ func Decode(b []byte) (a Advisory, err error) {
 	case bodyZstd:
 		_, dec := coders()
 		if text, err = dec.DecodeAll(text, nil); err != nil {
-			return Advisory{}, fmt.Errorf("unpacking a stored advisory: %w", err)
+			return fmt.Errorf("unpacking a stored advisory: %w", err)
 		}
 	default:
-		return Advisory{}, malformed("the stored advisory has the unknown format %q", b[0])
+		return malformed("the stored advisory has the unknown format %q", b[0])
 	}
-	if err := json.Unmarshal(text, &a); err != nil {
-		return Advisory{}, fmt.Errorf("reading a stored advisory: %w", err)
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("reading a stored advisory: %w", err)
 	}
-	return a, nil
+	return nil
 }
 
 // Hash is the same for advisories that say the same.

@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/core/scan/inventory"
@@ -40,6 +41,17 @@ var (
 
 // IsCVE tells whether an id is one of CVE's.
 func IsCVE(id string) bool { return cveID.MatchString(id) }
+
+// Mends are the CVEs that an erratum mends: what a distribution publishes under a name of its own speaks of several, as a rule, and so
+// of none by an alias. What other publishers relate to is something else.
+func (a Advisory) Mends() []string {
+	name := a.Vulnerability()
+	if IsCVE(name) || strings.HasPrefix(name, "GHSA-") ||
+		!slices.ContainsFunc(a.Affected, func(f Affected) bool { return inventory.Distribution(f.Ecosystem) }) {
+		return nil
+	}
+	return a.Related
+}
 
 // Vulnerability is the name that findings by this advisory have: the CVE among its id and aliases, else a GHSA, else its id. Where
 // there are several, the first of the alphabet.

@@ -333,26 +333,6 @@ func FuzzCovers(f *testing.F) {
 	})
 }
 
-func FuzzDebian(f *testing.F) {
-	for _, v := range debianVersions() {
-		f.Add(v, "1.0-1")
-	}
-	f.Fuzz(func(t *testing.T, a, b string) {
-		got, err := advisory.Compare("Debian", a, b)
-		if err != nil {
-			return
-		}
-		v, err := semantic.Parse(a, "Debian")
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := v.CompareStr(b)
-		if err != nil || want < 0 != (got < 0) || want > 0 != (got > 0) {
-			t.Errorf("%q and %q: %d, semantic says %d, %v", a, b, got, want, err)
-		}
-	})
-}
-
 func BenchmarkCovers(b *testing.B) {
 	for _, e := range []struct{ ecosystem, introduced, fixed, version string }{
 		{"Debian", "0", "3.0.11-1~deb12u2", "3.0.9-1"},

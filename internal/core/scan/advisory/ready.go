@@ -17,6 +17,20 @@ type readyEvent struct {
 	Event
 	version *Version // nil where there is nothing to compare with: the beginning, and no limit
 	mends   answer   // Fixed: whether no range has that version still
+
+	// What compare said last: whoever asks whether a version is covered asks next whether it is mended.
+	of  *Version
+	n   int
+	err error
+}
+
+// compare tells how a version stands to the event's.
+func (e *readyEvent) compare(v *Version) (int, error) {
+	if e.of != v {
+		e.n, e.err = v.compareVersion(e.version)
+		e.of = v
+	}
+	return e.n, e.err
 }
 
 // answer is a question's that is asked once.
@@ -71,7 +85,7 @@ func covered(events []readyEvent, v *Version) (bool, error) {
 			in, limited, below = in || e.Introduced == zero, limited || e.Limit == anyVersion, below || e.Limit == anyVersion
 			continue
 		}
-		n, err := v.compareVersion(e.version)
+		n, err := e.compare(v)
 		switch {
 		case err != nil:
 			return false, err
@@ -127,7 +141,7 @@ func (r *Ready) mends(e *readyEvent, v *Version) bool {
 	if e.Event.Fixed == "" {
 		return false
 	}
-	if n, err := v.compareVersion(e.version); err != nil || n >= 0 {
+	if n, err := e.compare(v); err != nil || n >= 0 {
 		return false
 	}
 	if e.mends == notAsked {
@@ -146,8 +160,11 @@ func (r *Ready) still(v *Version) bool {
 
 // compareVersion is compare, with one that is parsed once too.
 func (v *Version) compareVersion(other *Version) (n int, err error) {
-	if v.parsed == nil || other.parsed == nil || v.debian {
-		if n, err := v.compare(other.text); err != nil || v.debian || v.parsed == nil {
+	if v.own != nil {
+		return v.compareOwn(other)
+	}
+	if v.parsed == nil || other.parsed == nil {
+		if n, err := v.compare(other.text); err != nil || v.parsed == nil {
 			return n, err
 		} else if !other.parse() {
 			return n, nil

@@ -73,6 +73,30 @@ func vectors(all []entrySeverity) []Vector {
 	return good
 }
 
+// Newest is the vector that counts, of some for one vulnerability: of the newest version of CVSS, and of these the worst.
+func Newest(all []Vector) Vector { return slices.MinFunc(all, newest) }
+
+// RateErratum is Rate for an erratum: without a score of its own it is as bad as the worst of what it mends, of which these are the
+// vectors, but not better than its word.
+func (a Advisory) RateErratum(entry Affected, others, mended []Vector) Rating {
+	r := a.Rate(entry, others)
+	if r.Vector != (Vector{}) || strings.EqualFold(entry.Word, "unimportant") {
+		return r
+	}
+	for _, v := range mended {
+		if s := v.Severity(); worse(s, r.Severity) || s == r.Severity && v.Score > r.Score {
+			r = Rating{s, v.Score, v}
+		}
+	}
+	return r
+}
+
+// worse tells whether a severity is worse than another.
+func worse(a, b Severity) bool {
+	order := []Severity{Critical, High, Medium, Low, Informational, Undefined}
+	return slices.Index(order, a) < slices.Index(order, b)
+}
+
 func newest(a, b Vector) int {
 	return cmp.Or(-cmp.Compare(a.Version, b.Version), -cmp.Compare(a.Score, b.Score))
 }
@@ -106,7 +130,7 @@ func (a Advisory) Rate(entry Affected, others []Vector) Rating {
 	r := Rating{Severity: Undefined}
 	for _, all := range [][]Vector{entry.Vectors, a.Vectors, others} {
 		if len(all) > 0 {
-			r.Vector = slices.MinFunc(all, newest)
+			r.Vector = Newest(all)
 			r.Severity, r.Score = r.Vector.Severity(), r.Vector.Score
 			break
 		}

@@ -22,9 +22,55 @@ func incomparable(ecosystem, v string) error {
 type Version struct {
 	ecosystem string
 	text      string
-	debian    bool
 	plain     bool             // plain versions are compared by their numbers
 	parsed    semantic.Version // nil: not needed yet
+
+	own    *ownRules // nil: semantic compares
+	split  answer    // whether own has split it
+	pieces [3]string
+}
+
+// ownRules compares versions of which there are so many that it must not take memory: most packages of most images are a distribution's.
+type ownRules struct {
+	split   func(v string) ([3]string, bool)
+	compare func(a, b string) int // of one piece
+}
+
+var (
+	debianRules = &ownRules{splitDebian, comparePart}
+	rpmRules    = &ownRules{splitRPM, compareRPM}
+)
+
+// cut splits a version by its rules, once.
+func (v *Version) cut() error {
+	if v.split == notAsked {
+		var ok bool
+		if v.pieces, ok = v.own.split(v.text); ok {
+			v.split = yes
+		} else {
+			v.split = no
+		}
+	}
+	if v.split == no {
+		return incomparable(v.ecosystem, v.text)
+	}
+	return nil
+}
+
+// compareOwn compares two of the same own rules.
+func (v *Version) compareOwn(other *Version) (int, error) {
+	if err := v.cut(); err != nil {
+		return 0, err
+	}
+	if err := other.cut(); err != nil {
+		return 0, err
+	}
+	for i := range v.pieces {
+		if n := v.own.compare(v.pieces[i], other.pieces[i]); n != 0 {
+			return n, nil
+		}
+	}
+	return 0, nil
 }
 
 // alike are ecosystems whose versions the parsers do not know by name, and those that have packages of the same kind: without them nothing
@@ -36,8 +82,12 @@ func NewVersion(ecosystem, version string) *Version {
 	if other, ok := alike[ecosystem]; ok {
 		ecosystem = other
 	}
-	v := &Version{ecosystem: ecosystem, text: strings.TrimSpace(version), debian: ecosystem == "Debian" || ecosystem == "Ubuntu"}
+	v := &Version{ecosystem: ecosystem, text: strings.TrimSpace(version)}
 	switch ecosystem {
+	case "Debian", "Ubuntu":
+		v.own = debianRules
+	case "AlmaLinux", "Mageia", "openEuler", "openSUSE", "Red Hat", "Rocky Linux", "SUSE":
+		v.own = rpmRules
 	case "npm", "Go", "crates.io", "PyPI", "RubyGems", "NuGet", "Packagist", "Maven":
 		v.plain = true
 	}
@@ -46,8 +96,8 @@ func NewVersion(ecosystem, version string) *Version {
 
 // compare tells how the version stands to another: below 0, 0, above 0.
 func (v *Version) compare(other string) (_ int, err error) {
-	if v.debian {
-		return compareDebian(v.text, strings.TrimSpace(other))
+	if v.own != nil {
+		return v.compareOwn(&Version{ecosystem: v.ecosystem, text: strings.TrimSpace(other), own: v.own})
 	}
 	if v.plain {
 		text, other := v.text, other
@@ -132,55 +182,31 @@ func isVersion(ecosystem, v string) bool {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// compareDebian compares as deb-version(7) says, without taking memory: most packages of most images are Debian's.
-func compareDebian(a, b string) (int, error) {
-	epochA, upstreamA, revisionA, ok := splitDebian(a)
-	if !ok {
-		return 0, incomparable("Debian", a)
-	}
-	epochB, upstreamB, revisionB, ok := splitDebian(b)
-	if !ok {
-		return 0, incomparable("Debian", b)
-	}
-	if n := comparePart(epochA, epochB); n != 0 {
-		return n, nil
-	}
-	if n := comparePart(upstreamA, upstreamB); n != 0 {
-		return n, nil
-	}
-	return comparePart(revisionA, revisionB), nil
-}
-
-// splitDebian splits a version at its first colon and its last dash.
-func splitDebian(v string) (epoch, upstream, revision string, ok bool) {
+// splitDebian splits a version into epoch, upstream and revision, at its first colon and its last dash, as deb-version(7) says.
+func splitDebian(v string) (pieces [3]string, ok bool) {
 	if v == "" || len(v) > inventory.MaxVersion {
-		return "", "", "", false
+		return pieces, false
 	}
-	upstream = v
+	epoch, upstream, revision := "", v, ""
 	if before, after, ok := strings.Cut(v, ":"); ok {
-		if epoch, upstream = before, after; epoch == "" {
-			return "", "", "", false
-		}
-		for j := range len(epoch) {
-			if !digit(epoch[j]) {
-				return "", "", "", false
-			}
+		if epoch, upstream = before, after; epoch == "" || digits(epoch) < len(epoch) {
+			return pieces, false
 		}
 	}
 	if i := strings.LastIndexByte(upstream, '-'); i >= 0 {
 		if upstream, revision = upstream[:i], upstream[i+1:]; revision == "" {
-			return "", "", "", false
+			return pieces, false
 		}
 	}
 	if upstream == "" {
-		return "", "", "", false
+		return pieces, false
 	}
 	for j := range len(v) {
 		if c := v[j]; !digit(c) && !letter(c) && !strings.ContainsRune(".+-~:", rune(c)) {
-			return "", "", "", false
+			return pieces, false
 		}
 	}
-	return epoch, upstream, revision, true
+	return [3]string{epoch, upstream, revision}, true
 }
 
 func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

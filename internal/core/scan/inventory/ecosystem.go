@@ -84,6 +84,16 @@ func Ecosystems() []string {
 	return slices.Compact(all)
 }
 
+// Distribution tells whether an ecosystem is a distribution's.
+func Distribution(ecosystem string) bool {
+	for _, d := range distributions {
+		if d.ecosystem == ecosystem {
+			return true
+		}
+	}
+	return false
+}
+
 // Supported tells whether advisories are published for the packages of an operating system.
 func Supported(os OS) bool {
 	ecosystem, _ := Ecosystem(distributions[strings.ToLower(os.ID)].packages, os)

@@ -106,6 +106,8 @@ type Found struct {
 	Format    string
 	Layer     int  // which layer brought it, 0 the lowest
 	Owned     bool // see File
+	// Unvouched: nothing but an SBOM says so, which somebody attached who may not answer for the image's findings.
+	Unvouched bool
 }
 
 // Image is what an image has.

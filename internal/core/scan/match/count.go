@@ -219,6 +219,7 @@ type Counter struct {
 	turn  int32
 	seen  []slot // by group
 
+	ids        []int64 // of the set: see Load
 	several    []int32 // groups of this set of which packages have different results
 	members    []pair  // the members that are of a group, without duplicates
 	touched    []int32 // groups of this set with changed packages
@@ -245,42 +246,32 @@ func (t *Table) NewCounter() *Counter {
 	return &Counter{table: t, seen: make([]slot, len(t.names)), diffs: map[pair]diff{}}
 }
 
-// Touches tells whether there is a changed package among packed members.
-func (c *Counter) Touches(members []byte) (touched bool, err error) {
-	return AnyMember(members, func(m Member) bool { return !m.Owned && c.table.changed.has(m.Package) })
+// Load takes a set's packed members, which Count and Changes are then about, and tells whether there is a changed package among them.
+func (c *Counter) Load(members []byte) (touched bool, err error) {
+	if c.ids, err = appendCounted(c.ids[:0], members); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(c.ids, c.table.changed.has), nil
 }
 
-// Count counts a set by its packed members, and tells which of these, packed again as ids, advisories hit.
-func (c *Counter) Count(members []byte) (vulnerable []byte, tally Tally, err error) {
+// Count counts the set, and tells which of its members, packed again as ids, advisories hit.
+func (c *Counter) Count() (vulnerable []byte, tally Tally) {
 	c.turn++
 	c.several, c.members, c.touched, c.vulnerable = c.several[:0], c.members[:0], c.touched[:0], c.vulnerable[:0]
-	last := int64(0)
-	err = EachMember(members, func(m Member) {
-		if m.Owned || m.Package == last {
-			return
+	for _, id := range c.ids {
+		if c.table.some.has(id) {
+			c.member(id, &tally)
 		}
-		last = m.Package
-		c.member(m.Package, &tally)
-	})
-	if err != nil {
-		return nil, Tally{}, err
 	}
 	for _, g := range c.several {
 		tally.add(new(c.union(g)), c.table.system[g], 1)
 	}
-	return PackIDs(c.vulnerable), tally, nil
-}
-
-func (c *Counter) lookup(id int64) *profile {
-	if !c.table.some.has(id) {
-		return nil
-	}
-	return &c.table.pages[id>>pageBits][id&(1<<pageBits-1)]
+	return PackIDs(c.vulnerable), tally
 }
 
 func (c *Counter) member(id int64, tally *Tally) {
-	p := c.lookup(id)
-	if p == nil || p.group == 0 {
+	p := &c.table.pages[id>>pageBits][id&(1<<pageBits-1)]
+	if p.group == 0 {
 		return
 	}
 	r := &c.table.results[p.result]

@@ -9,7 +9,6 @@ package match
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"iter"
 	"slices"
 
@@ -47,6 +46,7 @@ type Entry struct {
 	Vulnerability string
 	Body          []byte            // of the advisory: advisory.Encode
 	Others        []advisory.Vector // of all advisories of the vulnerability
+	Mended        []advisory.Vector // of what an erratum mends
 	Exploited     bool
 }
 
@@ -56,7 +56,7 @@ type Entry struct {
 func Join(packages iter.Seq2[Package, error], entries iter.Seq2[Entry, error], today int, out func(p Package, packed []byte) error) error {
 	next, stop := iter.Pull2(entries)
 	defer stop()
-	g := group{today: today}
+	g := group{today: today, rated: map[int64]rated{}}
 	e, err, more := next()
 	for p, perr := range packages {
 		if perr != nil {
@@ -93,6 +93,7 @@ type group struct {
 	rules []rule
 	names map[int64]string // the vulnerability of each advisory, those that count no more too
 	first map[string]int64 // Hit.Vulnerability
+	rated map[int64]rated  // by advisory: an erratum speaks of many packages, whose names are often neighbours
 
 	// Of the package before: many share all of this.
 	filled  bool
@@ -101,6 +102,28 @@ type group struct {
 	result  Result
 	before  []byte
 	packed  []byte
+}
+
+// rated is what an advisory says of itself.
+type rated struct {
+	advisory.Advisory
+	broken bool
+}
+
+// maxRated is how many of them are kept.
+const maxRated = 8192
+
+// of reads an advisory.
+func (g *group) of(e Entry) rated {
+	r, known := g.rated[e.Advisory]
+	if !known {
+		a, err := advisory.DecodeRated(e.Body)
+		if r = (rated{a, err != nil}); len(g.rated) >= maxRated {
+			clear(g.rated)
+		}
+		g.rated[e.Advisory] = r
+	}
+	return r
 }
 
 // rule is an entry that counts, made ready to be compared with.
@@ -193,7 +216,7 @@ func (g *group) evaluate(release, version string) Result {
 		if !affected && err == nil && !rule.broken {
 			continue
 		}
-		if rule.rate(); rule.withdrawn {
+		if rule.rate(g.of); rule.withdrawn {
 			continue
 		}
 		r.Unevaluated = r.Unevaluated || rule.broken || err != nil
@@ -232,21 +255,18 @@ func (r *rule) ready() {
 	if r.said != nil {
 		return
 	}
-	r.said = &advisory.Affected{}
-	r.broken = json.Unmarshal(r.Affected, r.said) != nil
-	if r.broken {
-		*r.said = advisory.Affected{}
-	}
+	said, err := advisory.DecodeAffected(r.Affected)
+	r.said, r.broken = &said, err != nil
 	r.affected = r.said.Ready(r.Ecosystem)
 }
 
 // rate reads the advisory, once.
-func (r *rule) rate() {
+func (r *rule) rate(of func(Entry) rated) {
 	if r.rated {
 		return
 	}
 	r.rated = true
-	a, err := advisory.Decode(r.Body)
-	r.broken, r.withdrawn = r.broken || err != nil, a.Withdrawn
-	r.severity = a.Rate(*r.said, r.Others).Severity
+	a := of(r.Entry)
+	r.broken, r.withdrawn = r.broken || a.broken, a.Withdrawn
+	r.severity = a.RateErratum(*r.said, r.Others, r.Mended).Severity
 }

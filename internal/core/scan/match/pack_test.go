@@ -70,8 +70,17 @@ func FuzzUnpack(f *testing.F) {
 			if got := members(t, match.PackMembers(sorted)); !slices.Equal(got, sorted[:len(got)]) {
 				t.Errorf("%v comes back as %v", all, got)
 			}
-		} else if !errors.Is(err, match.ErrPacked) {
-			t.Error(err)
+			var counted []int64
+			for _, m := range all {
+				if n := len(counted); !m.Owned && (n == 0 || counted[n-1] != m.Package) {
+					counted = append(counted, m.Package)
+				}
+			}
+			if got, err := match.AppendCounted(nil, b); err != nil || !slices.Equal(got, counted) {
+				t.Errorf("of %v there are counted %v, %v; want %v", all, got, err, counted)
+			}
+		} else if _, got := match.AppendCounted(nil, b); !errors.Is(err, match.ErrPacked) || !errors.Is(got, match.ErrPacked) {
+			t.Error(err, got)
 		}
 		if r, err := match.Unpack(b); err == nil {
 			if again, err := match.Unpack(r.Pack()); err != nil || !cmp.Equal(r, again) {

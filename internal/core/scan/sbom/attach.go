@@ -77,7 +77,7 @@ func New(c Config) *Attacher {
 var _ event.Handler = (*Attacher)(nil)
 
 // Handle attaches SBOMs to an image whose scan has come to a good end, and has an image scanned again that somebody has attached an
-// SBOM to, since that may know better. It may be told more than once.
+// SBOM to, since that may know better, or taken one from; also where somebody answers now for one that was there. It may be told more than once.
 func (a *Attacher) Handle(ctx context.Context, e event.Event) error {
 	switch {
 	case e.Kind == event.ImageScanned && e.ScanStatus == string(registry.ScanComplete):
@@ -90,7 +90,7 @@ func (a *Attacher) Handle(ctx context.Context, e event.Event) error {
 			return a.leave(ctx, e, err)
 		}
 		return a.leave(ctx, e, a.Attach(ctx, c))
-	case e.Kind == event.ImagePushed && e.New && e.Subject != "" && e.Source != event.Scan && isClaim(e.ArtifactType):
+	case (e.Kind == event.ImagePushed || e.Kind == event.ImageDeleted) && e.Subject != "" && e.Source != event.Scan && isClaim(e.ArtifactType):
 		return a.rescan(ctx, e)
 	}
 	return nil

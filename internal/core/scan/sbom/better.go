@@ -14,8 +14,8 @@ const Claim = "sbom"
 // they are believed, since they are what runs. Claimed packages are of the image's top layer, for want of a better one.
 //
 // An operating system's packages are taken only for the system that the image says it is; where it says nothing, for what the SBOM
-// says it is.
-func Better(ours inventory.Image, theirs Document, from oci.Digest, top int) inventory.Image {
+// says it is. vouched tells whether somebody has attached the SBOM who may answer for the image's findings.
+func Better(ours inventory.Image, theirs Document, from oci.Digest, vouched bool, top int) inventory.Image {
 	told := map[inventory.Type]bool{}
 	system := false
 	for _, f := range ours.Packages {
@@ -30,7 +30,7 @@ func Better(ours inventory.Image, theirs Document, from oci.Digest, top int) inv
 		if told[p.Type] || p.Type.System() && (system || !sameSystem(p.Type, ours.OS, theirs.OS)) {
 			continue
 		}
-		f := inventory.Found{Package: p, Path: from.String(), Format: Claim, Layer: top}
+		f := inventory.Found{Package: p, Path: from.String(), Format: Claim, Layer: top, Unvouched: !vouched}
 		f.Ecosystem, f.Release = inventory.Ecosystem(p.Type, ours.OS)
 		added = append(added, f)
 	}

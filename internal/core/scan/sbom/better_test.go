@@ -49,7 +49,7 @@ func TestBetter(t *testing.T) {
 			theirs.Packages = append(theirs.Packages, pkg(text))
 		}
 		before := slices.Clone(ours.Packages)
-		got := sbom.Better(ours, theirs, digest("theirs"), 4)
+		got := sbom.Better(ours, theirs, digest("theirs"), true, 4)
 		var list []string
 		for _, f := range got.Packages {
 			text := fmt.Sprintf("%s %s %s:%s", f.Type, f.Name, f.Ecosystem, f.Release)
@@ -67,7 +67,7 @@ func TestBetter(t *testing.T) {
 		if !slices.Equal(before, ours.Packages) || len(got.Problems) != 1 {
 			t.Errorf("%s: what was given has changed, or its problems", name)
 		}
-		if again := sbom.Better(got, theirs, digest("again"), 4); !slices.Equal(again.Packages, got.Packages) {
+		if again := sbom.Better(got, theirs, digest("again"), true, 4); !slices.Equal(again.Packages, got.Packages) {
 			t.Errorf("%s: claimed twice, there is more", name)
 		}
 	}

@@ -34,36 +34,43 @@ func isClaim(artifactType string) bool { return slices.Contains(claims(), artifa
 
 // Claimed adds to what the layers of an image tell what the SBOMs that were attached to it know better (see Better): artifacts that
 // refer to it, and BuildKit's attestations in indexes that have it. Our own are passed over, which tell only what was known already. A
-// document that cannot be read is logged and counts for nothing. top is the place of the image's highest layer.
+// document that cannot be read is logged and counts for nothing. Those count first that somebody answers for (registry.Image.Vouched):
+// where they tell anything of a kind, others do not. top is the place of the image's highest layer.
 func (a *Attacher) Claimed(ctx context.Context, repo registry.Repository, image oci.Digest, found inventory.Image, top int) (inventory.Image, error) {
 	artifacts, err := a.claims(ctx, repo, image)
 	if err != nil {
 		return found, fmt.Errorf("looking for SBOMs of %s@%s: %w", repo.Name, image, err)
 	}
 	left := int64(maxRead)
-	for _, d := range artifacts {
-		documents, err := a.documents(ctx, repo, d, &left)
+	for _, c := range artifacts {
+		documents, err := a.documents(ctx, repo, c.digest, &left)
 		if err != nil {
-			return found, fmt.Errorf("reading the SBOM %s of %s@%s: %w", d, repo.Name, image, err)
+			return found, fmt.Errorf("reading the SBOM %s of %s@%s: %w", c.digest, repo.Name, image, err)
 		}
 		for _, doc := range documents {
-			found = Better(found, doc, d, top)
+			found = Better(found, doc, c.digest, c.vouched, top)
 		}
 	}
 	return found, nil
 }
 
-// claims lists the artifacts that may have an SBOM of an image.
-func (a *Attacher) claims(ctx context.Context, repo registry.Repository, image oci.Digest) ([]oci.Digest, error) {
+// claim is an artifact that may have an SBOM.
+type claim struct {
+	digest  oci.Digest
+	vouched bool
+}
+
+// claims lists the artifacts that may have an SBOM of an image, those first that somebody answers for.
+func (a *Attacher) claims(ctx context.Context, repo registry.Repository, image oci.Digest) ([]claim, error) {
 	q := a.store.Read()
 	referrers, _, err := q.Referrers(ctx, repo.ID, image, registry.ReferrerQuery{ArtifactTypes: claims(), Limit: maxReferrers})
 	if err != nil {
 		return nil, err
 	}
-	var list []oci.Digest
+	var list []claim
 	for _, r := range referrers {
 		if r.Annotations[contentsAnnotation] == "" {
-			list = append(list, r.Digest)
+			list = append(list, claim{r.Digest, r.Vouched})
 		}
 	}
 	indexes, err := q.IndexesOf(ctx, repo.ID, image)
@@ -83,11 +90,25 @@ func (a *Attacher) claims(ctx context.Context, repo registry.Repository, image o
 			continue
 		}
 		for _, child := range m.Children {
-			if child.Annotations[attestedAnnotation] == image.String() && !slices.Contains(list, child.Digest) {
-				list = append(list, child.Digest)
+			if child.Annotations[attestedAnnotation] != image.String() || slices.ContainsFunc(list, func(c claim) bool { return c.digest == child.Digest }) {
+				continue
 			}
+			img, err := q.ImageIn(ctx, repo.Name, oci.Reference{Digest: child.Digest})
+			if err := ignore(err); err != nil {
+				return nil, err
+			}
+			list = append(list, claim{child.Digest, img.Vouched})
 		}
 	}
+	slices.SortStableFunc(list, func(x, y claim) int {
+		switch {
+		case x.vouched == y.vouched:
+			return 0
+		case x.vouched:
+			return -1
+		}
+		return 1
+	})
 	return list[:min(len(list), maxClaims)], nil
 }
 

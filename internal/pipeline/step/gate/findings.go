@@ -16,7 +16,7 @@ func findings(r scan.Report) []Finding {
 	var all []Finding
 	for _, f := range r.Findings {
 		one := Finding{
-			ID: f.ID, Package: f.Source, Severity: f.Severity, Said: f.Said, Title: f.Title, URI: f.URI, Exploited: f.Exploited(), EPSS: f.EPSS,
+			ID: f.ID, Package: f.Source, Severity: f.Severity, Said: f.Said, Title: f.Heading(), URI: f.URI, Exploited: f.Exploited(), EPSS: f.EPSS,
 			Held: held(f),
 		}
 		if r.Platform != "" {
