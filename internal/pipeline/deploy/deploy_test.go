@@ -429,7 +429,7 @@ func TestWait(t *testing.T) {
 		first <- err
 	}()
 	<-working
-	r, err := f.run("bob", deploy.Request{Environment: "staging", Wait: true, Timeout: 50 * time.Millisecond})
+	r, err := f.run("bob", deploy.Request{Environment: "staging", Wait: true, Patience: 50 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "still at work: deploy of web in staging by ada") || r.Outcome != deploy.OutcomeRefused {
 		t.Errorf("waiting in vain: %s, %v", r.Outcome, err)
 	}
