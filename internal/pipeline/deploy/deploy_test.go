@@ -132,7 +132,8 @@ func TestRefused(t *testing.T) {
 		{"nothing before", deploy.Request{Environment: "staging", Action: deployment.Promote}, "no environment that comes before staging"},
 		{"nothing to roll back", deploy.Request{Environment: "prod", Action: deployment.Rollback}, "nothing of web has ever run in prod"},
 		{"by hand only", deploy.Request{Environment: "prod", Automatic: true}, "deploy: prod takes images by hand only"},
-		{"no app", deploy.Request{App: "we/b", Environment: "prod"}, "no such app"},
+		{"no app", deploy.Request{App: "we/b", Environment: "prod"}, `no such app: "we/b" is no name of one`},
+		{"long app", deploy.Request{App: strings.Repeat("a", 65), Environment: "prod"}, "has 65 characters, and the name of an app that is deployed at most 64"},
 	} {
 		if _, err := f.run("ada", tt.req); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
