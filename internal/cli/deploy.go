@@ -40,9 +40,9 @@ func (p *program) deployCommand() *cobra.Command {
 			"says all that is wrong at once. Then the image is started beside what runs, and must be healthy before it is\n" +
 			"switched to. Where it is not, what ran before runs on, and the record of the deployment says why.\n\n" +
 			"Records are kept in the registry; a deployer that dies leaves one behind, and the next one clears up after it.\n\n" +
-		"--timeout is for the switch and the new image's health, from when nobody else may deploy. What is waited for before\n" +
-		"does not count: the scan has 15 minutes of its own, and somebody else's deployment, with --wait, as long as --timeout\n" +
-		"says and a minute for undoing it.\n\n" +
+			"--timeout is for the switch and the new image's health, from when nobody else may deploy. What is waited for before\n" +
+			"does not count: the scan has 15 minutes of its own, and somebody else's deployment, with --wait, as long as --timeout\n" +
+			"says and a minute for undoing it.\n\n" +
 			"The exit code is 3 if it was refused and nothing was touched.",
 		Example: "berth deploy web --env staging\n" +
 			"berth deploy web --env prod --sha a1b2c3d4 --dry-run\n" +

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
@@ -96,16 +97,27 @@ func (p *program) sayLooked(data vulnerable, asked bool) {
 	}
 }
 
-// runsOf finds where images run, by the records of deployments beside them.
+// runsOf finds where images run, by the records of deployments beside them, and through indexes that list them.
 func runsOf(cmd *cobra.Command, client *registry.Client, hits []scan.Hit) error {
+	through := map[string]map[oci.Digest][]deploy.Place{} // by repository
 	for i := range hits {
 		h := &hits[i]
-		places, err := deploy.NewRecords(client.ECR, client, h.Repository).Runs(cmd.Context(), h.Digest)
+		records := deploy.NewRecords(client.ECR, client, h.Repository)
+		if _, known := through[h.Repository]; !known {
+			all, err := records.Through(cmd.Context())
+			if err != nil {
+				return err
+			}
+			through[h.Repository] = all
+		}
+		places, err := records.Runs(cmd.Context(), h.Digest)
 		if err != nil {
 			return err
 		}
-		for _, at := range places {
-			h.Runs = append(h.Runs, at.Environment+"/"+at.App)
+		for _, at := range append(places, through[h.Repository][h.Digest]...) {
+			if place := at.Environment + "/" + at.App; !slices.Contains(h.Runs, place) {
+				h.Runs = append(h.Runs, place)
+			}
 		}
 	}
 	return nil

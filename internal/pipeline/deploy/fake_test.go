@@ -33,7 +33,7 @@ type place struct {
 	stale    bool                // it runs with settings of before
 	platform string
 	switches []string
-	deadline time.Time // of the last switch
+	deadline time.Time                             // of the last switch
 	at       func(step string, image deploy.Image) // called at each step of a switch, and may panic as a deployer that is killed
 }
 
