@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 	"github.com/hoopstat-haus/berth/internal/pipeline/registry"
@@ -99,7 +98,7 @@ func (p *program) sayLooked(data vulnerable, asked bool) {
 
 // runsOf finds where images run, by the records of deployments beside them, and through indexes that list them.
 func runsOf(cmd *cobra.Command, client *registry.Client, hits []scan.Hit) error {
-	through := map[string]map[oci.Digest][]deploy.Place{} // by repository
+	through := map[string]deploy.Inside{} // by repository
 	for i := range hits {
 		h := &hits[i]
 		records := deploy.NewRecords(client.ECR, client, h.Repository)

@@ -7,9 +7,12 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
+// Inside is where images run that indexes list, by digest.
+type Inside map[oci.Digest][]Place
+
 // Through tells of all that the indexes list which run somewhere, by digest, where they run: an image for one platform is deployed by the
 // index that it is in. Indexes in indexes count. It reads all deploy tags, and the indexes that run, which the registry counts as pulls of them. With an error there is what could be read.
-func (r *Records) Through(ctx context.Context) (map[oci.Digest][]Place, error) {
+func (r *Records) Through(ctx context.Context) (Inside, error) {
 	newest, err := r.All(ctx)
 	if err != nil {
 		return nil, err
@@ -32,7 +35,7 @@ func (r *Records) Through(ctx context.Context) (map[oci.Digest][]Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	inside := map[oci.Digest][]Place{}
+	inside := Inside{}
 	for index, places := range run {
 		for _, d := range below(lists, index) {
 			inside[d] = append(inside[d], places...)
