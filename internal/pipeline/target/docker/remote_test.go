@@ -123,6 +123,7 @@ func TestOverTLS(t *testing.T) {
 		"without TLS":                        {[]string{"DOCKER_TLS_VERIFY="}, "HTTP request to an HTTPS server"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := open(t, c.environ...).Running(t.Context(), p.app, environment)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Running gives %v, want %q", err, c.want)
