@@ -50,9 +50,9 @@ build() { # file package version
 }
 
 known=""
-while read -r package version kind; do
+while read -r package version kind name; do
 	case $package in '' | '#'*) continue ;; esac
-	name=${package##*/}
+	: "${name:=${package##*/}}"
 	known="$known $name "
 	wanted "$name" "$kind" "$@" || continue
 	if ! current "$TOOLS/$name" "$package" "$version"; then

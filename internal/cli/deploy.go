@@ -39,7 +39,10 @@ func (p *program) deployCommand() *cobra.Command {
 			"platform, ran in the environment that comes before, is of a branch that may go there, and that nothing is frozen, and\n" +
 			"says all that is wrong at once. Then the image is started beside what runs, and must be healthy before it is\n" +
 			"switched to. Where it is not, what ran before runs on, and the record of the deployment says why.\n\n" +
-			"Records are kept in the registry; a deployer that dies leaves one behind, and the next one clears up after it.\n" +
+			"Records are kept in the registry; a deployer that dies leaves one behind, and the next one clears up after it.\n\n" +
+			"--timeout is for the switch and the new image's health, from when nobody else may deploy. What is waited for before\n" +
+			"does not count: the scan has 15 minutes of its own, and somebody else's deployment, with --wait, as long as --timeout\n" +
+			"says and a minute for undoing it.\n\n" +
 			"The exit code is 3 if it was refused and nothing was touched.",
 		Example: "berth deploy web --env staging\n" +
 			"berth deploy web --env prod --sha a1b2c3d4 --dry-run\n" +
@@ -69,9 +72,9 @@ func addDeploy(cmd *cobra.Command, environment string) {
 	flags.Bool("dry-run", false, "check, and print what would change")
 	flags.StringSlice("ignore", nil, "checks that are not to refuse it, with --reason: "+strings.Join(deploy.Ignorable(), ", "))
 	flags.String("reason", "", "why, for the record")
-	flags.Bool("wait", false, "wait for somebody else's deployment to end, rather than be refused")
+	flags.Bool("wait", false, "wait for somebody else's deployment to end, rather than be refused: for as long as --timeout says and a minute")
 	flags.Bool("take-over", false, "end somebody else's deployment that has not come to its end, though they may be at work still")
-	flags.Duration("timeout", deploy.DefaultTimeout, "how long it may take")
+	flags.Duration("timeout", deploy.DefaultTimeout, "how long the switch and the new image's health may take; what is waited for before does not count")
 	flags.Bool("verbose", false, "print what is done as it comes")
 	addWorkspace(cmd)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -185,19 +186,22 @@ type shownDeployment struct {
 	Environment string    `json:"environment"`
 	Since       time.Time `json:"since"`
 	Actor       string    `json:"actor"`
+	Index       string    `json:"indexDigest,omitempty"` // that runs there and lists the image
 }
 
-// deploymentsOf tells where an image runs, if anything says that it ever did.
+// deploymentsOf tells where an image runs, by itself and through indexes that list it.
 func deploymentsOf(cmd *cobra.Command, client *registry.Client, repository string, found images.Details) ([]shownDeployment, error) {
-	places := []shownDeployment{}
-	if !slices.ContainsFunc(found.Referrers, func(r images.Referrer) bool { return r.Kind == "deployment" }) {
-		return places, nil
+	records, places := deploy.NewRecords(client.ECR, client, repository), []shownDeployment{}
+	var direct []deploy.Place
+	var err error
+	if slices.ContainsFunc(found.Referrers, func(r images.Referrer) bool { return r.Kind == "deployment" }) {
+		direct, err = records.Runs(cmd.Context(), found.Digest)
 	}
-	all, err := deploy.NewRecords(client.ECR, client, repository).Runs(cmd.Context(), found.Digest)
-	for _, at := range all {
-		places = append(places, shownDeployment{at.App, at.Environment, at.Since, at.Actor})
+	through, failed := records.Through(cmd.Context())
+	for _, at := range append(direct, through[found.Digest]...) {
+		places = append(places, shownDeployment{at.App, at.Environment, at.Since, at.Actor, at.Index.String()})
 	}
-	return places, err
+	return places, errors.Join(err, failed)
 }
 
 // uniqueOf counts what no other image needs, if that was asked for.
@@ -239,7 +243,11 @@ func writeShown(w io.Writer, s shown) error {
 	}
 	rows = append(rows, []string{"scan", s.scan()})
 	for _, d := range s.Deployments {
-		rows = append(rows, []string{"runs in", fmt.Sprintf("%s as %s since %s, by %s", d.Environment, d.App, d.Since.Format(time.RFC3339), shortActor(d.Actor))})
+		text := fmt.Sprintf("%s as %s since %s, by %s", d.Environment, d.App, d.Since.Format(time.RFC3339), shortActor(d.Actor))
+		if d.Index != "" {
+			text += ", through the index " + short(d.Index)
+		}
+		rows = append(rows, []string{"runs in", text})
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.Annotations)) {
 		rows = append(rows, []string{"annotation", k + "=" + oneLine(s.Annotations[k])})

@@ -96,16 +96,27 @@ func (p *program) sayLooked(data vulnerable, asked bool) {
 	}
 }
 
-// runsOf finds where images run, by the records of deployments beside them.
+// runsOf finds where images run, by the records of deployments beside them, and through indexes that list them.
 func runsOf(cmd *cobra.Command, client *registry.Client, hits []scan.Hit) error {
+	through := map[string]deploy.Inside{} // by repository
 	for i := range hits {
 		h := &hits[i]
-		places, err := deploy.NewRecords(client.ECR, client, h.Repository).Runs(cmd.Context(), h.Digest)
+		records := deploy.NewRecords(client.ECR, client, h.Repository)
+		if _, known := through[h.Repository]; !known {
+			all, err := records.Through(cmd.Context())
+			if err != nil {
+				return err
+			}
+			through[h.Repository] = all
+		}
+		places, err := records.Runs(cmd.Context(), h.Digest)
 		if err != nil {
 			return err
 		}
-		for _, at := range places {
-			h.Runs = append(h.Runs, at.Environment+"/"+at.App)
+		for _, at := range append(places, through[h.Repository][h.Digest]...) {
+			if place := at.Environment + "/" + at.App; !slices.Contains(h.Runs, place) {
+				h.Runs = append(h.Runs, place)
+			}
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func (p *program) watchCommand() *cobra.Command {
 	}
 	cmd.Flags().String("env", "", "the environment that they are to run in")
 	cmd.Flags().Duration("every", time.Minute, "how long it rests between two looks")
-	cmd.Flags().Duration("timeout", deploy.DefaultTimeout, "how long one deployment may take")
+	cmd.Flags().Duration("timeout", deploy.DefaultTimeout, "how long one deployment may take, not counting its scan")
 	cmd.Flags().Bool("once", false, "look once")
 	cmd.Flags().Bool("verbose", false, "print what is done as it comes")
 	_ = cmd.MarkFlagRequired("env")

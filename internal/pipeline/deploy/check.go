@@ -73,8 +73,9 @@ type Platformed interface {
 	Platform(ctx context.Context, app, environment string) (string, error)
 }
 
-// check finds all that is wrong, and touches nothing. Where the image runs already the rules of the environment are not asked.
-func (r *run) check(ctx context.Context, state State, missing *Refusal) error {
+// check finds all that is wrong, but for what the gate finds, and touches nothing. Where the image runs already the rules of the environment are
+// not asked.
+func (r *run) check(ctx context.Context, state State, missing *Refusal) []Problem {
 	var found []Problem
 	if missing != nil {
 		for _, p := range missing.Problems {
@@ -92,9 +93,16 @@ func (r *run) check(ctx context.Context, state State, missing *Refusal) error {
 			found = append(found, r.checkRules(ctx, missing == nil)...)
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+	return found
+}
+
+// asksGate tells whether the gate is to say something of the image: not of one that is not there, or is archived.
+func (r *run) asksGate(state State, missing *Refusal, found []Problem) bool {
+	return r.Action != deployment.Rollback && missing == nil && r.result.Image.descriptor.Digest != "" && (len(found) > 0 || !r.unchanged(state))
+}
+
+// judge tells what is to refuse the image from what is not.
+func (r *run) judge(found []Problem) error {
 	refused := &Refusal{}
 	r.result.Problems = nil
 	for i := range found {
@@ -230,8 +238,7 @@ func (r *run) checkRules(ctx context.Context, there bool) []Problem {
 	if r.result.Image.descriptor.Digest == "" { // it is archived
 		return found
 	}
-	found = append(found, r.checkBranch(ctx)...)
-	return append(found, r.checkGate(ctx)...)
+	return append(found, r.checkBranch(ctx)...)
 }
 
 func (r *run) checkAfter(ctx context.Context) []Problem {

@@ -56,7 +56,7 @@ func New(c Config) *Deployer {
 	return &Deployer{c, NewRecords(c.API, c.Remote, c.File.Repository), shipped.New(c.API, c.File.Repository)}
 }
 
-// DefaultTimeout is how long a deployment may take that does not say.
+// DefaultTimeout is how long a deployment may take that does not say: the target with its health check, from the claim on.
 const DefaultTimeout = 10 * time.Minute
 
 // Action is why an image is deployed, as records have it.
@@ -84,7 +84,8 @@ type Request struct {
 	Reason    string        // recorded
 	TakeOver  bool          // end a deployment that somebody may be at work with
 	Wait      bool          // for somebody who is at work
-	Timeout   time.Duration // of all of it; DefaultTimeout if 0
+	Patience  time.Duration // with Wait: for how long; if 0, for as long as they may take whose Timeout is the same
+	Timeout   time.Duration // of the deployment itself, see Run; DefaultTimeout if 0
 	Automatic bool          // nobody asked for this one: the environment must be automatic
 }
 
@@ -121,15 +122,31 @@ type Result struct {
 // ErrTakenOver is that somebody else deployed meanwhile, and says what runs.
 var ErrTakenOver = errors.New("while this was deployed, somebody took over, and what runs now is theirs to say")
 
-// errTimeout is the cause of a context that ends for want of time.
-var errTimeout = errors.New("the time for the deployment is over")
+// overtime is the cause of a context that ends for want of time.
+type overtime struct {
+	What  string // took too long
+	Limit time.Duration
+}
+
+// Error says what.
+func (e *overtime) Error() string { return fmt.Sprintf("the time for %s is over: %s", e.What, e.Limit) }
+
+// limited has something done within a time of its own, whatever was waited for before.
+func limited(ctx context.Context, what string, limit time.Duration, do func(context.Context) error) error {
+	within, cancel := context.WithTimeoutCause(ctx, limit, &overtime{what, limit})
+	defer cancel()
+	err := do(within)
+	if _, said := errors.AsType[*overtime](err); err != nil && !said && within.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", context.Cause(within), err)
+	}
+	return err
+}
 
 // run is one deployment.
 type run struct {
 	*Deployer
 	Request
 	environment workspace.Environment
-	until       time.Time // when the time is over
 	task        *progress.Task
 	target      Target
 	actor       string
@@ -137,24 +154,25 @@ type run struct {
 }
 
 // Run deploys. The error is a *Refusal where nothing was touched, and a *Conflict where somebody else was quicker. The result is never nil.
+//
+// What is waited for does not count against what comes after it: somebody who is at work has the request's Patience, the scan of the image has the
+// gate's time, and each of the other parts has the request's Timeout: the checks, clearing up after a deployer that did not come back, and the
+// deployment itself, from the claim on.
 func (d *Deployer) Run(ctx context.Context, req Request, task *progress.Task) (*Result, error) {
 	if req.Timeout <= 0 {
 		req.Timeout = DefaultTimeout
 	}
+	if req.Patience <= 0 {
+		req.Patience = req.Timeout + Undoing
+	}
 	r := &run{Deployer: d, Request: req, task: task, result: &Result{Request: req, Outcome: OutcomeRefused, StartedAt: d.Now()}}
-	r.until = r.result.StartedAt.Add(req.Timeout)
-	within, cancel := context.WithTimeoutCause(ctx, req.Timeout, fmt.Errorf("%w: %s", errTimeout, req.Timeout))
-	defer cancel()
-	err := r.do(within)
+	err := r.do(ctx)
 	if r.target != nil {
 		if closing := r.target.Close(); closing != nil {
 			r.note("closing the target: %v", closing)
 		}
 	}
 	r.result.FinishedAt = d.Now()
-	if err != nil && within.Err() != nil && ctx.Err() == nil && !errors.Is(err, errTimeout) {
-		err = fmt.Errorf("%w: %w", context.Cause(within), err)
-	}
 	return r.result, err
 }
 
@@ -186,61 +204,114 @@ func (r *run) do(ctx context.Context) error {
 			r.note("found %s, without an end: that would be ended first", state.Pending.sentence())
 		}
 		r.result.Outcome = OutcomeWould
-		r.result.Changes = r.compare(ctx, state)
-		return nil
+		return limited(ctx, "comparing", r.Timeout, func(ctx context.Context) error {
+			r.result.Changes = r.compare(ctx, state)
+			return nil
+		})
 	}
-	if r.actor, err = r.Actor(ctx); err != nil {
+	if err := limited(ctx, "finding out who deploys", r.Timeout, func(ctx context.Context) (err error) {
+		r.actor, err = r.Actor(ctx)
+		return err
+	}); err != nil {
 		return fmt.Errorf("finding out who deploys: %w", err)
 	}
 	if state.Pending != nil {
-		if state, err = r.settle(ctx, state); err != nil {
+		if state, err = r.clear(ctx, state); err != nil || r.unchanged(state) { // the one who did not come back had wanted the same
 			return err
 		}
-		if r.Action == Rollback { // what ran before may be something else now
-			if err := r.choose(ctx, state); err != nil {
-				return err
-			}
-		}
-		if r.unchanged(state) { // the one who did not come back had wanted the same
-			r.result.Outcome = OutcomeUnchanged
-			return nil
-		}
 	}
-	return r.deploy(ctx, state)
+	return limited(ctx, "the deployment", r.Timeout, func(ctx context.Context) error { return r.deploy(ctx, state) })
+}
+
+// clear ends a deployment whose deployer did not come back.
+func (r *run) clear(ctx context.Context, state State) (State, error) {
+	err := limited(ctx, "clearing up", r.Timeout, func(ctx context.Context) (err error) {
+		state, err = r.settle(ctx, state)
+		return err
+	})
+	if err == nil && r.Action == Rollback { // what ran before may be something else now
+		err = r.choose(ctx, state)
+	}
+	if err == nil && r.unchanged(state) {
+		r.result.Outcome = OutcomeUnchanged
+	}
+	return state, err
 }
 
 // choose finds the image that is meant, and checks everything.
-func (r *run) choose(ctx context.Context, state State) (err error) {
-	r.result.Image, err = r.resolve(ctx, state)
-	missing, isMissing := errors.AsType[*Refusal](err)
-	if err != nil && !isMissing {
+func (r *run) choose(ctx context.Context, state State) error {
+	var missing *Refusal
+	var found []Problem
+	err := limited(ctx, "the checks", r.Timeout, func(ctx context.Context) (err error) {
+		r.result.Image, err = r.resolve(ctx, state)
+		var isMissing bool
+		if missing, isMissing = errors.AsType[*Refusal](err); err != nil && !isMissing {
+			return err
+		}
+		if !isMissing {
+			r.task.Note(plan.Printable(fmt.Sprintf("%s is %s", r.result.Image.Named, r.result.Image.Digest)))
+		}
+		found = r.check(ctx, state, missing)
+		return context.Cause(ctx)
+	})
+	if err != nil {
 		return err
 	}
-	if !isMissing {
-		r.task.Note(plan.Printable(fmt.Sprintf("%s is %s", r.result.Image.Named, r.result.Image.Digest)))
+	if r.asksGate(state, missing, found) {
+		found = append(found, r.checkGate(ctx)...) // in the gate's own time
 	}
-	return r.check(ctx, state, missing)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) //nolint:wrapcheck // the caller's own
+	}
+	return r.judge(found)
 }
 
 // look reads the records, and waits for whoever is at work if that is wanted.
-func (r *run) look(ctx context.Context) (State, error) {
-	for said := false; ; {
-		state, err := r.records.State(ctx, r.Request.Environment, r.App)
-		if err != nil || state.Pending == nil || !r.Wait || r.TakeOver || !r.atWork(*state.Pending) {
-			return state, err
+func (r *run) look(ctx context.Context) (state State, err error) {
+	read := func(ctx context.Context) (err error) {
+		state, err = r.records.State(ctx, r.Request.Environment, r.App)
+		return err //nolint:wrapcheck // our own
+	}
+	err = limited(ctx, "reading the records", r.Timeout, read)
+	if err != nil || !r.waits(state) {
+		return state, err
+	}
+	r.note("waiting for %s", state.Pending.sentence())
+	err = limited(ctx, "waiting", r.Patience, func(ctx context.Context) error {
+		for found := *state.Pending; r.waits(state); {
+			err := rest(ctx)
+			if err == nil {
+				err = read(ctx)
+			}
+			switch {
+			case ctx.Err() != nil:
+				return &Refusal{[]Problem{{Check: CheckAtWork, Text: "still at work: " + found.sentence(), Err: context.Cause(ctx)}}}
+			case err != nil:
+				return err
+			case state.Pending != nil:
+				found = *state.Pending
+			}
 		}
-		if !said {
-			r.note("waiting for %s", state.Pending.sentence())
-			said = true
-		}
-		const often = 2 * time.Second
-		timer := time.NewTimer(often)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return state, &Refusal{[]Problem{{Check: CheckAtWork, Text: "still at work: " + state.Pending.sentence(), Err: context.Cause(ctx)}}}
-		}
+		return nil
+	})
+	return state, err
+}
+
+// waits tells whether there is somebody to wait for.
+func (r *run) waits(s State) bool {
+	return s.Pending != nil && r.Wait && !r.TakeOver && r.atWork(*s.Pending)
+}
+
+// rest lets some time pass before the records are read again.
+func rest(ctx context.Context) error {
+	const often = 2 * time.Second
+	timer := time.NewTimer(often)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx) //nolint:wrapcheck // the caller's own
 	}
 }
 
@@ -270,7 +341,7 @@ func (r *run) deploy(ctx context.Context, state State) error {
 	if r.Action == deployment.Promote {
 		record.From = r.From
 	}
-	claim, err := r.records.Write(ctx, record, r.until.Add(Undoing))
+	claim, err := r.records.Write(ctx, record, r.Now().Add(r.Timeout+Undoing))
 	if err != nil {
 		return r.unclaim(ctx, record, err)
 	}
@@ -340,12 +411,13 @@ func (r *run) record(ctx context.Context, claim Entry, failed error) error {
 		}
 	}
 	var stopped time.Time
-	if end.Outcome == deployment.Failed && (ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) || errors.Is(failed, ErrUnreachable)) {
+	_, late := errors.AsType[*overtime](context.Cause(ctx))
+	if end.Outcome == deployment.Failed && (ctx.Err() != nil && !late || errors.Is(failed, ErrUnreachable)) {
 		stopped = r.second()
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), Undoing)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), Undoing)
 	defer cancel()
-	entry, err := r.records.Write(late, end, stopped)
+	entry, err := r.records.Write(last, end, stopped)
 	if err == nil {
 		r.result.Record = &entry
 		return failed

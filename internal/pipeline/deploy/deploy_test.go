@@ -132,7 +132,8 @@ func TestRefused(t *testing.T) {
 		{"nothing before", deploy.Request{Environment: "staging", Action: deployment.Promote}, "no environment that comes before staging"},
 		{"nothing to roll back", deploy.Request{Environment: "prod", Action: deployment.Rollback}, "nothing of web has ever run in prod"},
 		{"by hand only", deploy.Request{Environment: "prod", Automatic: true}, "deploy: prod takes images by hand only"},
-		{"no app", deploy.Request{App: "we/b", Environment: "prod"}, "no such app"},
+		{"no app", deploy.Request{App: "we/b", Environment: "prod"}, `no such app: "we/b" is no name of one`},
+		{"long app", deploy.Request{App: strings.Repeat("a", 65), Environment: "prod"}, "has 65 characters, and the name of an app that is deployed at most 64"},
 	} {
 		if _, err := f.run("ada", tt.req); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
@@ -429,7 +430,7 @@ func TestWait(t *testing.T) {
 		first <- err
 	}()
 	<-working
-	r, err := f.run("bob", deploy.Request{Environment: "staging", Wait: true, Timeout: 50 * time.Millisecond})
+	r, err := f.run("bob", deploy.Request{Environment: "staging", Wait: true, Patience: 50 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "still at work: deploy of web in staging by ada") || r.Outcome != deploy.OutcomeRefused {
 		t.Errorf("waiting in vain: %s, %v", r.Outcome, err)
 	}

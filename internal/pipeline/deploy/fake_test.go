@@ -33,6 +33,7 @@ type place struct {
 	stale    bool                // it runs with settings of before
 	platform string
 	switches []string
+	deadline time.Time                             // of the last switch
 	at       func(step string, image deploy.Image) // called at each step of a switch, and may panic as a deployer that is killed
 }
 
@@ -76,6 +77,7 @@ func (p *place) Switch(ctx context.Context, to deploy.Image, check deploy.Check,
 	}
 	key := to.Environment + "/" + to.App
 	p.switches = append(p.switches, to.Digest.String())
+	p.deadline, _ = ctx.Deadline()
 	fail := func(err error) error {
 		if p.stuck {
 			return &deploy.Broken{Err: err, Undo: errors.New("the old one is gone")}
@@ -111,9 +113,15 @@ func (p *place) Platform(context.Context, string, string) (string, error) { retu
 func (p *place) Close() error { return nil }
 
 // scanner stops some images.
-type scanner struct{ stops map[oci.Digest]bool }
+type scanner struct {
+	stops map[oci.Digest]bool
+	at    func(context.Context) // called at each scan, nil if nobody waits for it
+}
 
-func (s scanner) Scan(_ context.Context, in gate.Input, _ *progress.Task) (gate.Result, error) {
+func (s scanner) Scan(ctx context.Context, in gate.Input, _ *progress.Task) (gate.Result, error) {
+	if s.at != nil {
+		s.at(ctx)
+	}
 	r := gate.Result{App: in.App, Digest: in.Digest}
 	if s.stops[in.Digest] {
 		r.Verdict = gate.VerdictStopped
@@ -153,7 +161,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	return &fixture{newBerth(t), newPlace(), scanner{map[oci.Digest]bool{}}, &atomic.Int64{}, file}
+	return &fixture{newBerth(t), newPlace(), scanner{stops: map[oci.Digest]bool{}}, &atomic.Int64{}, file}
 }
 
 func (f *fixture) pass(d time.Duration) { f.clock.Add(int64(d)) }

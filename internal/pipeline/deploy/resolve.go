@@ -44,8 +44,8 @@ var (
 
 // names checks what can be checked without asking anybody, and finds the environment.
 func (r *run) names() error {
-	if err := deployment.CheckApp(r.App); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoApp, err)
+	if err := appNamed(r.App); err != nil {
+		return err
 	}
 	var err error
 	if r.environment, err = environmentOf(r.File, r.Request.Environment); err != nil {
@@ -73,13 +73,21 @@ func (r *run) names() error {
 	return nil
 }
 
+// appNamed tells what is wrong with the name of an app, for which records could not be written: ErrNoApp.
+func appNamed(app string) error {
+	switch {
+	case len(app) > deployment.MaxApp:
+		return fmt.Errorf("%w: %q has %d characters, and the name of an app that is deployed at most %d", ErrNoApp, app, len(app), deployment.MaxApp)
+	case deployment.CheckApp(app) != nil:
+		return fmt.Errorf("%w: %q is no name of one, which is of letters, digits, dots, dashes and underscores, with a letter or digit at both ends", ErrNoApp, app)
+	}
+	return nil
+}
+
 func environmentOf(file *workspace.File, name string) (workspace.Environment, error) {
 	var names []string
 	for _, e := range file.Environments {
-		if e.Name == name {
-			if err := deployment.CheckEnvironment(name); err != nil {
-				return e, fmt.Errorf("%w: %w", ErrNoEnvironment, err)
-			}
+		if e.Name == name { // berth.yaml has none that records do not take
 			return e, nil
 		}
 		names = append(names, e.Name)
@@ -261,8 +269,8 @@ func (r *run) rolledBack(ctx context.Context, state State) (oci.Reference, strin
 
 // Known tells what is wrong with the names of an app and an environment: ErrNoApp or ErrNoEnvironment.
 func (d *Deployer) Known(app, environment string) error {
-	if err := deployment.CheckApp(app); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoApp, err)
+	if err := appNamed(app); err != nil {
+		return err
 	}
 	_, err := environmentOf(d.File, environment)
 	return err

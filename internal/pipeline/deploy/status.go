@@ -178,6 +178,7 @@ type Place struct {
 	App, Environment string
 	Since            time.Time
 	Actor            string
+	Index            oci.Digest // that runs there and lists the image; "" where the image itself does
 }
 
 // Runs tells where an image runs now, by the records that refer to it and the chains that these are of.
@@ -201,11 +202,15 @@ func (r *Records) Runs(ctx context.Context, d oci.Digest) ([]Place, error) {
 			return nil, err
 		}
 		if s.Runs != nil && s.Runs.Image.Digest == d {
-			places = append(places, Place{p.app, p.environment, s.Runs.At, s.Runs.Actor})
+			places = append(places, Place{App: p.app, Environment: p.environment, Since: s.Runs.At, Actor: s.Runs.Actor})
 		}
 	}
+	sortPlaces(places)
+	return places, nil
+}
+
+func sortPlaces(places []Place) {
 	slices.SortFunc(places, func(a, b Place) int {
 		return slices.Compare([]string{a.Environment, a.App}, []string{b.Environment, b.App})
 	})
-	return places, nil
 }

@@ -58,8 +58,8 @@ func (d *Deployer) MayWatch(w Watching) error {
 		return fmt.Errorf("%w: images go to %s by hand, unless %s says deploy: automatic of it", ErrUsage, e.Name, workspace.Name)
 	}
 	for _, app := range w.Apps {
-		if err := deployment.CheckApp(app); err != nil {
-			return fmt.Errorf("%w: %w", ErrNoApp, err)
+		if err := appNamed(app); err != nil {
+			return err
 		}
 		if _, err := movingTag(d.File.Tags, app); err != nil {
 			return err

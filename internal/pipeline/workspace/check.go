@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/core/deployment"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
 // Languages are those whose projects Berth knows by their files.
 func Languages() []string { return []string{"go", "node", "python", "rust"} }
 
-var environmentName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
+// environmentName is narrower than what records of deployments take, deployment.NamePattern, and no longer: every environment can be deployed to.
+var environmentName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 // CheckRepository tells what is wrong with the name of a repository.
 func CheckRepository(name string) error {
@@ -134,6 +136,8 @@ func (f *File) checkEnvironments() {
 		switch {
 		case !environmentName.MatchString(e.Name):
 			s.wrong(path+".name", "%q is no name of an environment: lower-case letters, digits and dashes", e.Name)
+		case len(e.Name) > deployment.MaxEnvironment:
+			s.wrong(path+".name", "%q has %d characters, and the name of an environment at most %d", e.Name, len(e.Name), deployment.MaxEnvironment)
 		case known[e.Name]:
 			s.wrong(path+".name", "there are two environments of the name %q", e.Name)
 		}

@@ -79,7 +79,7 @@ type Exception struct {
 
 // Environment is a place where images are deployed.
 type Environment struct {
-	Name     string   `berth:"name,required" doc:"what it is called, such as staging"`
+	Name     string   `berth:"name,required" doc:"what it is called, such as staging: lower-case letters, digits and dashes, 28 at most"`
 	Severity Severity `berth:"severity" doc:"the least severity that keeps an image out of it; the gate's if not given"`
 	After    string   `berth:"after" doc:"the environment in which an image must have run before"`
 	Branches []string `berth:"branches" doc:"branches whose images may go there, such as main or release/*; any if not given"`

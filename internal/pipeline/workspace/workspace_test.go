@@ -214,6 +214,9 @@ var refusals = []struct {
 		`5:20: no environment of the name "b" comes before "a"`,
 		`6:10: "B" is no name of an environment: lower-case letters, digits and dashes`,
 	}},
+	{"long environment", min + "environments:\n- {name: " + strings.Repeat("a", 28) + "}\n- {name: " + strings.Repeat("b", 29) + "}", []string{
+		`5:10: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbb" has 29 characters, and the name of an environment at most 28`,
+	}},
 	{"freeze", min + "environments:\n- name: a\n  freeze:\n  - {from: 2026-01-01, reason: x}\n  - {reason: x}\n  - {days: [friday], reason: x}\n  - {hours: '16:00-12:00', reason: x}\n  - {timezone: Mars, days: [sun], reason: x}", []string{
 		`8:13: environments[0].freeze[2].days[0]: "friday" is none of sun, mon, tue, wed, thu, fri, sat`,
 		`9:13: environments[0].freeze[3].hours: "16:00-12:00" ends before it begins: a time over midnight is two`,

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -46,7 +45,7 @@ type target struct {
 	options Options
 }
 
-// Open reads the options.
+// Open reads the options, and removes logins that were left by deployers that were killed.
 func Open(_ context.Context, c Config) (deploy.Target, error) {
 	t := &target{Config: c}
 	if err := c.Options.Decode(&t.options); err != nil {
@@ -57,6 +56,7 @@ func Open(_ context.Context, c Config) (deploy.Target, error) {
 			return nil, err
 		}
 	}
+	sweepLogins()
 	return t, nil
 }
 
@@ -198,13 +198,12 @@ var errLogin = errors.New("logging in to the registry")
 // act runs a program that changes something. The login is in a file that goes when the program has ended.
 func (t *target) act(ctx context.Context, c workspace.Command, action string, to deploy.Image, told []string, say *progress.Task) error {
 	if to.Login != nil {
-		dir, err := os.MkdirTemp("", "berth-login") // 0700
+		dir, err := newLoginDir()
 		if err != nil {
 			return fmt.Errorf("%w: %w", errLogin, err)
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		file := filepath.Join(dir, "login")
-		switch err := writeLogin(ctx, to.Login, file); {
+		defer dir.remove()
+		switch file, err := dir.write(ctx, to.Login); {
 		case err == nil:
 			told = append(slices.Clip(told), "BERTH_LOGIN_FILE="+file)
 		case action == actUndo: // what is put back is mostly there
@@ -219,17 +218,6 @@ func (t *target) act(ctx context.Context, c workspace.Command, action string, to
 	p.Out = out
 	if err := p.Run(ctx); err != nil {
 		return failed(action, err)
-	}
-	return nil
-}
-
-func writeLogin(ctx context.Context, login deploy.Login, file string) error {
-	user, secret, err := login(ctx)
-	if err == nil {
-		err = os.WriteFile(file, []byte(user+"\n"+secret+"\n"), 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errLogin, err)
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ import (
 const placeVariable = "BERTH_TEST_PLACE"
 
 func TestMain(m *testing.M) {
+	if script := os.Getenv(deployerVariable); script != "" {
+		os.Exit(theDeployer(script))
+	}
 	if dir := os.Getenv(placeVariable); dir != "" {
 		os.Exit(theProgram(dir))
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/e2e/berthproc"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/progress"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/compose"
@@ -30,6 +32,7 @@ type place struct {
 	*targettest.Registry
 	engine  *enginetest.Engine
 	sockets *enginetest.Sockets
+	environ []string
 	project string
 	dir     string
 
@@ -37,22 +40,33 @@ type place struct {
 	dead  bool
 }
 
-// composeProgram is compose of version 2. Without one the test ends.
-func composeProgram(t *testing.T) []string {
+// environ is an environment in which docker has compose of version 2 as its plugin: the one of this machine, or else the program docker-compose.
+// Without either the test ends.
+func environ(t *testing.T) []string {
 	t.Helper()
-	if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() == nil {
-		return []string{"docker", "compose"}
+	if _, err := exec.LookPath("docker"); err != nil {
+		berthproc.Missing(t, "docker is not on PATH")
 	}
-	if out, err := exec.CommandContext(t.Context(), "docker-compose", "version").CombinedOutput(); err != nil || strings.Contains(string(out), "version 1.") {
-		t.Skip("there is no docker compose of version 2 here")
+	alone, err := exec.LookPath("docker-compose")
+	if err != nil {
+		if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() != nil {
+			berthproc.Missing(t, "there is neither docker's plugin compose nor docker-compose on PATH: tools/install.sh docker-compose")
+		}
+		return os.Environ()
 	}
-	return []string{"docker-compose"}
+	config := t.TempDir()
+	if err := os.Mkdir(filepath.Join(config, "cli-plugins"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(alone, filepath.Join(config, "cli-plugins", "docker-compose")); err != nil {
+		t.Fatal(err)
+	}
+	return append(os.Environ(), "DOCKER_CONFIG="+config)
 }
 
 func newPlace(t *testing.T, more ...string) *place {
 	t.Helper()
-	composeProgram(t)
-	p := &place{engine: enginetest.New(t), project: "shop-" + strings.ToLower(rand.Text()[:8]), dir: t.TempDir()}
+	p := &place{engine: enginetest.New(t), environ: environ(t), project: "shop-" + strings.ToLower(rand.Text()[:8]), dir: t.TempDir()}
 	p.sockets, p.Registry = p.engine.NewSockets(t), targettest.NewRegistry(t, nil)
 	text := "services:\n  web:\n    image: nobody.example/none\n    network_mode: none\n    restart: unless-stopped\n    volumes: [\"" + p.sockets.Dir + ":/sockets\"]\n" + strings.Join(more, "")
 	if err := os.WriteFile(filepath.Join(p.dir, "compose.yaml"), []byte(text), 0o600); err != nil {
@@ -85,7 +99,7 @@ func (p *place) containers(ctx context.Context, t testing.TB) []string {
 func (p *place) open(t testing.TB, host string, more ...string) deploy.Target {
 	t.Helper()
 	options := enginetest.Options(t, "compose", append(more, "host: "+host, "project: "+p.project)...)
-	target, err := compose.Open(t.Context(), compose.Config{Options: options, Dir: p.dir, Environ: os.Environ(), Now: time.Now})
+	target, err := compose.Open(t.Context(), compose.Config{Options: options, Dir: p.dir, Environ: p.environ, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,8 +215,8 @@ func TestNothingOfBerths(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.dir, "compose.yaml"), []byte(strings.Replace(string(base), "nobody.example/none", tag, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	up := exec.CommandContext(t.Context(), composeProgram(t)[0], append(composeProgram(t)[1:], "-p", p.project, "up", "-d")...)
-	up.Dir, up.Env = p.dir, append(os.Environ(), "DOCKER_HOST="+p.engine.Host)
+	up := exec.CommandContext(t.Context(), "docker", "compose", "-p", p.project, "up", "-d")
+	up.Dir, up.Env = p.dir, append(slices.Clip(p.environ), "DOCKER_HOST="+p.engine.Host)
 	if out, err := up.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -221,6 +235,36 @@ func TestNothingOfBerths(t *testing.T) {
 	}
 }
 
+// TestAlone is of compose as a program of its own, where docker's program is not, and has neither the plugin.
+func TestAlone(t *testing.T) {
+	p := newPlace(t)
+	alone, err := exec.LookPath("docker-compose")
+	if err != nil {
+		t.Skip("docker-compose is not on PATH: tools/install.sh docker-compose")
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(alone, filepath.Join(bin, "docker-compose")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin)
+	target := p.open(t, p.engine.Host)
+	say := &progress.Task{Project: theApp, Step: progress.Deploy, Sink: sink{t}, Now: time.Now}
+	healthy := func(context.Context, deploy.Endpoint) error { return nil }
+	for _, b := range []targettest.Behaviour{targettest.First, targettest.Second} {
+		if err := target.Switch(t.Context(), p.Image(theApp, theEnvironment, b), healthy, say); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := target.Running(t.Context(), theApp, theEnvironment); err != nil || r.Digest != p.Image(theApp, theEnvironment, b).Digest {
+			t.Errorf("after a switch to %s there runs %+v, %v", b, r, err)
+		}
+	}
+	t.Setenv("PATH", t.TempDir())
+	_, err = compose.Open(t.Context(), compose.Config{Options: enginetest.Options(t, "compose"), Dir: p.dir, Environ: p.environ, Now: time.Now})
+	if err == nil || !strings.Contains(err.Error(), "there is no compose of version 2 or newer on this machine") {
+		t.Errorf("without compose it opens with %v", err)
+	}
+}
+
 type sink struct{ t testing.TB }
 
 func (s sink) Event(e progress.Event) { s.t.Logf("%s: %s", e.Kind, e.Text) }
@@ -228,9 +272,9 @@ func (s sink) Event(e progress.Event) { s.t.Logf("%s: %s", e.Kind, e.Text) }
 // TestOpen opens what cannot be.
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	composeProgram(t)
+	environ := environ(t)
 	for _, line := range []string{"port: many", "address: web", "host: web", "servis: web"} {
-		_, err := compose.Open(t.Context(), compose.Config{Options: enginetest.Options(t, "compose", line), Environ: os.Environ()})
+		_, err := compose.Open(t.Context(), compose.Config{Options: enginetest.Options(t, "compose", line), Environ: environ})
 		if key, _, _ := strings.Cut(line, ":"); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s opens with %v", line, err)
 		}
@@ -240,11 +284,10 @@ func TestOpen(t *testing.T) {
 // TestProject is of projects that are not as they should be. No engine is asked.
 func TestProject(t *testing.T) {
 	t.Parallel()
-	composeProgram(t)
-	dir := t.TempDir()
+	dir, environ := t.TempDir(), environ(t)
 	open := func(lines ...string) error {
 		options := enginetest.Options(t, "compose", append(lines, "host: unix:///nobody")...)
-		target, err := compose.Open(t.Context(), compose.Config{Options: options, Dir: dir, Environ: os.Environ(), Now: time.Now})
+		target, err := compose.Open(t.Context(), compose.Config{Options: options, Dir: dir, Environ: environ, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

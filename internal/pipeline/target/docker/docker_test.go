@@ -30,8 +30,12 @@ func (s sink) Event(e progress.Event) { s.t.Logf("%s: %s", e.Kind, e.Text) }
 
 func (p *place) switchTo(t testing.TB, target deploy.Target, b targettest.Behaviour) error {
 	t.Helper()
-	healthy := func(context.Context, deploy.Endpoint) error { return nil }
-	return target.Switch(t.Context(), p.Image(p.app, environment, b), healthy, &progress.Task{Project: p.app, Step: progress.Deploy, Sink: sink{t}, Now: time.Now})
+	return p.switchWith(t, target, b, func(context.Context, deploy.Endpoint) error { return nil })
+}
+
+func (p *place) switchWith(t testing.TB, target deploy.Target, b targettest.Behaviour, check deploy.Check) error {
+	t.Helper()
+	return target.Switch(t.Context(), p.Image(p.app, environment, b), check, &progress.Task{Project: p.app, Step: progress.Deploy, Sink: sink{t}, Now: time.Now})
 }
 
 // TestHealthcheck has an image's own HEALTHCHECK count.

@@ -32,6 +32,7 @@ type place struct {
 	engine  *enginetest.Engine
 	app     string
 	options []string
+	environ []string                                                    // of deployers, beside that of the test
 	ask     func(ctx context.Context, container string) (string, error) // what the container of a name answers, "" if nobody does
 }
 
@@ -43,7 +44,12 @@ func newPlace(t *testing.T, options ...string) *place {
 // newPlaceOf is one with images whose configuration is changed.
 func newPlaceOf(t *testing.T, change func(*v1.Config), options ...string) *place {
 	t.Helper()
-	p := &place{engine: enginetest.New(t), app: "web-" + strings.ToLower(rand.Text()[:8]), options: options}
+	return newPlaceOn(t, enginetest.New(t), change, options...)
+}
+
+func newPlaceOn(t *testing.T, e *enginetest.Engine, change func(*v1.Config), options ...string) *place {
+	t.Helper()
+	p := &place{engine: e, app: "web-" + strings.ToLower(rand.Text()[:8]), options: options}
 	p.Registry = targettest.NewRegistry(t, change)
 	t.Cleanup(func() {
 		for _, suffix := range []string{"", ".next", ".trial", ".before"} {
@@ -61,7 +67,7 @@ func (p *place) name() string { return p.app + "-" + environment }
 func (p *place) open(t testing.TB, host string, more ...string) deploy.Target {
 	t.Helper()
 	options := slices.Concat(p.options, more, []string{"host: " + host})
-	target, err := docker.Open(t.Context(), docker.Config{Options: enginetest.Options(t, "docker", options...), Dir: t.TempDir(), Environ: os.Environ(), Now: time.Now})
+	target, err := docker.Open(t.Context(), docker.Config{Options: enginetest.Options(t, "docker", options...), Dir: t.TempDir(), Environ: append(os.Environ(), p.environ...), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

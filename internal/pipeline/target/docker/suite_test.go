@@ -36,8 +36,14 @@ func TestPublishedWithoutNetwork(t *testing.T) {
 
 func onSockets(t *testing.T, options ...string) *targettest.Place {
 	t.Helper()
-	sockets := enginetest.New(t).NewSockets(t)
-	p := newPlace(t, append(options, "network: none", fmt.Sprintf("volumes: [%q]", sockets.Dir+":/sockets"))...)
+	_, s := onSocketsOf(t, enginetest.New(t), options...)
+	return s
+}
+
+func onSocketsOf(t *testing.T, e *enginetest.Engine, options ...string) (*place, *targettest.Place) {
+	t.Helper()
+	sockets := e.NewSockets(t)
+	p := newPlaceOn(t, e, nil, append(options, "network: none", fmt.Sprintf("volumes: [%q]", sockets.Dir+":/sockets"))...)
 	p.ask = func(ctx context.Context, name string) (string, error) {
 		behaviour, _, err := sockets.Ask(ctx, name)
 		if err != nil {
@@ -54,7 +60,7 @@ func onSockets(t *testing.T, options ...string) *targettest.Place {
 			return enginetest.Until(ctx, p.Registry, to, func(ctx context.Context) (string, bool, error) { return sockets.Ask(ctx, at.Container) })
 		}
 	}
-	return s
+	return p, s
 }
 
 // overHTTP has users and checks come over the network: the checks to where the target says, the users to where users go.

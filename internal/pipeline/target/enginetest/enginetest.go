@@ -96,16 +96,19 @@ func startEngine() (*Engine, func(), error) {
 	return nil, nothing, errors.Join(problems...)
 }
 
-func startDaemon(daemon, driver string) (*Engine, func(), error) {
+func startDaemon(daemon, driver string, more ...string) (*Engine, func(), error) {
 	dir, err := os.MkdirTemp("", "bd") // short, for the socket's path
 	if err != nil {
 		return nil, nil, err
 	}
 	host := "unix://" + filepath.Join(dir, "d.sock")
 	var log bytes.Buffer
-	cmd := exec.CommandContext(context.Background(), daemon, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+	args := append([]string{
+		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--host", host, "--storage-driver", driver,
-		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
+		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false",
+	}, more...)
+	cmd := exec.CommandContext(context.Background(), daemon, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err

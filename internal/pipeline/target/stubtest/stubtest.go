@@ -4,8 +4,10 @@ package stubtest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/pem"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -109,9 +111,16 @@ func deadly(place http.Handler, changes func(r *http.Request) bool, during func(
 		if dead.Load() {
 			panic(http.ErrAbortHandler)
 		}
+		// Who goes before all of a request is sent has not asked: it is no error of the place's that there is only half of it.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
 		answer := httptest.NewRecorder()
 		// What has begun is done, though whoever asked has gone.
-		place.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+		whole := r.WithContext(context.WithoutCancel(r.Context()))
+		whole.Body = io.NopCloser(bytes.NewReader(body))
+		place.ServeHTTP(answer, whole)
 		if during != nil && changes(r) && answer.Code < http.StatusBadRequest && !during() {
 			dead.Store(true)
 			panic(http.ErrAbortHandler)
