@@ -33,6 +33,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, l := range a.listeners {
 		work.Go(func() { broken <- a.serve(l) })
 	}
+	work.Go(a.serveOps)
 	var failure error
 	select {
 	case err := <-broken:
@@ -40,6 +41,7 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	a.shutdown(context.WithoutCancel(ctx))
+	a.stopOps()
 	stopBackground()
 	work.Wait()
 	return errors.Join(failure, a.Close())

@@ -68,7 +68,9 @@ func (e *exporter) export(ctx context.Context, spans []sdktrace.ReadOnlySpan) er
 // What follows are the messages of opentelemetry/proto/trace/v1/trace.proto, as far as they are used. Numbers of 64 bits are strings in
 // JSON, ids are hexadecimal.
 type (
-	tracesData    struct{ ResourceSpans []resourceSpans `json:"resourceSpans"` }
+	tracesData struct {
+		ResourceSpans []resourceSpans `json:"resourceSpans"`
+	}
 	resourceSpans struct {
 		Resource struct {
 			Attributes []keyValue `json:"attributes"`
