@@ -32,8 +32,8 @@ type queue struct {
 	stop  chan struct{}
 	once  sync.Once
 	ended chan struct{}
-	// until bounds the sending of what is left, once stop is closed.
-	until context.Context //nolint:containedctx // Shutdown's
+	// hurry ends all sending.
+	hurry context.CancelFunc
 }
 
 var _ sdktrace.SpanProcessor = (*queue)(nil)
@@ -43,10 +43,12 @@ func startQueue(e *exporter, counts spanCounts, logger *slog.Logger) *queue {
 		export: e.export, counts: counts, logger: logger,
 		spans: make(chan sdktrace.ReadOnlySpan, queueLength), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	q.hurry = cancel
 	go func() {
 		defer close(q.ended)
 		defer e.close()
-		q.run()
+		q.run(ctx)
 	}()
 	return q
 }
@@ -70,12 +72,12 @@ func (q *queue) OnEnd(s sdktrace.ReadOnlySpan) {
 	}
 }
 
-func (q *queue) run() {
+func (q *queue) run(ctx context.Context) {
 	tick := time.NewTicker(sendEvery)
 	defer tick.Stop()
 	batch := make([]sdktrace.ReadOnlySpan, 0, batchLength)
 	failures := 0
-	send := func(ctx context.Context) {
+	send := func() {
 		if len(batch) > 0 {
 			failures = q.send(ctx, batch, failures)
 			batch = batch[:0]
@@ -85,17 +87,17 @@ func (q *queue) run() {
 		select {
 		case s := <-q.spans:
 			if batch = append(batch, s); len(batch) == batchLength {
-				send(context.Background())
+				send()
 			}
 		case <-tick.C:
-			send(context.Background())
+			send()
 		case <-q.stop:
 			for len(q.spans) > 0 { // nobody makes spans any more
 				if batch = append(batch, <-q.spans); len(batch) == batchLength {
-					send(q.until)
+					send()
 				}
 			}
-			send(q.until)
+			send()
 			return
 		}
 	}
@@ -118,11 +120,10 @@ func (q *queue) send(ctx context.Context, batch []sdktrace.ReadOnlySpan, failure
 
 // Shutdown implements sdktrace.SpanProcessor: what is left is sent, as long as ctx lasts.
 func (q *queue) Shutdown(ctx context.Context) error {
-	q.once.Do(func() {
-		q.until = ctx
-		close(q.stop)
-	})
-	<-q.ended // within sendTimeout, or ctx
+	defer context.AfterFunc(ctx, q.hurry)()
+	q.once.Do(func() { close(q.stop) })
+	<-q.ended
+	q.hurry()
 	return nil
 }
 

@@ -269,8 +269,12 @@ func TestSources(t *testing.T) {
 			st.Stages[gc.Bytes] = gc.StageStatus{Stage: gc.Bytes, Done: gc.Amount{Things: 5, Bytes: 500}, Waiting: gc.Waiting{Due: gc.Amount{Things: 1, Bytes: 10}}}
 			return st, nil
 		},
-		Scans:   func(context.Context) (map[registry.ScanStatus]int64, error) { return map[registry.ScanStatus]int64{registry.ScanFailed: 2}, nil },
-		Holding: func(context.Context) (telemetry.Holding, error) { return telemetry.Holding{Repositories: 1, Images: 2, Blobs: 3, BlobBytes: 4}, nil },
+		Scans: func(context.Context) (map[registry.ScanStatus]int64, error) {
+			return map[registry.ScanStatus]int64{registry.ScanFailed: 2}, nil
+		},
+		Holding: func(context.Context) (telemetry.Holding, error) {
+			return telemetry.Holding{Repositories: 1, Images: 2, Blobs: 3, BlobBytes: 4}, nil
+		},
 	})
 	lines := []string{
 		`berth_http_requests_in_flight 3`, `berth_database_connections{state="most"} 20`, `berth_database_commits_total 4`,
