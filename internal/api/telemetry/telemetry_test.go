@@ -179,8 +179,8 @@ func TestWorkIsCounted(t *testing.T) {
 	tm.Credentials(telemetry.Token, nil)
 	has(
 		t, tm,
-		`berth_job_runs_total{job="gc",result="done"} 2`, `berth_job_runs_total{job="gc",result="failed"} 1`, `berth_job_runs_total{job="broken",result="failed"} 1`,
-		`berth_job_duration_seconds_count{job="gc"} 3`, `berth_event_failures_total{handler="signing"} 1`, `berth_scans_total{status="FAILED"} 1`,
+		`berth_job_runs_total{job_name="gc",result="done"} 2`, `berth_job_runs_total{job_name="gc",result="failed"} 1`, `berth_job_runs_total{job_name="broken",result="failed"} 1`,
+		`berth_job_duration_seconds_count{job_name="gc"} 3`, `berth_event_failures_total{handler="signing"} 1`, `berth_scans_total{status="FAILED"} 1`,
 		`berth_credential_failures_total{kind="token",reason="token invalid"} 1`,
 	)
 	if strings.Contains(scrape(t, tm), "credentials missing") {

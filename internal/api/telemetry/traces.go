@@ -46,7 +46,9 @@ func (t *Telemetry) trace() {
 	q := startQueue(newExporter(c), t.spans, t.config.Logger)
 	about := resource.NewSchemaless(attribute.String("service.name", "berth"), attribute.String("service.version", t.config.Version),
 		attribute.String("service.instance.id", c.Instance))
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(q), sdktrace.WithResource(about),
+	// Limits of our own, which variables of the environment do not change: nobody puts more than a dozen attributes on a span.
+	limits := sdktrace.SpanLimits{AttributeValueLengthLimit: 1024, AttributeCountLimit: 64, EventCountLimit: 64, LinkCountLimit: 8, AttributePerEventCountLimit: 8, AttributePerLinkCountLimit: 8}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(q), sdktrace.WithResource(about), sdktrace.WithRawSpanLimits(limits),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.Ratio))))
 	t.tracer, t.stop = provider.Tracer(tracerName), provider.Shutdown
 }

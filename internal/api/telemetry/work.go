@@ -26,10 +26,10 @@ type work struct {
 
 func newWork(t *Telemetry) work {
 	w := work{
-		runs: t.counter("berth_job_runs_total", "Runs of background jobs, by result: done or failed. A job that looks and finds nothing to do is done.", "job", "result"),
+		runs: t.counter("berth_job_runs_total", "Runs of background jobs, by result: done or failed. A job that looks and finds nothing to do is done.", "job_name", "result"),
 		duration: t.histogram("berth_job_duration_seconds", "How long runs of background jobs took; a run is a bounded piece of the job's work.",
-			[]float64{.001, .01, .1, 1, 10, 60, 600}, "job"),
-		success: t.gauge("berth_job_last_success_timestamp_seconds", "When a run of the job last ended well, in seconds since 1970.", "job"),
+			[]float64{.001, .01, .1, 1, 10, 60, 600}, "job_name"),
+		success: t.gauge("berth_job_last_success_timestamp_seconds", "When a run of the job last ended well, in seconds since 1970.", "job_name"),
 		events: t.counter("berth_events_total",
 			"Events that this process handed on, by kind. One that a part failed to handle is handed on again, and counts again.", "kind"),
 		handling: t.histogram("berth_event_handling_duration_seconds", "How long parts took to take note of events.", []float64{.0001, .001, .01, .1, 1, 10}, "handler"),
