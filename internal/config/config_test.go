@@ -109,7 +109,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"ops-listen": {"localhost:5081", ""}, "metrics-repositories": {"10", ""},
 		"otlp-endpoint": {"http://collector:4318", ""}, "otlp-headers": {"authorization=Bearer%20x", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
 		"trace-ratio": {"0.1", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
-		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
+		"advisories":  {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
 	}
 	for _, o := range config.Options() {
 		if o.Name == "config" {

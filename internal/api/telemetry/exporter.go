@@ -57,7 +57,7 @@ func (e *exporter) export(ctx context.Context, spans []sdktrace.ReadOnlySpan) er
 	if err != nil {
 		return fmt.Errorf("posting spans: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
 	if res.StatusCode/100 != 2 {
 		return errors.New("posting spans: the answer is " + res.Status)
@@ -180,7 +180,7 @@ func encodeKind(k trace.SpanKind) int {
 func encodeAttributes(all []attribute.KeyValue) []keyValue {
 	list := make([]keyValue, 0, len(all))
 	for _, a := range all {
-		v := map[string]any{"stringValue": a.Value.String()}
+		var v map[string]any
 		switch a.Value.Type() {
 		case attribute.INT64:
 			v = map[string]any{"intValue": strconv.FormatInt(a.Value.AsInt64(), 10)}
@@ -188,6 +188,8 @@ func encodeAttributes(all []attribute.KeyValue) []keyValue {
 			v = map[string]any{"boolValue": a.Value.AsBool()}
 		case attribute.FLOAT64:
 			v = map[string]any{"doubleValue": a.Value.AsFloat64()}
+		default:
+			v = map[string]any{"stringValue": a.Value.String()}
 		}
 		list = append(list, keyValue{string(a.Key), v})
 	}

@@ -122,6 +122,7 @@ func (c counting) Handle(_ context.Context, e event.Event) error {
 		if w.repositories.most > 0 {
 			w.pulls.WithLabelValues(w.repositories.name(e.Repository)).Add(float64(max(e.Count, 0)))
 		}
+	default: // counted, and no more
 	}
 	return nil
 }
