@@ -20,7 +20,7 @@ const gatherEvents = 50 * time.Millisecond
 // jobs lists the background work.
 func (a *App) jobs() []jobs.Job {
 	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.telemetry.Handlers(a.handlers()), Now: a.deps.Now}
-	return a.countedJobs(slices.Concat(
+	return slices.Concat(
 		[]jobs.Job{
 			{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Gather: gatherEvents, Do: dispatcher.Once},
 			{Name: "lifecycle previews", Every: lookAgain, Wake: a.previews.C(), Do: a.lifecycle.PreviewOnce},
@@ -35,7 +35,7 @@ func (a *App) jobs() []jobs.Job {
 		a.exceptionJobs(),
 		a.advisoryJobs(),
 		a.scanJobs(),
-	))
+	)
 }
 
 // handlers lists the parts that want to know what happened.

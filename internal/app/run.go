@@ -27,7 +27,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 	var work sync.WaitGroup
 	work.Go(func() { a.flushPulls(background) })
-	work.Go(func() { jobs.Run(background, a.deps.Logger, a.jobs()) })
+	work.Go(func() { jobs.Run(background, a.deps.Logger, a.countedJobs(a.jobs())) })
 
 	broken := make(chan error, len(a.listeners))
 	for _, l := range a.listeners {
