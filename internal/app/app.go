@@ -60,6 +60,11 @@ type App struct {
 	cfg  config.Config
 	deps Deps
 
+	telemetry *telemetry.Telemetry
+	counted   blob.Store   // blobs, with what is asked of it counted
+	ops       *http.Server // nil where metrics have no listener of their own
+	opsAt     []net.Listener
+
 	lock      io.Closer // nil where the data directory holds neither database nor layers
 	database  *metadb.DB
 	blobs     blob.Store
@@ -85,11 +90,6 @@ type App struct {
 	listeners []net.Listener
 	server    *http.Server
 	requests  requests
-
-	telemetry *telemetry.Telemetry
-	counted   blob.Store   // blobs, with what is asked of it counted
-	ops       *http.Server // nil where metrics have no listener of their own
-	opsAt     []net.Listener
 
 	advisories *scan.Advisories
 	sboms      *sbom.Attacher

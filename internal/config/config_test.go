@@ -95,6 +95,9 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 	values := map[string]struct{ value, with string }{
 		"listen": {"127.0.0.1:1", ""}, "data": {"/elsewhere", ""}, "account-id": {"000000000001", ""}, "region": {"eu-west-1", ""},
 		"hostname": {"registry.example.com", ""}, "tls-cert": {"/c.pem", "BERTH_TLS_KEY=/k.pem"}, "tls-key": {"/k.pem", "BERTH_TLS_CERT=/c.pem"},
+		"ops-listen": {"localhost:5081", ""}, "metrics-repositories": {"10", ""},
+		"otlp-endpoint": {"http://collector:4318", ""}, "otlp-headers": {"authorization=Bearer%20x", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
+		"trace-ratio":     {"0.1", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
 		"trusted-proxies": {"10.0.0.0/8", ""},
 		"database":        {"postgres://db/berth", ""}, "blobs": {"s3://bucket/p", ""}, "s3-endpoint": {"http://s3:1", "BERTH_BLOBS=s3://bucket"},
 		"s3-public-endpoint": {"https://s3.example.com", "BERTH_BLOBS=s3://bucket"},
@@ -106,10 +109,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""}, "pinned-deployments": {"0", ""}, "gc-rate": {"5", ""},
 		"scrub-period": {"24h", ""}, "scrub-rate": {"5MiB", ""},
 		"scan-workers": {"4", ""}, "scan-daily-limit": {"true", ""},
-		"ops-listen": {"localhost:5081", ""}, "metrics-repositories": {"10", ""},
-		"otlp-endpoint": {"http://collector:4318", ""}, "otlp-headers": {"authorization=Bearer%20x", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
-		"trace-ratio": {"0.1", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
-		"advisories":  {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
+		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
 	}
 	for _, o := range config.Options() {
 		if o.Name == "config" {
