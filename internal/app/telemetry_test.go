@@ -154,7 +154,9 @@ func TestReadMetricsIsAPermission(t *testing.T) {
 		t.Errorf("without the permission: %d %s", status, text)
 	}
 	allow(`["berth:ReadMetrics"]`)
-	if status, text := ask(t, r, r.URL().String()+"/metrics", signed); status != http.StatusOK || !strings.Contains(text, "berth_http_requests_total") {
+	if status, text := ask(t, r, r.URL().String()+"/metrics", signed); status != http.StatusOK ||
+		!strings.Contains(text, `berth_http_requests_total{code="2xx",face="iam",operation="CreateUser"} 1`) ||
+		!strings.Contains(text, `berth_http_requests_total{code="4xx",face="ops",operation="GET /metrics"} 1`) {
 		t.Errorf("with the permission: %d %s", status, text)
 	}
 }

@@ -19,5 +19,5 @@ var operations = func() (names [len(routes)]string) {
 	return names
 }()
 
-// Operations are the names of all that can be asked for here: "GET manifest" …
+// Operations are the names of all that can be asked for here, such as "GET manifest".
 func Operations() []string { return slices.Clone(operations[:]) }
