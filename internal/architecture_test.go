@@ -72,6 +72,7 @@ var house = rules{
 		{"github.com/aws/aws-sdk-go-v2/service", []string{"internal/api", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},
 		{"github.com/aws", []string{"internal/api", "internal/storage/s3blob", "internal/remote", "internal/pipeline", "berthtest"}, "AWS words stop at the faces"},
 		{"github.com/prometheus", []string{"internal/api", "internal/app"}, "core counts through what it is given"},
+		{"go.opentelemetry.io", []string{"internal/api/telemetry"}, "what works is wrapped by telemetry, and knows no tracer"},
 		{"github.com/moby", []string{"internal/pipeline"}, "Dockerfiles are the pipeline's"},
 		{"github.com/spf13", []string{"internal/cli"}, "the command line is cli's"},
 		{"testing", []string{"berthtest"}, "test helpers live in packages named …test"},

@@ -38,7 +38,7 @@ func (a *App) advisoryOrigin() (advisory.Origin, error) {
 	case !strings.Contains(at, "://"):
 		return advisory.Dir{FS: os.DirFS(at), Name: at, Ecosystems: a.cfg.AdvisoriesEcosystems}, nil
 	}
-	mirror, err := osv.New(osv.Config{URL: at, Ecosystems: a.cfg.AdvisoriesEcosystems, Temp: a.cfg.Data})
+	mirror, err := osv.New(osv.Config{URL: at, Ecosystems: a.cfg.AdvisoriesEcosystems, Temp: a.cfg.Data, Wrap: a.telemetry.Transport(false)})
 	if err != nil {
 		return nil, fmt.Errorf("advisories: %w", err)
 	}

@@ -20,8 +20,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/api/telemetry"
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
@@ -57,6 +59,11 @@ type Deps struct {
 type App struct {
 	cfg  config.Config
 	deps Deps
+
+	telemetry *telemetry.Telemetry
+	counted   blob.Store   // blobs, with what is asked of it counted
+	ops       *http.Server // nil where metrics have no listener of their own
+	opsAt     []net.Listener
 
 	lock      io.Closer // nil where the data directory holds neither database nor layers
 	database  *metadb.DB
@@ -110,6 +117,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
 		toImport: jobs.NewBell(), toJudge: jobs.NewBell(), toScan: jobs.NewBell(), toRequest: jobs.NewBell(), toTell: jobs.NewBell(),
 	}
+	a.openTelemetry()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -138,6 +146,9 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
+	if err := a.listenOps(ctx); err != nil {
+		return nil, err
+	}
 	return a, a.writeRootKey()
 }
 
@@ -150,9 +161,11 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if a.database, err = openDatabase(ctx, a.cfg); err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
+	a.database.Observe(a.telemetry.Database())
 	if a.blobs, err = openBlobs(ctx, a.cfg); err != nil {
 		return nil, fmt.Errorf("opening the blob store: %w", err)
 	}
+	a.counted = a.telemetry.Blobs(a.blobs)
 	a.master = master
 	directory := identity.NewDirectory(identity.Config{
 		Store: a.database, Vault: a.database.Vault(), Master: master, Account: a.cfg.Account, Now: a.deps.Now,
@@ -198,8 +211,8 @@ func (a *App) newRegistry() *registry.Registry {
 	return registry.New(registry.Config{
 		Exposures: exposures{a},
 		Scanner:   a.extractor != nil, Scans: registry.ScanSettings{Daily: a.cfg.ScanDailyLimit, Wanted: a.scanWanted},
-		Store: a.database, Blobs: a.blobs, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-		Access:        a.access,
+		Store: a.database, Blobs: a.counted, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
+		Access:        a.telemetry.Access(a.access),
 		Grace:         a.cfg.GCGrace,
 		TrashWindow:   a.cfg.TrashWindow,
 		Notify:        a.outbox.Ring,
@@ -225,7 +238,7 @@ func (a *App) CreatedRoot() bool { return a.created }
 // Close gives up what New opened, in reverse. Run does it too; calling both is fine.
 func (a *App) Close() error {
 	var problems []error
-	for _, l := range a.listeners {
+	for _, l := range slices.Concat(a.listeners, a.opsAt) {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			problems = append(problems, err)
 		}
@@ -249,6 +262,7 @@ func (a *App) Close() error {
 		problems = append(problems, a.database.Close())
 		a.database = nil
 	}
+	problems = append(problems, a.closeTelemetry())
 	if a.lock != nil {
 		problems = append(problems, a.lock.Close())
 		a.lock = nil

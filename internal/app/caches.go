@@ -14,7 +14,7 @@ func (a *App) openCaches() {
 	for name, s := range a.cfg.Secrets {
 		secrets[name] = pullthrough.Credentials{Username: s.Username, Password: s.AccessToken}
 	}
-	a.upstreams = ociclient.New(ociclient.Config{Now: a.deps.Now})
+	a.upstreams = ociclient.New(ociclient.Config{Now: a.deps.Now, Wrap: a.telemetry.Transport(false)})
 	a.caches = pullthrough.New(pullthrough.Config{
 		Registry: a.registry, Store: a.database.PullThrough(), Upstream: a.upstreams,
 		Spool:   func() (pullthrough.Spool, error) { return spool(a.cfg.Data) },

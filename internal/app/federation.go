@@ -18,7 +18,7 @@ func (a *App) openAccess(directory *identity.Directory) error {
 		}
 	}
 	verifier, err := oidc.New(oidc.Config{
-		Now: a.deps.Now, Logger: a.deps.Logger, Pinned: pinned,
+		Now: a.deps.Now, Logger: a.deps.Logger, Pinned: pinned, Wrap: a.telemetry.Transport(false),
 		AllowPrivate: func(issuer string) bool { return a.cfg.OIDCProviders[issuer].AllowPrivate },
 	})
 	if err != nil {

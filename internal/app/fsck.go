@@ -10,7 +10,7 @@ import (
 func (a *App) newFsck() *fsck.Service {
 	rows := a.database.Checks()
 	return fsck.New(fsck.Config{
-		Registry: a.registry, Checks: rows, Contents: rows, Repairs: rows, Blobs: a.blobs, Now: a.deps.Now, Logger: a.deps.Logger,
+		Registry: a.registry, Checks: rows, Contents: rows, Repairs: rows, Blobs: a.counted, Now: a.deps.Now, Logger: a.deps.Logger,
 		Notify: a.toCheck.Ring, Self: identity.Service(a.cfg.Account, "scrub"), ScrubPeriod: a.cfg.ScrubPeriod, ScrubRate: a.cfg.ScrubRate,
 	})
 }

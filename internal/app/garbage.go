@@ -12,9 +12,9 @@ const clockJump = 24 * time.Hour
 
 // newGarbage makes the garbage collector.
 func (a *App) newGarbage() *gc.Service {
-	walker, _ := a.blobs.(blob.Walker)
+	walker, _ := a.counted.(blob.Walker)
 	return gc.New(gc.Config{
-		Rows: a.database.Garbage(), Blobs: a.blobs, Walker: walker, Now: a.deps.Now, MaxJump: clockJump,
+		Rows: a.database.Garbage(), Blobs: a.counted, Walker: walker, Now: a.deps.Now, MaxJump: clockJump,
 		Grace: a.cfg.GCGrace, UploadTTL: a.cfg.UploadTTL, Rate: a.cfg.GCRate,
 		May: a.registry.May, Wake: a.sweeping.Ring, Logger: a.deps.Logger,
 	})

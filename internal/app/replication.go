@@ -20,6 +20,7 @@ func (a *App) newReplication() *replicate.Service {
 		at := replicate.Destination{Region: region, RegistryID: account}
 		client := berthclient.New(berthclient.Config{
 			URL: d.URL, Region: at.Region, AccessKeyID: d.AccessKeyID, SecretAccessKey: d.SecretAccessKey, Now: a.deps.Now,
+			Wrap: a.telemetry.Transport(true),
 		})
 		remotes[at] = client
 		a.remotes = append(a.remotes, client)

@@ -27,12 +27,13 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 	var work sync.WaitGroup
 	work.Go(func() { a.flushPulls(background) })
-	work.Go(func() { jobs.Run(background, a.deps.Logger, a.jobs()) })
+	work.Go(func() { jobs.Run(background, a.deps.Logger, a.countedJobs(a.jobs())) })
 
 	broken := make(chan error, len(a.listeners))
 	for _, l := range a.listeners {
 		work.Go(func() { broken <- a.serve(l) })
 	}
+	work.Go(a.serveOps)
 	var failure error
 	select {
 	case err := <-broken:
@@ -40,6 +41,7 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	a.shutdown(context.WithoutCancel(ctx))
+	a.stopOps()
 	stopBackground()
 	work.Wait()
 	return errors.Join(failure, a.Close())

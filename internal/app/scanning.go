@@ -40,7 +40,7 @@ func (a *App) newScans() *scan.Service {
 	}
 	c.Claims = a.claims
 	if a.extractor != nil { // a nil pointer in an interface is none
-		c.Extractor = a.extractor
+		c.Extractor = a.telemetry.Extractor(a.extractor)
 	}
 	return scan.New(c)
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/berth"
 	"github.com/hoopstat-haus/berth/internal/api/distribution"
@@ -64,8 +63,8 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 // handler puts the faces together. Paths under /v2 go to the registry face as they came: an http.ServeMux
 // would clean them by redirecting.
 func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
-	auth := named{authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now, Used: a.access.Used}))}
-	aws, err := awswire.New(awswire.Config{
+	auth := named{a.newGuard(directory)}
+	aws, err := awswire.New(a.countOperations(awswire.Config{
 		Authenticator: auth,
 		Logger:        a.deps.Logger,
 		RequestID:     func(r *http.Request) string { return middleware.RequestID(r.Context()) },
@@ -83,7 +82,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,
 			}),
 		},
-	})
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("preparing the AWS APIs: %w", err)
 	}
@@ -91,18 +90,22 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		Registry: a.registry, Pulls: a.caches, Auth: auth, Logger: a.deps.Logger,
 		LinkCaller: identity.Service(a.cfg.Account, "download-links"), Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: explained{a.access},
 	})
-	state := ops.New(ops.Config{Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now})
+	state := ops.New(ops.Config{
+		Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now, Metrics: a.telemetry.Handler(), Caller: auth.scraper, May: a.registry.May,
+	})
 	faces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 			oci.ServeHTTP(w, r)
-		case path == "/healthz" || path == "/readyz":
+		case ops.Serves(path):
 			state.ServeHTTP(w, r)
 		default:
 			aws.ServeHTTP(w, r)
 		}
 	})
-	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies}), nil
+	return a.telemetry.Requests(middleware.New(middleware.Config{
+		Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies, Served: a.telemetry.Served,
+	})), nil
 }
 
 func (a *App) redirects() bool { return a.cfg.Delivery == config.Redirect }
@@ -136,11 +139,11 @@ func (a *App) checks() []ops.Check {
 
 // named is the authenticator that also tells the access log who signed an AWS request; the distribution face
 // tells it whose token it was.
-type named struct{ *authn.Guard }
+type named struct{ guard }
 
 // SigV4 recognises the signer of an AWS request.
 func (n named) SigV4(r *http.Request, body []byte, service string) (identity.Caller, error) {
-	c, err := n.Guard.SigV4(r, body, service)
+	c, err := n.guard.SigV4(r, body, service)
 	if err == nil {
 		middleware.NotePrincipal(r.Context(), c.ARN)
 	}

@@ -76,6 +76,9 @@ func (p *program) tuneCollector() {
 // welcome says where Berth is and what to type next.
 func (p *program) welcome(cfg config.Config, a *app.App) {
 	p.say("listening on %s", a.URL())
+	if at := a.OpsAddress(); at != "" {
+		p.say("metrics on http://%s/metrics, without credentials", at)
+	}
 	p.say("data in %s", cfg.Data)
 	p.say("metadata in %s, layers in %s", place(cfg.Database, "SQLite, "+cfg.DatabaseFile()), place(cfg.Blobs, cfg.BlobDirectory()))
 	if a.CreatedRoot() {

@@ -68,6 +68,8 @@ type Config struct {
 	Destinations []Destination     // of replication
 	Secrets      map[string]Secret // by the name that pull-through cache rules know them by
 
+	Telemetry Telemetry
+
 	OIDCProviders map[string]OIDCProvider // by issuer, letter for letter
 
 	// origins says where each setting that is not a default came from, by option name.

@@ -95,6 +95,9 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 	values := map[string]struct{ value, with string }{
 		"listen": {"127.0.0.1:1", ""}, "data": {"/elsewhere", ""}, "account-id": {"000000000001", ""}, "region": {"eu-west-1", ""},
 		"hostname": {"registry.example.com", ""}, "tls-cert": {"/c.pem", "BERTH_TLS_KEY=/k.pem"}, "tls-key": {"/k.pem", "BERTH_TLS_CERT=/c.pem"},
+		"ops-listen": {"localhost:5081", ""}, "metrics-repositories": {"10", ""},
+		"otlp-endpoint": {"http://collector:4318", ""}, "otlp-headers": {"authorization=Bearer%20x", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
+		"trace-ratio":     {"0.1", "BERTH_OTLP_ENDPOINT=http://collector:4318"},
 		"trusted-proxies": {"10.0.0.0/8", ""},
 		"database":        {"postgres://db/berth", ""}, "blobs": {"s3://bucket/p", ""}, "s3-endpoint": {"http://s3:1", "BERTH_BLOBS=s3://bucket"},
 		"s3-public-endpoint": {"https://s3.example.com", "BERTH_BLOBS=s3://bucket"},
@@ -148,7 +151,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 func fields(c config.Config) string {
 	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate, c.ScrubPeriod, c.ScrubRate,
-		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit)
+		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit, c.Telemetry)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {
@@ -201,6 +204,15 @@ func TestBadSettings(t *testing.T) {
 		{"BERTH_PINNED_DEPLOYMENTS=101", `BERTH_PINNED_DEPLOYMENTS: "101" is not a number from 0 to 100`},
 		{"BERTH_PINNED_DEPLOYMENTS=-1", `"-1" is not a number from 0 to 100`},
 		{"BERTH_S3_PATH_STYLE=maybe", `BERTH_S3_PATH_STYLE: "maybe" is neither true nor false`},
+		{"BERTH_OPS_LISTEN=5081", `BERTH_OPS_LISTEN: "5081" is not host:port`},
+		{"BERTH_METRICS_REPOSITORIES=-1", `BERTH_METRICS_REPOSITORIES: "-1" is not a number from 0 to 10000`},
+		{"BERTH_OTLP_ENDPOINT=collector:4318", "BERTH_OTLP_ENDPOINT: not a URL such as http://localhost:4318"},
+		{"BERTH_OTLP_ENDPOINT=http://anna:hunter2@collector", "credentials go into otlp-headers"},
+		{"BERTH_OTLP_HEADERS=a=hunter2", "BERTH_OTLP_HEADERS: has no effect without a collector"},
+		{"BERTH_OTLP_ENDPOINT=http://collector BERTH_OTLP_HEADERS=hunter2", "BERTH_OTLP_HEADERS: not name=value"},
+		{"BERTH_OTLP_ENDPOINT=http://collector BERTH_OTLP_HEADERS=a=hunter2%0d%0ab:c", "BERTH_OTLP_HEADERS: not name=value"},
+		{"BERTH_OTLP_ENDPOINT=http://collector BERTH_TRACE_RATIO=NaN", `BERTH_TRACE_RATIO: "NaN" is not a number from 0 to 1`},
+		{"BERTH_TRACE_RATIO=0.5", "BERTH_TRACE_RATIO: has no effect without a collector"},
 		{"BERTH_CONFIG=/does/not/exist.yaml", "BERTH_CONFIG: open /does/not/exist.yaml"},
 	} {
 		var pairs []string
@@ -317,6 +329,19 @@ func TestEnvironmentNames(t *testing.T) {
 		}
 		if want := "BERTH_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_")); o.Env() != want {
 			t.Errorf("option %s has the variable %s, want %s", o.Name, o.Env(), want)
+		}
+	}
+}
+
+// TestTheCollectorsURL adds what is usual to an endpoint that lacks it.
+func TestTheCollectorsURL(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"http://c:4318": "http://c:4318/v1/traces", "https://c/otlp/": "https://c/otlp/v1/traces", "http://c/v1/traces": "http://c/v1/traces",
+	} {
+		c, err := config.Load(config.Sources{Environment: environment("BERTH_OTLP_ENDPOINT="+given, "BERTH_OTLP_HEADERS=Authorization=Basic%20YQ==, x-b=2")})
+		if err != nil || c.Telemetry.OTLP != want || c.Telemetry.OTLPHeaders["Authorization"] != "Basic YQ==" || c.Telemetry.OTLPHeaders["x-b"] != "2" {
+			t.Errorf("otlp-endpoint %s gives %+v, %v, want %s", given, c.Telemetry, err, want)
 		}
 	}
 }

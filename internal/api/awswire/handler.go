@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/hoopstat-haus/berth/internal/api/authn"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
@@ -85,7 +86,7 @@ func (h *handler) serveJSON(x *exchange, target string) error {
 	if x.r.Method != http.MethodPost {
 		return fault.New(fault.OperationUnknown, "Operations are called with POST, not %s.", x.r.Method)
 	}
-	op, err := svc.operation(x.name)
+	op, err := x.operation()
 	if err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (h *handler) serveQuery(x *exchange) error {
 		return fault.New(fault.OperationUnknown, "Could not find operation %s for version %s", orNone(x.name), orNone(form.get("Version")))
 	}
 	x.svc, x.wire = svc, svc.wire
-	op, err := svc.operation(x.name)
+	op, err := x.operation()
 	if err != nil {
 		return err
 	}
@@ -195,6 +196,17 @@ func scopeService(r *http.Request) string {
 		return ""
 	}
 	return parts[len(parts)-2]
+}
+
+// operation finds the operation that the request names, and tells whoever counts requests.
+func (x *exchange) operation() (Operation, error) {
+	op, err := x.svc.operation(x.name)
+	if err == nil {
+		middleware.Label(x.r.Context(), x.svc.Name, x.name)
+	} else {
+		middleware.Label(x.r.Context(), x.svc.Name, "")
+	}
+	return op, err
 }
 
 // operation finds an operation, or says why not.
@@ -255,6 +267,7 @@ func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req requ
 // fail answers with the exception that err is to the client, and logs what is the server's fault.
 func (h *handler) fail(x *exchange, err error) {
 	err = malformedFault(err)
+	middleware.LabelFault(x.r.Context(), err)
 	e, ok := Exception{}, false
 	if x.svc != nil && x.svc.Exceptions != nil {
 		e, ok = x.svc.Exceptions(err)

@@ -159,6 +159,7 @@ var routes = [...]route{
 func (f *face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	x := &exchange{w: w, r: r}
+	middleware.Label(r.Context(), Face, "")
 	if err := f.serve(x); err != nil {
 		if x.stranger && errors.Is(err, fault.AccessDenied) {
 			// Credentials may help. Nothing is said of what is there.
@@ -180,8 +181,9 @@ func (f *face) serve(x *exchange) error {
 	if req.Kind == kindUnknown {
 		return parseErr
 	}
-	for _, route := range routes {
+	for i, route := range routes {
 		if route.kind == req.Kind && route.method == x.r.Method {
+			middleware.Label(x.r.Context(), Face, operations[i])
 			if parseErr != nil {
 				return parseErr
 			}

@@ -200,6 +200,7 @@ func (e *brokenBody) Unwrap() error { return e.cause }
 // refuse is the one place that answers errors.
 func (f *face) refuse(x *exchange, err error) {
 	ctx := x.r.Context()
+	middleware.LabelFault(ctx, err)
 	if broken, ok := errors.AsType[*brokenBody](err); ok {
 		f.log.LogAttrs(ctx, slog.LevelError, "answer broke off", f.logFields(x, broken)...)
 		return

@@ -16,6 +16,7 @@ type exchange struct {
 	id        string
 	principal string
 	denied    string // why the request was refused permission, in sentences
+	labels    labels // what the faces call it
 	status    int    // 0 until the answer has begun
 	in, out   int64  // bytes of the bodies
 	started   time.Time

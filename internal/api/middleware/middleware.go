@@ -39,6 +39,8 @@ type Config struct {
 	Stall time.Duration
 	// Proxies are the networks of the proxies whose word about a client's address and scheme is taken.
 	Proxies []netip.Prefix
+	// Served, where it is set, is told of each request that has been answered. It returns at once.
+	Served func(ctx context.Context, s Served)
 }
 
 // Handler serves requests through Next.
@@ -104,6 +106,7 @@ func (h *Handler) finish(x *exchange, r *http.Request) {
 	now := h.Now()
 	x.armWrite(now) // what net/http still holds in its buffer is written after this
 	h.log(x, r, now)
+	h.tell(x, r, now)
 	if abort {
 		panic(http.ErrAbortHandler)
 	}
@@ -122,14 +125,17 @@ func (h *Handler) log(x *exchange, r *http.Request, now time.Time) {
 	if status == 0 {
 		status = http.StatusOK // what net/http sends for a handler that wrote nothing
 	}
-	attrs := make([]slog.Attr, 0, 11)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs, slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)))
-	if target := r.Header.Get("X-Amz-Target"); target != "" {
+	if x.labels.operation != "" {
+		attrs = append(attrs, slog.String("operation", x.labels.operation))
+	} else if target := r.Header.Get("X-Amz-Target"); target != "" {
 		attrs = append(attrs, slog.String("operation", clip(target[strings.LastIndexByte(target, '.')+1:])))
 	}
 	attrs = append(attrs,
 		slog.Int("status", status), slog.Int64("bytes_in", x.in), slog.Int64("bytes_out", x.out),
 		slog.Duration("duration", now.Sub(x.started)), slog.String("remote", r.RemoteAddr))
+	attrs = x.labels.attrs(attrs)
 	if x.principal != "" {
 		attrs = append(attrs, slog.String("principal", x.principal))
 	}

@@ -1,6 +1,6 @@
-// Package ops answers those who operate Berth rather than use it: is it alive, can it work.
+// Package ops answers those who operate Berth rather than use it: is it alive, can it work, how does it do.
 //
-// Both answers are open to anybody, so they say little and cost little: readiness is found out at most
+// The first two answers are open to anybody, so they say little and cost little: readiness is found out at most
 // once a second however often it is asked for. What exactly failed is in the log.
 package ops
 
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/identity"
 )
 
 const (
@@ -25,20 +27,29 @@ type Check struct {
 	Do   func(ctx context.Context) error
 }
 
-// Config is what the handler needs; every field must be set.
+// Config is what the handlers need; every field must be set.
 type Config struct {
 	Checks []Check
 	Logger *slog.Logger
 	Now    func() time.Time
+
+	Metrics http.Handler // answers scrapes
+	Caller  func(*http.Request) (identity.Caller, error)
+	May     may
 }
 
-// New makes the handler of /healthz and /readyz.
+// New makes the handler of /healthz and /readyz, which are open to anybody, and of /metrics, which is for those who may.
 func New(c Config) http.Handler {
 	r := &readiness{Config: c}
 	mux := http.NewServeMux()
+	c.state(mux, r)
+	mux.HandleFunc("GET /metrics", c.metrics)
+	return counted(mux)
+}
+
+func (c Config) state(mux *http.ServeMux, r *readiness) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive\n") })
 	mux.HandleFunc("GET /readyz", r.serve)
-	return mux
 }
 
 // readiness is what was last found out.

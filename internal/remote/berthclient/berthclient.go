@@ -43,13 +43,15 @@ const (
 	tokenMargin = 10 * time.Minute
 )
 
-// Config is what a Client needs; every field must be set.
+// Config is what a Client needs; every field but Wrap must be set.
 type Config struct {
 	URL             string // of the destination: https://registry.example.com
 	Region          string // of the destination
 	AccessKeyID     string
 	SecretAccessKey string
 	Now             func() time.Time
+	// Wrap puts something around the transport, such as spans of traces; nil: nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Client is one destination. Its methods may be called from many goroutines.
@@ -80,7 +82,11 @@ func New(c Config) *Client {
 	}
 	// A redirect would carry a signed request, or a layer, to somebody else.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{Config: c, signer: v4.NewSigner(), answerWithin: answerWithin, http: &http.Client{Transport: transport, CheckRedirect: stay}}
+	client := &Client{Config: c, signer: v4.NewSigner(), answerWithin: answerWithin, http: &http.Client{Transport: transport, CheckRedirect: stay}}
+	if c.Wrap != nil {
+		client.http.Transport = c.Wrap(transport)
+	}
+	return client
 }
 
 // Close gives up idle connections.

@@ -59,6 +59,8 @@ type Config struct {
 	Now func() time.Time
 	// Pause is how long a layer's bytes may stand still; a minute where it is 0.
 	Pause time.Duration
+	// Wrap puts something around the transport, such as spans of traces; nil: nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // New makes a client.
@@ -68,7 +70,7 @@ func New(c Config) *Client {
 	}
 	refuse := guard.Refusal(guard.Metadata)
 	dialer := &net.Dialer{Timeout: dialTimeout, Control: refuse.Control}
-	return &Client{
+	client := &Client{
 		now: c.Now, pause: c.Pause,
 		http: &http.Client{
 			Transport: &http.Transport{
@@ -80,6 +82,10 @@ func New(c Config) *Client {
 			CheckRedirect: follow,
 		},
 	}
+	if c.Wrap != nil {
+		client.http.Transport = c.Wrap(client.http.Transport)
+	}
+	return client
 }
 
 // Close gives up connections that nobody uses.

@@ -114,6 +114,9 @@ func get(ctx context.Context, at *url.URL, refuse guard.Refusal, t trust) ([]byt
 			return nil
 		},
 	}
+	if t.wrap != nil {
+		client.Transport = t.wrap(client.Transport)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking %s: %w", at, err)
@@ -146,10 +149,11 @@ type trust struct {
 	roots       *x509.CertPool // nil: the system's
 	thumbprints []string       // normal
 	now         func() time.Time
+	wrap        func(http.RoundTripper) http.RoundTripper // or nil
 }
 
 func (v *Verifier) trustOf(p Provider) trust {
-	return trust{roots: v.roots, thumbprints: normal(p.Thumbprints), now: v.now}
+	return trust{roots: v.roots, thumbprints: normal(p.Thumbprints), now: v.now, wrap: v.wrap}
 }
 
 // tlsFor verifies in its own way, which crypto/tls has no other hook for: see verify.

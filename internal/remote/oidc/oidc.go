@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -63,6 +64,8 @@ type Config struct {
 	Roots *x509.CertPool
 	// Logger is told when an issuer's keys do not come. It may be nil.
 	Logger *slog.Logger
+	// Wrap puts something around the transport, such as spans of traces; nil: nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Verifier verifies tokens. Its methods may be called from many goroutines.
@@ -73,6 +76,7 @@ type Verifier struct {
 	roots        *x509.CertPool
 	logger       *slog.Logger
 	private      guard.Refusal // of what is not public
+	wrap         func(http.RoundTripper) http.RoundTripper
 
 	mu      sync.Mutex
 	sources map[string]*source
@@ -81,7 +85,7 @@ type Verifier struct {
 // New makes a verifier. It fails where a pinned key set has no key that could be used.
 func New(c Config) (*Verifier, error) {
 	v := &Verifier{
-		now: c.Now, allowPrivate: c.AllowPrivate, roots: c.Roots, logger: c.Logger, private: guard.Private,
+		now: c.Now, allowPrivate: c.AllowPrivate, roots: c.Roots, logger: c.Logger, private: guard.Private, wrap: c.Wrap,
 		pinned: map[string]*source{}, sources: map[string]*source{},
 	}
 	if v.allowPrivate == nil {

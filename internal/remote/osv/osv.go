@@ -48,6 +48,8 @@ type Config struct {
 	URL        string   // Public, or where the layout is
 	Ecosystems []string // to fetch; none: Usual
 	Temp       string   // a directory for zips; empty: where the system has such things
+	// Wrap puts something around the transport, such as spans of traces; nil: nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Usual are the ecosystems that are fetched where nobody says which: of the packages that inventories find most.
@@ -84,7 +86,7 @@ func New(c Config) (*Mirror, error) {
 	}
 	refuse := guard.Refusal(guard.Metadata)
 	dialer := &net.Dialer{Timeout: 10 * time.Second, Control: refuse.Control}
-	return &Mirror{
+	m := &Mirror{
 		base: strings.TrimSuffix(c.URL, "/"), ecosystems: c.Ecosystems, temp: c.Temp,
 		http: &http.Client{
 			Transport: &http.Transport{
@@ -102,7 +104,11 @@ func New(c Config) (*Mirror, error) {
 				return nil
 			},
 		},
-	}, nil
+	}
+	if c.Wrap != nil {
+		m.http.Transport = c.Wrap(m.http.Transport)
+	}
+	return m, nil
 }
 
 // String implements advisory.Origin. A password in the URL is not shown.

@@ -62,6 +62,8 @@ type engine interface {
 	session // outside a transaction
 	update(ctx context.Context, f func(tx) error) error
 	close() error
+	load() Load
+	sizeText() string // asks for the bytes that it takes
 }
 
 func newDB(e engine, stats *counters) *DB {
