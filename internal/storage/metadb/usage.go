@@ -42,6 +42,25 @@ func metricHash(m usage.Metric) (string, error) {
 // seriesKey is what usage_series are unique by.
 type seriesKey struct{ metric, unit string }
 
+// keyedDatum is a datum with the key of its series.
+type keyedDatum struct {
+	seriesKey
+	usage.Datum
+}
+
+// keyed finds the keys of datums.
+func keyed(datums []usage.Datum) ([]keyedDatum, error) {
+	all := make([]keyedDatum, len(datums))
+	for i, d := range datums {
+		hash, err := metricHash(d.Metric)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = keyedDatum{seriesKey{hash, d.Unit}, d}
+	}
+	return all, nil
+}
+
 // usageRow is what a batch adds to one series in one minute or hour, and how it travels to a statement.
 type usageRow struct {
 	ID     int64   `json:"i"`
@@ -58,7 +77,7 @@ var errNotMine = errors.New("counted before")
 
 // Count implements usage.Store.
 func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
-	minutes, err := gather(b.Datums, usage.Minute)
+	datums, err := keyed(b.Datums)
 	if err != nil {
 		return false, err
 	}
@@ -66,18 +85,14 @@ func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
 		if err := t.markCounted(ctx, b); err != nil {
 			return err
 		}
-		ids, err := t.usageSeries(ctx, b.Datums)
+		ids, err := t.usageSeries(ctx, datums)
 		if err != nil {
 			return err
 		}
-		if err := t.addUsage(ctx, "usage_minutes", minutes, ids); err != nil {
+		if err := t.addUsage(ctx, "usage_minutes", gather(datums, usage.Minute), ids); err != nil {
 			return err
 		}
-		hours, err := gather(b.Datums, usage.Hour)
-		if err != nil {
-			return err
-		}
-		return t.addUsage(ctx, "usage_hours", hours, ids)
+		return t.addUsage(ctx, "usage_hours", gather(datums, usage.Hour), ids)
 	})
 	if errors.Is(err, errNotMine) {
 		return false, nil
@@ -103,20 +118,15 @@ func (t tx) markCounted(ctx context.Context, b usage.Batch) error {
 }
 
 // gather adds up what falls to the same series and time, since one statement must not write a row twice.
-func gather(datums []usage.Datum, grain time.Duration) ([]usageRow, error) {
+func gather(datums []keyedDatum, grain time.Duration) []usageRow {
 	type place struct {
 		seriesKey
 		at int64
 	}
 	sums := map[place]usage.Point{}
 	for _, d := range datums {
-		hash, err := metricHash(d.Metric)
-		if err != nil {
-			return nil, err
-		}
 		at := micros(d.At)
-		at -= at % grain.Microseconds()
-		k := place{seriesKey{hash, d.Unit}, at}
+		k := place{d.seriesKey, at - at%grain.Microseconds()}
 		p := sums[k]
 		p.Add(d.Point)
 		sums[k] = p
@@ -125,7 +135,7 @@ func gather(datums []usage.Datum, grain time.Duration) ([]usageRow, error) {
 	for k, p := range sums {
 		rows = append(rows, usageRow{At: k.at, Count: p.Count, Sum: p.Sum, Least: p.Min, Most: p.Max, series: k.seriesKey})
 	}
-	return rows, nil
+	return rows
 }
 
 // addUsage adds to rows, in one order everywhere, so that batches wait for each other and do not lock each other out.
@@ -166,7 +176,7 @@ type newSeries struct {
 func (n newSeries) key() seriesKey { return seriesKey{n.Metric, n.Unit} }
 
 // usageSeries gives the ids of the series of a batch, and makes those that are not there. It holds them: nobody removes them meanwhile.
-func (t tx) usageSeries(ctx context.Context, datums []usage.Datum) (map[seriesKey]int64, error) {
+func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (map[seriesKey]int64, error) {
 	wanted, err := seriesOf(datums)
 	if err != nil || len(wanted) == 0 {
 		return nil, err
@@ -209,26 +219,24 @@ func (t tx) usageSeries(ctx context.Context, datums []usage.Datum) (map[seriesKe
 }
 
 // seriesOf gives the series of datums, each with its newest time.
-func seriesOf(datums []usage.Datum) (map[seriesKey]newSeries, error) {
+func seriesOf(datums []keyedDatum) (map[seriesKey]newSeries, error) {
 	all := map[seriesKey]newSeries{}
 	for _, d := range datums {
-		hash, err := metricHash(d.Metric)
-		if err != nil {
-			return nil, err
-		}
-		n := newSeries{Metric: hash, Unit: d.Unit, Namespace: d.Metric.Namespace, Name: d.Metric.Name, Dimensions: []string{}, LastAt: micros(d.At)}
-		if old, ok := all[n.key()]; ok {
+		n := newSeries{Metric: d.metric, Unit: d.unit, Namespace: d.Metric.Namespace, Name: d.Metric.Name, Dimensions: []string{}, LastAt: micros(d.At)}
+		if old, ok := all[d.seriesKey]; ok {
 			old.LastAt = max(old.LastAt, n.LastAt)
-			all[n.key()] = old
+			all[d.seriesKey] = old
 			continue
 		}
 		for _, dim := range d.Metric.Dimensions {
 			n.Dimensions = append(n.Dimensions, dim.Name, dim.Value)
 		}
-		if n.Text, err = jsonText(n.Dimensions); err != nil {
+		text, err := jsonText(n.Dimensions)
+		if err != nil {
 			return nil, err
 		}
-		all[n.key()] = n
+		n.Text = text
+		all[d.seriesKey] = n
 	}
 	return all, nil
 }
