@@ -45,7 +45,8 @@ type Selection struct {
 type Filter struct {
 	Namespace, Name string
 	Dimensions      []Dimension // all must be there; with an empty value, of any
-	ActiveSince     time.Time   // they have points since then
+	Exactly         bool        // and no other dimensions
+	ActiveSince     time.Time   // they have points since then, to a quarter of an hour
 }
 
 // Listing is one page of metrics.

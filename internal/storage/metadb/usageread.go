@@ -167,6 +167,13 @@ func (u Usage) Metrics(ctx context.Context, l usage.Listing) ([]usage.Listed, er
 		}
 		text += ` AND EXISTS (SELECT 1 FROM usage_dimensions d WHERE ` + strings.Join(condition, " AND ") + `)`
 	}
+	if l.Exactly {
+		other := `d.series_id = s.id`
+		for _, d := range l.Dimensions {
+			other += ` AND d.name <> ` + arg(d.Name)
+		}
+		text += ` AND NOT EXISTS (SELECT 1 FROM usage_dimensions d WHERE ` + other + `)`
+	}
 	text += ` ORDER BY s.id LIMIT ` + arg(l.Limit)
 	return list(ctx, u.db.engine, scanListed, text, args...)
 }
