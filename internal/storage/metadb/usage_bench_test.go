@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/identity"
-	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/usage"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb/metadbtest"
@@ -22,10 +21,7 @@ func BenchmarkUsagePoints(b *testing.B) {
 			db := open(b)
 			now := time.Date(2026, 11, 24, 12, 30, 0, 0, time.UTC)
 			rows := db.Usage()
-			service := usage.New(usage.Config{
-				Registry: registry.New(registry.Config{Store: db, Account: account, Region: "us-east-1", Now: time.Now}),
-				Store:    rows, Upkeep: rows, Images: rows, Gauging: rows, Now: func() time.Time { return now },
-			})
+			service := newUsage(db, func() time.Time { return now })
 			const repositories, days = 1000, 90
 			metrics := make([]usage.Metric, repositories)
 			for i := range metrics {
@@ -53,12 +49,14 @@ func BenchmarkUsagePoints(b *testing.B) {
 				metrics []usage.Metric
 			}{{"whole", metrics}, {"page", metrics[:46]}} {
 				b.Run(read.name, func(b *testing.B) {
+					began := processor(b)
 					for b.Loop() {
 						all, err := service.Points(b.Context(), identity.Service(account, "usage"), read.metrics, from, now, time.Hour)
 						if err != nil || len(all) != len(read.metrics) || len(all[0]) < days*24 {
 							b.Fatalf("%d metrics, %v", len(all), err)
 						}
 					}
+					reportProcessor(b, began)
 				})
 			}
 		})
