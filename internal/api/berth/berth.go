@@ -23,6 +23,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
+	"github.com/hoopstat-haus/berth/internal/core/usage"
 )
 
 // TargetPrefix stands before an operation's name in X-Amz-Target. A change that clients would notice
@@ -43,6 +44,8 @@ type face struct {
 	attacher   *sbom.Attacher
 	scans      Scans
 	exceptions Exceptions
+	usage      *usage.Service
+	now        func() time.Time
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -59,6 +62,8 @@ type Config struct {
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
 	Exceptions Exceptions
+	Usage      *usage.Service
+	Now        func() time.Time
 }
 
 // New makes the service.
@@ -66,6 +71,7 @@ func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
 		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
+		usage: c.Usage, now: c.Now,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -100,6 +106,7 @@ func New(c Config) awswire.Service {
 			"StopCheck":               awswire.Op(f.stopCheck),
 
 			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetUsage":                    awswire.Op(f.getUsage),
 			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),
