@@ -9,7 +9,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -37,6 +40,7 @@ func (f face) putImage(ctx context.Context, call awswire.Call, in *wire.PutImage
 	if err != nil {
 		return nil, err
 	}
+	middleware.Note(ctx).Images = []audit.ImageName{{Digest: pushed.Image.Digest, Tag: aws.ToString(in.ImageTag)}}
 	id := types.ImageIdentifier{ImageDigest: aws.String(pushed.Image.Digest.String()), ImageTag: in.ImageTag}
 	if pushed.Unchanged {
 		return nil, f.imageExists(push.Repository, id)
@@ -95,6 +99,10 @@ func (f face) batchGetImage(ctx context.Context, call awswire.Call, in *wire.Bat
 		}
 		id := wireID(registry.ImageID{Digest: r.Image.Digest.String(), Tag: r.ID.Tag})
 		out.Images = append(out.Images, *f.wireImage(name, id, r.Image))
+		if !call.Caller.Service && !oci.IsIndexType(r.Image.MediaType) {
+			note := middleware.Note(ctx)
+			note.Pulled = append(note.Pulled, r.Image.Digest)
+		}
 	}
 	return out, nil
 }

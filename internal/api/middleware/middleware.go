@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 )
 
 // requestIDHeader is AWS's x-amzn-RequestId as net/http spells header names.
@@ -39,6 +41,9 @@ type Config struct {
 	Stall time.Duration
 	// Proxies are the networks of the proxies whose word about a client's address and scheme is taken.
 	Proxies []netip.Prefix
+	// Audit is given an entry of each request that a face has made one of ([Note]), before its answer is complete. It must not
+	// keep it. Nil: there is no audit log.
+	Audit func(*audit.Entry)
 }
 
 // Handler serves requests through Next.
@@ -64,8 +69,9 @@ func New(c Config) *Handler {
 
 // ServeHTTP gives the request its id and serves it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, Context: r.Context(), now: h.Now, stall: h.Stall, started: h.Now()}
+	x := &exchange{ResponseWriter: w, Context: r.Context(), now: h.Now, stall: h.Stall, started: h.Now(), audit: h.Audit}
 	x.id = newRequestID()
+	x.entry.Method, x.entry.Path = r.Method, r.URL.Path
 	x.conn, _ = w.(deadlines)
 	x.shared = r.ProtoMajor > 1
 	header := w.Header()
@@ -102,6 +108,7 @@ func (h *Handler) finish(x *exchange, r *http.Request) {
 		}
 	}
 	now := h.Now()
+	x.record(now, 0)
 	x.armWrite(now) // what net/http still holds in its buffer is written after this
 	h.log(x, r, now)
 	if abort {
