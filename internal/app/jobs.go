@@ -35,6 +35,7 @@ func (a *App) jobs() []jobs.Job {
 		a.exceptionJobs(),
 		a.advisoryJobs(),
 		a.scanJobs(),
+		a.auditJobs(),
 	)
 }
 

@@ -102,7 +102,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			aws.ServeHTTP(w, r)
 		}
 	})
-	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies}), nil
+	return middleware.New(middleware.Config{Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies, Audit: a.record()}), nil
 }
 
 func (a *App) redirects() bool { return a.cfg.Delivery == config.Redirect }

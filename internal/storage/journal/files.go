@@ -168,22 +168,22 @@ func (l *lines) next() ([]byte, error) {
 // Care compresses the files that are full, and forgets those that are old.
 func (j *Journal) Care(ctx context.Context) error {
 	j.mu.Lock()
-	full := slices.Clone(j.files[:max(0, len(j.files)-1)])
+	full, dir := slices.Clone(j.files[:max(0, len(j.files)-1)]), j.dir
 	j.mu.Unlock()
 	for i, f := range full {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the rest is done next time
 		}
-		info, err := os.Stat(f.path(j.dir))
+		info, err := os.Stat(f.path(dir))
 		if err != nil {
 			return fmt.Errorf("looking at a file of the audit log: %w", err)
 		}
 		old := j.Keep > 0 && j.Now().Sub(info.ModTime()) > j.Keep
 		switch {
 		case f.state != forgotten && old:
-			err = j.replace(i, f, forgotten, func(w io.Writer) error { return forget(w, j.dir, f) })
+			err = j.replace(dir, i, f, forgotten, func(w io.Writer) error { return forget(w, dir, f) })
 		case f.state == plain:
-			err = j.replace(i, f, packed, func(w io.Writer) error { return pack(w, j.dir, f) })
+			err = j.replace(dir, i, f, packed, func(w io.Writer) error { return pack(w, dir, f) })
 		}
 		if err != nil {
 			return err
@@ -193,12 +193,12 @@ func (j *Journal) Care(ctx context.Context) error {
 }
 
 // replace puts a file into another form. The new one is there and synced before the old one goes.
-func (j *Journal) replace(i int, f file, to state, write func(io.Writer) error) (err error) {
-	info, err := os.Stat(f.path(j.dir))
+func (j *Journal) replace(dir string, i int, f file, to state, write func(io.Writer) error) (err error) {
+	info, err := os.Stat(f.path(dir))
 	if err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(j.dir, ".new-*")
+	out, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return fmt.Errorf("caring for the audit log: %w", err)
 	}
@@ -212,13 +212,15 @@ func (j *Journal) replace(i int, f file, to state, write func(io.Writer) error) 
 	}
 	after := file{f.first, to}
 	// It is as old as its records.
-	if err := errors.Join(os.Chtimes(out.Name(), info.ModTime(), info.ModTime()), os.Rename(out.Name(), after.path(j.dir)), syncDir(j.dir)); err != nil {
+	if err := errors.Join(os.Chtimes(out.Name(), info.ModTime(), info.ModTime()), os.Rename(out.Name(), after.path(dir)), syncDir(dir)); err != nil {
 		return fmt.Errorf("caring for the audit log: %w", err)
 	}
 	j.mu.Lock()
-	j.files[i] = after
+	if dir == j.dir {
+		j.files[i] = after
+	}
 	j.mu.Unlock()
-	if err := errors.Join(os.Remove(f.path(j.dir)), syncDir(j.dir)); err != nil {
+	if err := errors.Join(os.Remove(f.path(dir)), syncDir(dir)); err != nil {
 		return fmt.Errorf("caring for the audit log: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@
 //	<dir>/<log>/0000000000041213.jsonl.zst    a file that is full, or of a day that is over, compressed
 //	<dir>/<log>/0000000000000000.tree         what stays of one that was kept for long enough: hashes
 //	<dir>/<log>/checkpoint                    the last signed checkpoint
+//	<dir>/<log>/ended                         nobody goes on with this log
 //
 // A record is one write, so that a process that is killed leaves whole lines. A power cut takes at most what came since the last sync, a second
 // ago, and may leave a torn line, which is cut off at the next start. When the disk is full requests go on: the records that are lost are
@@ -58,12 +59,12 @@ type Config struct {
 // Journal is one process's log. Its methods may be called from many goroutines.
 type Journal struct {
 	Config
-	id   string
-	dir  string
-	lock *os.File
 
-	mu       sync.Mutex // guards what follows
-	files    []file     // in order; the last one is written to
+	mu       sync.Mutex // guards what follows; id and dir change only while reading is held too
+	id       string
+	dir      string
+	lock     *os.File
+	files    []file // in order; the last one is written to
 	current  *os.File
 	size     int64 // of the current file: whole lines
 	day      int64 // of the current file
@@ -94,6 +95,9 @@ func Open(c Config) (*Journal, error) {
 		return nil, err
 	}
 	for _, id := range ids {
+		if _, err := os.Stat(filepath.Join(c.Dir, id, endedName)); err == nil {
+			continue
+		}
 		j, err := c.open(id)
 		if !errors.Is(err, errTaken) {
 			return j, err
@@ -174,7 +178,55 @@ func (j *Journal) recover() error {
 }
 
 // ID names the log.
-func (j *Journal) ID() string { return j.id }
+func (j *Journal) ID() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.id
+}
+
+const (
+	endedName      = "ended"
+	checkpointName = "checkpoint"
+)
+
+// Renew goes on in another log, and leaves this one as it is.
+func (j *Journal) Renew() error {
+	next, err := j.begin()
+	if err != nil {
+		return err
+	}
+	j.reading.Lock()
+	defer j.reading.Unlock()
+	j.drop()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err = os.WriteFile(filepath.Join(j.dir, endedName), nil, 0o600)
+	if j.current != nil {
+		err = errors.Join(err, j.current.Sync(), j.current.Close())
+	}
+	err = errors.Join(err, j.lock.Close())
+	j.id, j.dir, j.lock, j.files, j.current = next.id, next.dir, next.lock, next.files, next.current
+	j.size, j.day, j.next, j.previous, j.dirty, j.unsynced = next.size, next.day, next.next, next.previous, false, true
+	if err != nil {
+		return fmt.Errorf("ending an audit log: %w", err)
+	}
+	return nil
+}
+
+// Publish puts a checkpoint beside the log.
+func (j *Journal) Publish(checkpoint string) (err error) {
+	j.mu.Lock()
+	path := filepath.Join(j.dir, checkpointName)
+	j.mu.Unlock()
+	// Not synced: it is one of many, and none is the only one.
+	if err := os.WriteFile(path+".new", []byte(checkpoint), 0o600); err != nil {
+		return fmt.Errorf("writing the audit log's checkpoint: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("writing the audit log's checkpoint: %w", err)
+	}
+	return nil
+}
 
 // Size is how many records the log has had.
 func (j *Journal) Size() int64 {
@@ -310,7 +362,7 @@ func (j *Journal) Run(ctx context.Context) {
 			err = j.Care(ctx)
 		}
 		if err != nil {
-			j.Logger.LogAttrs(ctx, slog.LevelError, "keeping the audit log", slog.String("log", j.id), slog.Any("error", err))
+			j.Logger.LogAttrs(ctx, slog.LevelError, "keeping the audit log", slog.String("log", j.ID()), slog.Any("error", err))
 		}
 	}
 }
