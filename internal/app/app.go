@@ -26,6 +26,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/telemetry"
 	"github.com/hoopstat-haus/berth/internal/config"
 	"github.com/hoopstat-haus/berth/internal/core/access"
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 	"github.com/hoopstat-haus/berth/internal/core/blob"
 	"github.com/hoopstat-haus/berth/internal/core/fsck"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
@@ -42,6 +43,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
+	"github.com/hoopstat-haus/berth/internal/storage/journal"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
 )
 
@@ -92,6 +94,13 @@ type App struct {
 	server    *http.Server
 	requests  requests
 
+	audits   *audit.Service
+	journal  *journal.Journal // nil: there is no audit log
+	recorder *audit.Recorder
+	indexer  *audit.Indexer
+	itself   *audit.Itself
+	toIndex  jobs.Bell // rings when the audit log has records to read
+
 	advisories *scan.Advisories
 	sboms      *sbom.Attacher
 	usage      *usage.Service
@@ -116,7 +125,7 @@ type App struct {
 func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) {
 	a := &App{
 		cfg: cfg, deps: deps, outbox: jobs.NewBell(), previews: jobs.NewBell(), sweeping: jobs.NewBell(), signing: jobs.NewBell(),
-		toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
+		toIndex: jobs.NewBell(), toSend: jobs.NewBell(), toBackfill: jobs.NewBell(), toCheck: jobs.NewBell(),
 		toImport: jobs.NewBell(), toJudge: jobs.NewBell(), toScan: jobs.NewBell(), toRequest: jobs.NewBell(), toTell: jobs.NewBell(),
 	}
 	a.openTelemetry()
@@ -200,6 +209,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 			return nil, err
 		}
 	}
+	if err := a.openAudit(ctx); err != nil {
+		return nil, err
+	}
 	a.fsck = a.newFsck()
 	a.replication = a.newReplication()
 	a.openCaches()
@@ -260,6 +272,10 @@ func (a *App) Close() error {
 	if a.extractor != nil {
 		problems = append(problems, a.extractor.Close())
 		a.extractor = nil
+	}
+	if a.journal != nil {
+		problems = append(problems, a.journal.Close())
+		a.journal = nil
 	}
 	if a.database != nil {
 		problems = append(problems, a.database.Close())

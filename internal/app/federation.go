@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/remote/oidc"
@@ -26,7 +27,7 @@ func (a *App) openAccess(directory *identity.Directory) error {
 	}
 	a.access = access.New(access.Config{
 		Store: a.database.Access(), Directory: directory, Account: a.cfg.Account, Region: a.cfg.Region, Now: a.deps.Now,
-		Tokens: webIdentities{verifier},
+		Tokens: webIdentities{verifier}, Decided: middleware.NoteDecision,
 	})
 	return nil
 }

@@ -36,12 +36,13 @@ func (a *App) jobs() []jobs.Job {
 		a.advisoryJobs(),
 		a.scanJobs(),
 		a.usageJobs(),
+		a.auditJobs(),
 	)
 }
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
-	return map[string]event.Handler{
+	handlers := map[string]event.Handler{
 		"lifecycle":    a.lifecycle,
 		"signing":      a.signer,
 		"exceptions":   a.vex,
@@ -51,4 +52,8 @@ func (a *App) handlers() map[string]event.Handler {
 		"pull-through": a.caches,
 		"usage":        a.usage,
 	}
+	if a.itself != nil {
+		handlers["audit"] = a.itself
+	}
+	return handlers
 }

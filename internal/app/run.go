@@ -27,6 +27,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 	var work sync.WaitGroup
 	work.Go(func() { a.flushPulls(background) })
+	if a.journal != nil {
+		work.Go(func() { a.journal.Run(background) })
+	}
 	work.Go(func() { jobs.Run(background, a.deps.Logger, a.countedJobs(a.jobs())) })
 
 	broken := make(chan error, len(a.listeners))
@@ -44,6 +47,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.stopOps()
 	stopBackground()
 	work.Wait()
+	a.indexRest(context.WithoutCancel(ctx))
 	return errors.Join(failure, a.Close())
 }
 

@@ -64,6 +64,10 @@ type Config struct {
 	ScrubPeriod time.Duration // 0: there is no scrub
 	ScrubRate   int64         // bytes per second; 0: no bound
 
+	AuditLog         bool
+	AuditKeepFiles   time.Duration // 0: for ever
+	AuditKeepRecords time.Duration // 0: for ever
+
 	LogFormat       LogFormat
 	LogLevel        slog.Level
 	ShutdownTimeout time.Duration

@@ -30,6 +30,7 @@ const (
 // BearerToken is what credentials, or none, are exchanged for.
 type BearerToken struct {
 	Token  string
+	Caller identity.Caller // whom it stands for
 	Issued time.Time
 	Lasts  time.Duration
 }
@@ -60,11 +61,12 @@ func (a *Authenticator) Exchange(r *http.Request) (BearerToken, error) {
 	if NoCredentials(r) {
 		return a.anonymousToken(r.Context())
 	}
-	if _, err := a.Basic(r); err != nil {
+	caller, err := a.Basic(r)
+	if err != nil {
 		return BearerToken{}, err
 	}
 	password, err := basicPassword(r)
-	return BearerToken{Token: password, Issued: a.now().UTC().Truncate(time.Second), Lasts: bearerLifetime}, err
+	return BearerToken{Token: password, Caller: caller, Issued: a.now().UTC().Truncate(time.Second), Lasts: bearerLifetime}, err
 }
 
 // anonymousToken stands for nobody. It says no more than that this registry made it, and when.

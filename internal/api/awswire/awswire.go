@@ -95,6 +95,7 @@ type Service struct {
 	TargetPrefix string   // JSON: what stands before the operation in X-Amz-Target
 	Version      string   // Query: the Version parameter
 	Namespace    string   // Query: the namespace of answers
+	AuditName    string   // what the audit log calls it; empty: Name
 
 	Operations map[string]Operation
 	// Known names operations that the service has at Amazon and not here; calling one is refused clearly.
@@ -191,10 +192,11 @@ type service struct {
 	codec *codec
 	wire  wire
 	known map[string]bool
+	noted map[string][]noted // by operation
 }
 
 func prepare(s Service) (*service, error) {
-	p := &service{Service: s, known: map[string]bool{}}
+	p := &service{Service: s, known: map[string]bool{}, noted: map[string][]noted{}}
 	switch s.Protocol {
 	case JSON11, JSON10:
 		if s.TargetPrefix == "" {
@@ -223,6 +225,7 @@ func prepare(s Service) (*service, error) {
 				return nil, fmt.Errorf("operation %s: %w", name, err)
 			}
 		}
+		p.noted[name] = notedOf(op.in)
 	}
 	for _, name := range s.Known {
 		p.known[name] = true

@@ -90,6 +90,7 @@ func (h *handler) serveJSON(x *exchange, target string) error {
 	if err != nil {
 		return err
 	}
+	x.note()
 	body, err := h.readBody(x, op.maxBody, svc.Name, !op.unsigned)
 	if err != nil {
 		return err
@@ -149,6 +150,7 @@ func (h *handler) serveQuery(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.note()
 	if int64(len(plain)) > op.maxBody {
 		return tooLarge(op.maxBody)
 	}
@@ -234,6 +236,7 @@ func (h *handler) authenticate(x *exchange, op Operation, body []byte) (identity
 
 // do decodes, calls and answers.
 func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req request) error {
+	x.noteCaller(caller)
 	call := Call{
 		Caller:    caller,
 		RequestID: x.id,
@@ -250,6 +253,7 @@ func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req requ
 	if err := x.wire.decode(plan, req, in.Elem()); err != nil {
 		return err
 	}
+	noteInput(x.r.Context(), x.svc.noted[x.name], in.Elem())
 	out, err := op.call(x.r.Context(), call, in.Interface())
 	if err != nil {
 		return err
@@ -288,6 +292,7 @@ func (h *handler) fail(x *exchange, err error) {
 	if e.Status >= http.StatusInternalServerError {
 		h.logFailure(x, e, err)
 	}
+	x.noteFault(e, errors.Is(err, fault.CredentialsMissing))
 	x.w.Header().Set("X-Amzn-Errortype", e.Code)
 	h.explainDenial(x, err)
 	h.answer(x, e.Status, func(b []byte) []byte { return x.wire.encodeError(b, codec, e, x.id) })

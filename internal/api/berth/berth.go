@@ -77,6 +77,7 @@ func New(c Config) awswire.Service {
 		Name:         "ecr",
 		Protocol:     awswire.JSON11,
 		TargetPrefix: TargetPrefix,
+		AuditName:    "berth",
 		Operations: map[string]awswire.Operation{
 			"DeleteImages":            awswire.Op(f.deleteImages),
 			"DescribeCheck":           awswire.Op(f.describeCheck),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
@@ -49,6 +50,7 @@ func (f *face) getBlob(x *exchange) error {
 		if link != "" {
 			h.Set("Location", link)
 			h.Set("Docker-Content-Digest", content.Digest.String())
+			middleware.Note(ctx).BytesOut += content.Size // the store sends them, and says nothing of it
 			x.done(http.StatusTemporaryRedirect)
 			return nil
 		}

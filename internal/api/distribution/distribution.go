@@ -174,7 +174,9 @@ func (f *face) serve(x *exchange) error {
 	req, parseErr := parse(x.r.URL)
 	x.req = req
 	var err error
-	if x.caller, err = f.authenticate(x); err != nil {
+	x.caller, err = f.authenticate(x)
+	x.note()
+	if err != nil {
 		return err
 	}
 	middleware.NotePrincipal(x.r.Context(), x.caller.ARN)

@@ -202,10 +202,12 @@ func (f *face) refuse(x *exchange, err error) {
 	ctx := x.r.Context()
 	middleware.LabelFault(ctx, err)
 	if broken, ok := errors.AsType[*brokenBody](err); ok {
+		x.noteRefusal(err, http.StatusInternalServerError, broken.Error())
 		f.log.LogAttrs(ctx, slog.LevelError, "answer broke off", f.logFields(x, broken)...)
 		return
 	}
 	if errors.Is(err, fault.CredentialsMissing) {
+		x.noteRefusal(err, http.StatusUnauthorized, "")
 		f.challenge(x)
 		const words = "Not Authorized" // ECR's, as plain text; whoever goes by a Bearer challenge reads what stands behind it
 		if strings.HasPrefix(x.w.Header().Get("Www-Authenticate"), "Bearer ") {
@@ -216,6 +218,7 @@ func (f *face) refuse(x *exchange, err error) {
 		return
 	}
 	a, message := f.read(x, err)
+	x.noteRefusal(err, a.status, message)
 	if a.status >= http.StatusInternalServerError && ctx.Err() == nil {
 		f.log.LogAttrs(ctx, slog.LevelError, "request failed", f.logFields(x, err)...)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -27,6 +29,7 @@ func (f *face) headManifest(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.noteImage(img.Digest)
 	describeImage(x.w.Header(), img)
 	if matchesETag(x.r.Header.Get("If-None-Match"), img.Digest) {
 		x.done(http.StatusNotModified)
@@ -46,11 +49,13 @@ func (f *face) getManifest(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.noteImage(img.Digest)
 	describeImage(x.w.Header(), img)
 	if matchesETag(x.r.Header.Get("If-None-Match"), img.Digest) {
 		x.done(http.StatusNotModified)
 		return nil
 	}
+	x.notePulled(img)
 	x.send(http.StatusOK, img.MediaType, img.Manifest)
 	return nil
 }
@@ -81,13 +86,16 @@ func (f *face) putManifest(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.noteImage(pushed.Image.Digest)
 	h := x.w.Header()
 	h.Set("Location", manifestPath(x.req.Name, pushed.Image.Digest))
 	h.Set("Docker-Content-Digest", pushed.Image.Digest.String())
 	if pushed.Image.Subject != "" {
 		h.Set("Oci-Subject", pushed.Image.Subject.String())
 	}
+	note := middleware.Note(x.r.Context())
 	for _, t := range tags {
+		note.Images = append(note.Images, audit.ImageName{Digest: pushed.Image.Digest, Tag: t})
 		h.Add("Oci-Tag", t)
 	}
 	x.done(http.StatusCreated)

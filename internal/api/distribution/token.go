@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 )
 
@@ -25,6 +26,10 @@ func (f *face) token(x *exchange) error {
 	t, err := f.auth.Exchange(r)
 	if err != nil {
 		return err
+	}
+	if !t.Caller.Anonymous() {
+		x.caller = t.Caller
+		middleware.Note(x.r.Context()).Caller = t.Caller
 	}
 	b := append([]byte(nil), `{"token":`...)
 	b = appendJSONString(b, t.Token)

@@ -162,6 +162,7 @@ func (x *exchange) setUpload(name, id string, size int64) {
 
 // created answers with where a layer now is.
 func (x *exchange) created(l registry.Layer) {
+	x.noteLayer(l.Digest)
 	h := x.w.Header()
 	h.Set("Location", blobPath(x.req.Name, l.Digest))
 	h.Set("Docker-Content-Digest", l.Digest.String())

@@ -9,7 +9,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
@@ -37,6 +40,7 @@ func (f face) putImage(ctx context.Context, call awswire.Call, in *wire.PutImage
 	if err != nil {
 		return nil, err
 	}
+	middleware.Note(ctx).Images = []audit.ImageName{{Digest: pushed.Image.Digest, Tag: aws.ToString(in.ImageTag)}}
 	id := types.ImageIdentifier{ImageDigest: aws.String(pushed.Image.Digest.String()), ImageTag: in.ImageTag}
 	if pushed.Unchanged {
 		return nil, f.imageExists(push.Repository, id)
@@ -95,8 +99,20 @@ func (f face) batchGetImage(ctx context.Context, call awswire.Call, in *wire.Bat
 		}
 		id := wireID(registry.ImageID{Digest: r.Image.Digest.String(), Tag: r.ID.Tag})
 		out.Images = append(out.Images, *f.wireImage(name, id, r.Image))
+		notePulled(ctx, call, r.ID.Tag, r.Image)
 	}
 	return out, nil
+}
+
+// notePulled tells the audit log that an image's manifest is given away. An index is no pull: the image that a client picks from it is.
+func notePulled(ctx context.Context, call awswire.Call, tag string, img registry.Image) {
+	note := middleware.Note(ctx)
+	if i := slices.Index(note.Images, audit.ImageName{Tag: tag}); i >= 0 {
+		note.Images[i].Digest = img.Digest
+	}
+	if !call.Caller.Service && !oci.IsIndexType(img.MediaType) {
+		note.Pulled = append(note.Pulled, img.Digest)
+	}
 }
 
 func (f face) batchDeleteImage(ctx context.Context, call awswire.Call, in *wire.BatchDeleteImageInput) (*wire.BatchDeleteImageOutput, error) {

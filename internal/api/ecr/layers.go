@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -220,6 +222,9 @@ func (f face) getDownloadURLForLayer(ctx context.Context, call awswire.Call, in 
 	link, err := f.link(ctx, name, content)
 	if err != nil {
 		return nil, fmt.Errorf("linking to layer %s of %s: %w", d, name, err)
+	}
+	if !strings.HasPrefix(link, f.ProxyEndpoint+"/v2/") {
+		middleware.Note(ctx).BytesOut += content.Size // the store sends them, and says nothing of it
 	}
 	return &wire.GetDownloadUrlForLayerOutput{LayerDigest: aws.String(d.String()), DownloadUrl: aws.String(link)}, nil
 }

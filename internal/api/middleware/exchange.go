@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 )
 
 // exchange is one request and its answer: the ResponseWriter and the context that handlers see. The
@@ -20,6 +22,11 @@ type exchange struct {
 	status    int    // 0 until the answer has begun
 	in, out   int64  // bytes of the bodies
 	started   time.Time
+
+	audit    func(*audit.Entry) // nil: there is no log
+	entry    audit.Entry
+	allowed  decided
+	recorded bool
 
 	now        func() time.Time
 	stall      time.Duration
@@ -62,6 +69,9 @@ func (x *exchange) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (x *exchange) Write(p []byte) (int, error) {
 	x.begin()
+	if x.audit != nil && x.whole(p) {
+		x.record(x.now(), len(p))
+	}
 	if x.multiplexed() {
 		x.writing = x.writing.start(x.stall, x.conn, deadlines.SetWriteDeadline)
 		defer x.writing.stop()

@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 )
 
 // requestIDHeader is AWS's x-amzn-RequestId as net/http spells header names.
@@ -41,6 +43,9 @@ type Config struct {
 	Proxies []netip.Prefix
 	// Served, where it is set, is told of each request that has been answered. It returns at once.
 	Served func(ctx context.Context, s Served)
+	// Audit is given an entry of each request that a face has made one of ([Note]), before its answer is complete. It must not
+	// keep it. Nil: there is no audit log.
+	Audit func(*audit.Entry)
 }
 
 // Handler serves requests through Next.
@@ -66,8 +71,9 @@ func New(c Config) *Handler {
 
 // ServeHTTP gives the request its id and serves it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, Context: r.Context(), now: h.Now, stall: h.Stall, started: h.Now()}
+	x := &exchange{ResponseWriter: w, Context: r.Context(), now: h.Now, stall: h.Stall, started: h.Now(), audit: h.Audit}
 	x.id = newRequestID()
+	x.entry.Method, x.entry.Path = r.Method, r.URL.Path
 	x.conn, _ = w.(deadlines)
 	x.shared = r.ProtoMajor > 1
 	header := w.Header()
@@ -104,6 +110,7 @@ func (h *Handler) finish(x *exchange, r *http.Request) {
 		}
 	}
 	now := h.Now()
+	x.record(now, 0)
 	x.armWrite(now) // what net/http still holds in its buffer is written after this
 	h.log(x, r, now)
 	h.tell(x, r, now)

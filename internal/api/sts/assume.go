@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/access"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -66,6 +67,7 @@ func (f face) assumeRoleWithWebIdentity(ctx context.Context, c awswire.Call, in 
 	if err != nil {
 		return nil, err
 	}
+	middleware.Note(ctx).Caller.Session = &identity.Session{Provider: begun.Principal.Session.Provider, Subject: begun.Subject}
 	return &sts.AssumeRoleWithWebIdentityOutput{
 		AssumedRoleUser:             roleUser(begun.Principal),
 		Audience:                    optional(begun.Audience),

@@ -19,7 +19,7 @@ import (
 // rememberFor bounds how long a change to a principal's policies that another replica made goes unnoticed here.
 const rememberFor = 3 * time.Second
 
-// Config is what a Service is made of. Every field must be set, but for Tokens.
+// Config is what a Service is made of. Every field must be set, but for Tokens and Decided.
 type Config struct {
 	Store     Store
 	Directory *identity.Directory
@@ -28,6 +28,8 @@ type Config struct {
 	Now       func() time.Time
 	// Tokens verifies web identity tokens. Nil: none is taken.
 	Tokens TokenVerifier
+	// Decided is told of decisions that allow something, and what they rest on. It must not wait. Nil: nobody wants to know.
+	Decided func(ctx context.Context, d policy.Decision)
 }
 
 // Service is one account's. Its methods may be called from many goroutines.
@@ -38,6 +40,7 @@ type Service struct {
 	region    string
 	now       func() time.Time
 	tokens    TokenVerifier
+	decided   func(context.Context, policy.Decision) // or nil
 	grants    grantCache
 	uses      useRecorder
 }
@@ -47,7 +50,7 @@ func New(c Config) *Service {
 	return &Service{
 		store: c.Store, directory: c.Directory, account: c.Account, region: c.Region,
 		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
-		tokens: c.Tokens,
+		tokens: c.Tokens, decided: c.Decided,
 	}
 }
 
@@ -63,6 +66,9 @@ func (s *Service) Authorize(ctx context.Context, caller identity.Caller, r polic
 	}
 	d := policy.Decide(q)
 	if d.Outcome == policy.Allowed {
+		if s.decided != nil {
+			s.decided(ctx, d)
+		}
 		return nil
 	}
 	return denied(caller, q, d)

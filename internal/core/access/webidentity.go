@@ -70,6 +70,8 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, caller identity
 		}
 		if d := policy.Decide(q); d.Outcome != policy.Allowed {
 			return WebIdentitySession{}, untrusted(provider, claims, q, d)
+		} else if s.decided != nil {
+			s.decided(ctx, d)
 		}
 	}
 	begun, err := s.begin(ctx, role, r.RoleRequest, session, false)
@@ -102,7 +104,7 @@ func (s *Service) verify(ctx context.Context, token string) (Provider, Claims, e
 
 // sessionOf is what a session is given by the token that it is exchanged for.
 func sessionOf(provider Provider, c Claims) (identity.Session, []Tag, error) {
-	session := identity.Session{Provider: provider.ARN, SourceIdentity: c.SourceIdentity}
+	session := identity.Session{Provider: provider.ARN, SourceIdentity: c.SourceIdentity, Subject: c.Subject}
 	if c.SourceIdentity != "" {
 		if err := checkSourceIdentity(c.SourceIdentity); err != nil {
 			return session, nil, err

@@ -4,6 +4,7 @@
 package audit
 
 import (
+	"strings"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -19,9 +20,11 @@ type Entry struct {
 	ReadOnly  bool
 	Caller    identity.Caller
 
-	Repository string      // or empty
-	Images     []ImageName // that it was about
-	Resources  []string    // ARNs of what else
+	Repository string       // or empty
+	Images     []ImageName  // that it was about
+	Layers     []oci.Digest // that it was about
+	Resources  []string     // ARNs of what else
+	Parameters []Parameter  // what else the request named
 
 	Method, Path string // of HTTP, the path without a query
 	Status       int    // of the answer
@@ -35,6 +38,9 @@ type Entry struct {
 	Duration time.Duration
 }
 
+// Parameter is something that a request named. Nothing secret is in one.
+type Parameter struct{ Name, Value string }
+
 // ImageName is an image by what it was called by.
 type ImageName struct {
 	Digest oci.Digest // or empty
@@ -42,8 +48,42 @@ type ImageName struct {
 }
 
 // Denied tells whether a permission was lacking, or credentials did not hold.
-func (e Entry) Denied() bool {
-	return e.Status == 401 || e.Status == 403 || e.Fault == "AccessDeniedException" || e.Fault == "AccessDenied"
+func (e *Entry) Denied() bool { return denied(e.Status, e.Fault) }
+
+func denied(status int, word string) bool {
+	if status == 401 || status == 403 {
+		return true
+	}
+	switch word { // the AWS protocols that are JSON answer 400 to these
+	case "AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException",
+		"MissingAuthenticationTokenException", "IncompleteSignatureException", "IncompleteSignature":
+		return true
+	}
+	return false
+}
+
+// Principal names who asked, a role for all of its sessions; nobody is "anonymous".
+func Principal(c identity.Caller) string {
+	switch {
+	case c.Session != nil && c.Session.RoleARN != "":
+		return c.Session.RoleARN
+	case c.Anonymous():
+		return Anonymous
+	}
+	return c.ARN
+}
+
+// Anonymous is the principal of requests without credentials.
+const Anonymous = "anonymous"
+
+// ReadOnly tells by an operation's name whether it changes nothing.
+func ReadOnly(operation string) bool {
+	for _, prefix := range [...]string{"Get", "List", "Describe", "BatchGet", "BatchCheck", "Validate", "Lookup", "Decode", "Simulate", "Explain", "Login", "Verify"} {
+		if strings.HasPrefix(operation, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // Query selects records. Zero members select everything; those that are set must all hold.

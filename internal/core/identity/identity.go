@@ -56,7 +56,8 @@ type Session struct {
 	Tags           map[string]string `json:"t,omitempty"`
 	TransitiveTags []string          `json:"tt,omitempty"` // keys of tags that stay when the session assumes another role
 	SourceIdentity string            `json:"s,omitempty"`
-	Provider       string            `json:"f,omitempty"` // the ARN of the OIDC provider whose token was exchanged
+	Provider       string            `json:"f,omitempty"`   // the ARN of the OIDC provider whose token was exchanged
+	Subject        string            `json:"sub,omitempty"` // of that token
 }
 
 // Service is the server itself, at some work of its own. Its name stands where others have an ARN and is

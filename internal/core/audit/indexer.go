@@ -1,0 +1,163 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const (
+	// batchRecords bounds a transaction.
+	batchRecords = 1000
+	// blockOpen is how long a block that is not full is added to.
+	blockOpen = 10 * time.Minute
+	// maxBlockLines is how much a block that is not full may hold to be added to, in bytes: it is packed anew each time.
+	maxBlockLines = 1 << 20
+	// checkpointEvery is how often a checkpoint is kept for good.
+	checkpointEvery = 10 * time.Minute
+	// dropBlocks is how many blocks are forgotten at once.
+	dropBlocks = 50
+)
+
+// IndexerConfig is what an Indexer is made of. Every field must be set, but for Keep and Notify.
+type IndexerConfig struct {
+	Journal Journal
+	Store   Store
+	Key     Key
+	Encoder Encoder
+	Now     func() time.Time
+	Logger  *slog.Logger
+	Keep    time.Duration // how long records can be searched; 0: for ever
+	Notify  func()        // is told that there are events
+}
+
+// Indexer reads this process's journal into the database: each record once, however often it is interrupted, since what follows from a batch and
+// how far it goes are one transaction.
+type Indexer struct {
+	IndexerConfig
+	known bool
+	log   Log
+	kept  time.Time // when a checkpoint was last kept
+	open  *building // the last block, where it is not full
+}
+
+// NewIndexer makes one. Its methods are for one job at a time.
+func NewIndexer(c IndexerConfig) *Indexer { return &Indexer{IndexerConfig: c} }
+
+// Once reads a batch, and tells whether there may be more.
+func (x *Indexer) Once(ctx context.Context) (more bool, err error) {
+	if err := x.load(ctx); err != nil {
+		return false, err
+	}
+	from := x.log.Tree.Next
+	lines, err := x.Journal.Read(from, batchRecords)
+	if err != nil || len(lines) == 0 {
+		return false, err
+	}
+	// What the database knows of must not be lost by a power cut that the database survives.
+	if err := x.Journal.Sync(); err != nil {
+		return false, err
+	}
+	if err := x.commit(ctx, from, lines); err != nil {
+		x.known, x.open = false, nil // what is there now is read again
+		if errors.Is(err, ErrChanged) {
+			return true, nil
+		}
+		return false, err
+	}
+	return len(lines) == batchRecords, nil
+}
+
+// load finds out how far the log was read. One that is shorter than that has been rolled back: it is left as it is, for Verify
+// to tell, and another one is begun.
+func (x *Indexer) load(ctx context.Context) error {
+	if x.known {
+		return nil
+	}
+	id := x.Journal.ID()
+	log, err := x.Store.Log(ctx, id)
+	if err != nil {
+		return fmt.Errorf("finding out how far the audit log is read: %w", err)
+	}
+	if size := x.Journal.Size(); size < log.Tree.Next {
+		x.Logger.LogAttrs(ctx, slog.LevelError, "the audit log lacks records that it had: it goes on in another one", slog.String("log", id),
+			slog.Int64("records", size), slog.Int64("should_be", log.Tree.Next))
+		if err := x.Journal.Renew(); err != nil {
+			return err
+		}
+		log = Log{ID: x.Journal.ID()}
+		notice := Notice{Kind: RolledBack, At: x.Now(), ID: id + fmt.Sprintf("%020x", size), Count: log.Tree.Next, Log: id}
+		if _, err := x.Journal.Append(x.Encoder.Notice(notice)); err != nil {
+			return err
+		}
+	}
+	x.log, x.known, x.open = log, true, nil
+	return nil
+}
+
+func (x *Indexer) commit(ctx context.Context, from int64, lines [][]byte) error {
+	now := x.Now()
+	tree := x.log.Tree.Clone()
+	if x.open != nil && now.Sub(x.open.opened) > blockOpen {
+		x.open = nil
+	}
+	var blocks []*building
+	sum := newSummary()
+	for i, line := range lines {
+		r, err := Decode(line)
+		if err != nil || r.Sequence != from+int64(i) {
+			// It counts as what it is, a leaf of the tree, and Verify will name it. Nothing can be found by it.
+			x.Logger.LogAttrs(ctx, slog.LevelError, "the audit log has a record that cannot be read", slog.String("log", x.log.ID),
+				slog.Int64("record", from+int64(i)), slog.Any("error", err))
+			r = Record{Line: line, Log: x.log.ID, Sequence: from + int64(i), At: now}
+		}
+		tree.Add(tlog.RecordHash(line))
+		if x.open == nil || x.open.block.Records >= blockRecords || len(x.open.lines) >= maxBlockLines {
+			x.open = &building{opened: now}
+		}
+		if len(blocks) == 0 || blocks[len(blocks)-1] != x.open {
+			blocks = append(blocks, x.open)
+		}
+		x.open.add(&r)
+		sum.add(&r)
+	}
+	batch := Batch{
+		Log: Log{ID: x.log.ID, Tree: tree, At: now}, From: from, Events: sum.events(),
+		KeepCheckpoint: now.Sub(x.kept) >= checkpointEvery || now.Before(x.kept),
+	}
+	var err error
+	if batch.Log.Checkpoint, err = x.Key.Sign(Checkpoint{x.log.ID, tree.Next, tree.Root(), now}); err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		batch.Blocks = append(batch.Blocks, b.finish())
+	}
+	ids, err := x.Store.Commit(ctx, batch)
+	if err != nil {
+		return fmt.Errorf("storing records of the audit log: %w", err)
+	}
+	for i, b := range blocks {
+		b.block.ID, b.block.NewTerms = ids[i], nil
+	}
+	x.log = batch.Log
+	if batch.KeepCheckpoint {
+		x.kept = now
+	}
+	if x.Notify != nil && len(batch.Events) > 0 {
+		x.Notify()
+	}
+	return x.Journal.Publish(batch.Log.Checkpoint)
+}
+
+// DropOnce forgets what was kept for long enough.
+func (x *Indexer) DropOnce(ctx context.Context) (more bool, err error) {
+	if x.Keep <= 0 {
+		return false, nil
+	}
+	n, err := x.Store.DropBlocks(ctx, x.Now().Add(-x.Keep), dropBlocks)
+	return n == dropBlocks, err
+}
