@@ -58,7 +58,7 @@ func (s *Service) PruneOnce(ctx context.Context) (more bool, err error) {
 
 // evaluate looks at one alarm, and tells whether its state has changed.
 func (s *Service) evaluate(ctx context.Context, a Alarm, now time.Time) (bool, error) {
-	samples, err := s.samples(ctx, a.Configuration, lastMinute(now))
+	samples, err := s.samples(ctx, a.Configuration, now)
 	if err != nil {
 		return false, err
 	}
@@ -84,11 +84,19 @@ func (s *Service) evaluate(ctx context.Context, a Alarm, now time.Time) (bool, e
 	return changed, err
 }
 
-// samples gives what an alarm's periods came to, up to the given end.
-func (s *Service) samples(ctx context.Context, c Configuration, end time.Time) ([]Sample, error) {
-	n := c.EvaluationPeriods + extraPeriods
+// grain is what an alarm's periods are put together of. Minutes are kept for two weeks only, so that what looks back at days goes by hours.
+func (c Configuration) grain() time.Duration {
+	if c.Every() == time.Hour && c.period()%time.Hour == 0 {
+		return time.Hour
+	}
+	return time.Minute
+}
+
+// samples gives what an alarm's periods came to, of which the last one has just ended.
+func (s *Service) samples(ctx context.Context, c Configuration, now time.Time) ([]Sample, error) {
+	n, end := c.EvaluationPeriods+extraPeriods, now.Add(-lateness).Truncate(c.grain())
 	if len(c.Queries) == 0 {
-		return s.series(ctx, Query{Metric: c.Metric, Statistic: c.Statistic, Unit: c.Unit}, end, c.period(), n)
+		return s.series(ctx, c, Query{Metric: c.Metric, Statistic: c.Statistic, Unit: c.Unit}, end)
 	}
 	if s.maths == nil {
 		return nil, errors.New("expressions cannot be computed here")
@@ -104,7 +112,7 @@ func (s *Service) samples(ctx context.Context, c Configuration, end time.Time) (
 		if q.Expression != "" {
 			continue
 		}
-		one, err := s.series(ctx, q, end, c.period(), n)
+		one, err := s.series(ctx, c, q, end)
 		if err != nil {
 			return nil, err
 		}
@@ -128,15 +136,18 @@ func (s *Service) samples(ctx context.Context, c Configuration, end time.Time) (
 	return samples, nil
 }
 
-// series gives the statistic of a metric in each of n periods, of which the last one ends at the given time.
-func (s *Service) series(ctx context.Context, q Query, end time.Time, period time.Duration, n int) ([]Sample, error) {
+// series gives the statistic of a metric in each of an alarm's periods, of which the last one ends at the given time.
+func (s *Service) series(ctx context.Context, c Configuration, q Query, end time.Time) ([]Sample, error) {
+	n, period := c.EvaluationPeriods+extraPeriods, c.period()
 	from := end.Add(-time.Duration(n) * period)
-	points, err := s.points.Points(ctx, q.Metric, q.Unit, from, end, time.Minute)
+	m := q.Metric
+	m.Unit = q.Unit
+	points, err := s.points.Points(ctx, s.self, []usage.Metric{m}, from, end, c.grain())
 	if err != nil {
-		return nil, fmt.Errorf("reading the points of %s %s: %w", q.Metric.Namespace, q.Metric.Name, err)
+		return nil, fmt.Errorf("reading the points of %s %s: %w", m.Namespace, m.Name, err)
 	}
 	sums := make([]usage.Point, n)
-	for _, p := range points {
+	for _, p := range points[0] {
 		if i := int(p.At.Sub(from) / period); !p.At.Before(from) && i < n {
 			sums[i].Add(p)
 		}

@@ -54,11 +54,11 @@ type HistoryRows struct {
 	Limit    int
 }
 
-// Points gives the points of metrics.
+// Points gives the points of metrics: usage.Service.
 type Points interface {
-	// Points gives what came in each period from a time to another (included; excluded), in order. Periods without values are left out.
-	// A unit leaves out the values of others; empty takes all.
-	Points(ctx context.Context, m usage.Metric, unit string, from, to time.Time, period time.Duration) ([]usage.Point, error)
+	// Points gives what came in each period from a time to another (included; excluded), in order, of each metric. Periods without values
+	// are left out. A metric's unit leaves out values of others.
+	Points(ctx context.Context, caller identity.Caller, metrics []usage.Metric, from, to time.Time, period time.Duration) ([][]usage.Point, error)
 }
 
 // Maths computes expressions over series.
