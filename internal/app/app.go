@@ -29,6 +29,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/notify"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -95,6 +96,9 @@ type App struct {
 	toScan    jobs.Bell // rings when there is something to scan
 	toRequest jobs.Bell // rings when images that were there may have to be scanned
 	toTell    jobs.Bell // rings when there are changed findings to tell of
+
+	notices  *notify.Service
+	toTarget map[string]jobs.Bell // each rings when its target has something to be sent
 
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
@@ -188,6 +192,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	a.replication = a.newReplication()
 	a.openCaches()
 	if err := a.openAdvisories(); err != nil {
+		return nil, err
+	}
+	if err := a.openNotices(); err != nil {
 		return nil, err
 	}
 	return directory, nil

@@ -136,3 +136,8 @@ func (s *Service) SweepOnce(ctx context.Context) (more bool, err error) {
 	n, err := s.rows.PruneDeliveries(ctx, now.Add(-keep), sweepBatch)
 	return len(overdue) >= sweepBatch || n >= sweepBatch, err
 }
+
+// Deliverer is DeliverOnce for one target, as a job.
+func (s *Service) Deliverer(name string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) { return s.DeliverOnce(ctx, name) }
+}
