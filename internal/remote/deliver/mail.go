@@ -32,7 +32,7 @@ const (
 	mailTime     = 25 * time.Second // of the whole conversation
 	mailDial     = 10 * time.Second
 	maxMailText  = 256 << 10
-	maxMailLine  = 998 // RFC 5322, 2.1.1
+	maxSubject   = 200 // characters
 	messageIDAll = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 )
 
@@ -247,10 +247,11 @@ func (m *Mail) compose(n notify.Message) []byte {
 	}
 	header("To", strings.Join(to, ",\r\n\t"))
 	subject := oneLine(n.Subject)
-	if r := []rune(subject); len(r) > maxMailLine/4 {
-		subject = string(r[:maxMailLine/4])
+	if r := []rune(subject); len(r) > maxSubject {
+		subject = string(r[:maxSubject])
 	}
-	header("Subject", mime.QEncoding.Encode("utf-8", subject))
+	// Encoded words stand beside each other on lines of their own: one line of them could be too long.
+	header("Subject", strings.ReplaceAll(mime.QEncoding.Encode("utf-8", subject), "?= =?", "?=\r\n =?"))
 	header("Date", n.At.UTC().Format(time.RFC1123Z))
 	id := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(messageIDAll, r) {
