@@ -38,6 +38,7 @@ var house = rules{
 		{"internal/core/scan/vex", words}, // words too
 		{"internal/core/scan/layer", slices.Concat(words, []string{"internal/core/scan/inventory"})},
 		{"internal/core/usage/price", words}, // words too: a bill is the same on both sides
+		{"internal/core/usage/maths", words},
 		{"internal/core", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/registry"})}, // never each other
 		{"internal/api", []string{
 			"internal/core/...", "internal/api/awswire", "internal/api/authn", "internal/api/sigv4", "internal/api/middleware",

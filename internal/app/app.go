@@ -37,6 +37,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
+	"github.com/hoopstat-haus/berth/internal/core/usage"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
@@ -87,6 +88,7 @@ type App struct {
 
 	advisories *scan.Advisories
 	sboms      *sbom.Attacher
+	usage      *usage.Service
 	toImport   jobs.Bell // rings when there are advisories to import
 	toJudge    jobs.Bell // rings when advisories have changed
 
@@ -139,6 +141,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.vex = a.newExceptions()
 	a.scans = a.newScans()
 	a.sboms = a.newSBOMs()
+	a.usage = a.newUsage()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}

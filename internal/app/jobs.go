@@ -36,6 +36,7 @@ func (a *App) jobs() []jobs.Job {
 		a.advisoryJobs(),
 		a.scanJobs(),
 		a.noticeJobs(),
+		a.usageJobs(),
 	)
 }
 
@@ -50,5 +51,6 @@ func (a *App) handlers() map[string]event.Handler {
 		"replication":  a.replication,
 		"pull-through": a.caches,
 		"notices":      a.notices,
+		"usage":        a.usage,
 	}
 }

@@ -3,6 +3,8 @@ package usage
 import (
 	"context"
 	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
 // Grains are what a stored point may stand for.
@@ -86,4 +88,26 @@ type Step struct {
 	Place string    // how far it was; empty at its beginning
 	Next  string    // how far it is then; empty: it has ended
 	DueAt time.Time // of the next piece, or the next round
+}
+
+// ImageRef names an image.
+type ImageRef struct {
+	Repository string
+	Digest     oci.Digest
+}
+
+// Labeled is an image with what it says of itself.
+type Labeled struct {
+	Labels
+	Indexes []oci.Digest // that it is in
+}
+
+// Images is what counting needs to know of images and of who pushes them.
+type Images interface {
+	// Labels gives what images say of themselves. Those that are not there are left out.
+	Labels(ctx context.Context, images []ImageRef) (map[ImageRef]Labeled, error)
+	// RepositoriesNamed gives those of some repositories that are there.
+	RepositoriesNamed(ctx context.Context, names []string) (map[string]bool, error)
+	// RoleARN gives the ARN of the role of a name, or the empty string where there is none.
+	RoleARN(ctx context.Context, name string) (string, error)
 }

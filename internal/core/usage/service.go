@@ -28,6 +28,7 @@ type Config struct {
 	Registry *registry.Registry
 	Store    Store
 	Upkeep   Upkeep
+	Images   Images
 	Keep     Keep // what is zero is DefaultKeep's
 	Now      func() time.Time
 }
@@ -37,6 +38,7 @@ type Service struct {
 	registry *registry.Registry
 	store    Store
 	upkeep   Upkeep
+	images   Images
 	keep     Keep
 	now      func() time.Time
 }
@@ -55,7 +57,7 @@ func New(c Config) *Service {
 	k.Hours = max(k.Hours, k.Minutes)
 	k.Days = max(k.Days, k.Hours)
 	return &Service{
-		registry: c.Registry, store: c.Store, upkeep: c.Upkeep, keep: k,
+		registry: c.Registry, store: c.Store, upkeep: c.Upkeep, images: c.Images, keep: k,
 		now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 	}
 }

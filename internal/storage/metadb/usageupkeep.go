@@ -113,7 +113,9 @@ func (u Usage) Forget(ctx context.Context, old usage.Cutoffs, place string, limi
 	if err != nil {
 		return "", err
 	}
-	gone := func(grain time.Duration, before time.Time) int64 { return micros(before) - packWidth(grain).Microseconds() }
+	gone := func(grain time.Duration, before time.Time) int64 {
+		return micros(before) - packWidth(grain).Microseconds()
+	}
 	return next, u.db.engine.update(ctx, func(t tx) error {
 		for _, d := range []struct {
 			text string
