@@ -22,7 +22,7 @@ func (p *plan) appendJSON(b []byte, v reflect.Value) []byte {
 	case kindFloat:
 		return appendJSONFloat(b, v.Float(), v.Type().Bits())
 	case kindTime:
-		return appendEpoch(b, v.Interface().(time.Time))
+		return appendEpoch(b, timeOf(v))
 	case kindBlob:
 		b = append(b, '"')
 		b = base64.StdEncoding.AppendEncode(b, v.Bytes())

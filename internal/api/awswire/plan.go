@@ -36,6 +36,7 @@ const (
 	kindList
 	kindMap
 	kindPointer
+	kindUnion // of which nothing is known: it is refused where it comes, and never goes
 )
 
 type plan struct {
@@ -54,6 +55,7 @@ type field struct {
 	optional bool
 
 	key        string // `"name":`
+	text       string // the name as CBOR
 	start, end string // <name>, </name>
 }
 
@@ -119,7 +121,10 @@ func (c *codec) make(t reflect.Type, made map[reflect.Type]*plan) (*plan, error)
 		p.kind = kindStruct
 		err = c.makeFields(p, made)
 	default:
-		return nil, fmt.Errorf("%s: no protocol carries a %s", t, t.Kind())
+		if t.Kind() != reflect.Interface || t.NumMethod() == 0 {
+			return nil, fmt.Errorf("%s: no protocol carries a %s", t, t.Kind())
+		}
+		p.kind = kindUnion
 	}
 	return p, err
 }
@@ -145,6 +150,7 @@ func (c *codec) makeFields(p *plan, made map[reflect.Type]*plan) error {
 			plan:     fp,
 			optional: fp.kind == kindString,
 			key:      `"` + name + `":`,
+			text:     string(appendCBORText(nil, name)),
 			start:    "<" + name + ">",
 			end:      "</" + name + ">",
 		})
@@ -163,7 +169,7 @@ func (c *codec) makeFields(p *plan, made map[reflect.Type]*plan) error {
 // absent tells whether a struct's field is left out of the wire.
 func (f *field) absent(v reflect.Value) bool {
 	switch f.plan.kind {
-	case kindPointer, kindList, kindMap, kindBlob:
+	case kindPointer, kindList, kindMap, kindBlob, kindUnion:
 		return v.IsNil()
 	case kindString:
 		return f.optional && v.Len() == 0
@@ -175,4 +181,10 @@ func (f *field) absent(v reflect.Value) bool {
 // lowerFirst names a member in JSON.
 func lowerFirst(name string) string {
 	return strings.ToLower(name[:1]) + name[1:]
+}
+
+// timeOf is the time that v holds, without an allocation: answers may hold a hundred thousand of them.
+func timeOf(v reflect.Value) time.Time {
+	t, _ := reflect.TypeAssert[time.Time](v)
+	return t
 }

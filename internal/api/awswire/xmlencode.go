@@ -20,7 +20,7 @@ func (p *plan) appendXML(b []byte, v reflect.Value) []byte {
 	case kindFloat:
 		return strconv.AppendFloat(b, v.Float(), 'g', -1, v.Type().Bits())
 	case kindTime:
-		return appendXMLTime(b, v.Interface().(time.Time))
+		return appendXMLTime(b, timeOf(v))
 	case kindBlob:
 		return base64.StdEncoding.AppendEncode(b, v.Bytes())
 	case kindPointer:

@@ -57,6 +57,8 @@ type Dimension struct{ Name, Value string }
 type Metric struct {
 	Namespace, Name string
 	Dimensions      []Dimension
+	// Unit is part of a question: only points in that unit. Empty: in any. What a datum is in is its own Unit.
+	Unit string
 }
 
 // NewMetric makes a metric of dimensions in any order.
