@@ -3,7 +3,7 @@
 // An event has its number before any part of Berth is handed it: the outbox gives numbers as it hands events on, under a lock that is held
 // to the commit, in the order in which the events were recorded. So a reader who remembers the last number it saw misses nothing and sees
 // nothing twice, and what happened to one repository comes in the order of its causes. Events are kept for a time and up to a number of them.
-// A cursor that is older than that is told so: see fault.EventsForgotten.
+// A cursor that is older than that is told so: see [Forgotten].
 package feed
 
 import (
@@ -39,15 +39,17 @@ type Store interface {
 	Forget(ctx context.Context, before time.Time, keep int64, limit int) (int64, error)
 }
 
-// Config is what a Feed needs.
+// Config is what a Feed needs. All but Wake must be set.
 type Config struct {
 	Registry *registry.Registry
 	Store    Store
-	Now      func() time.Time
+	// Deliveries is where receivers are.
+	Deliveries Deliveries
+	Now        func() time.Time
 	// Keep is for how long, and KeepMost how many events are kept.
 	Keep     time.Duration
 	KeepMost int64
-	// Wake is called when there are new events, if it is set.
+	// Wake is called when there are new events; or nil.
 	Wake func()
 }
 
