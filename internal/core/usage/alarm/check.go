@@ -46,10 +46,10 @@ func (s *Service) check(c Configuration) error {
 	for _, problem := range []func() error{
 		func() error { return checkText("AlarmName", c.Name, 1, maxName) },
 		func() error { return checkDescription(c.Description) },
-		func() error { return s.checkActions(c) },
 		c.checkRule,
-		func() error { return s.checkWatched(c) },
+		c.checkWatched,
 		c.checkWindow,
+		func() error { return s.checkActions(c) },
 	} {
 		if err := problem(); err != nil {
 			return err
@@ -78,7 +78,8 @@ func checkDescription(text string) error {
 }
 
 func (s *Service) checkActions(c Configuration) error {
-	for parameter, actions := range map[string][]string{"OKActions": c.OKActions, "AlarmActions": c.AlarmActions, "InsufficientDataActions": c.InsufficientDataActions} {
+	for i, actions := range [][]string{c.OKActions, c.AlarmActions, c.InsufficientDataActions} {
+		parameter := []string{"OKActions", "AlarmActions", "InsufficientDataActions"}[i]
 		if len(actions) > maxActions {
 			return bad(parameter, "Member must have length less than or equal to %d", maxActions)
 		}
@@ -116,7 +117,7 @@ func (c Configuration) checkRule() error {
 }
 
 // checkWatched checks what is watched: a metric or some queries.
-func (s *Service) checkWatched(c Configuration) error {
+func (c Configuration) checkWatched() error {
 	if len(c.Queries) == 0 {
 		return checkStat("", c.Metric, c.Statistic, c.Unit, c.Period)
 	}
@@ -150,12 +151,8 @@ func (s *Service) checkWatched(c Configuration) error {
 		return bad("Metrics", "Exactly one element of the metrics list must return data")
 	case expressions == len(c.Queries):
 		return bad("Metrics", "An expression needs a metric to be about: SEARCH and SELECT are not watched")
-	case s.maths == nil && expressions > 0:
-		return fault.New(fault.SettingUnsupported, "Alarms on expressions are not watched here")
-	case s.maths == nil:
-		return nil
 	}
-	return s.maths.Check(c.Queries)
+	return c.checkExpressions()
 }
 
 func (q Query) check(at string) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -94,46 +93,11 @@ func (c Configuration) grain() time.Duration {
 
 // samples gives what an alarm's periods came to, of which the last one has just ended.
 func (s *Service) samples(ctx context.Context, c Configuration, now time.Time) ([]Sample, error) {
-	n, end := c.EvaluationPeriods+extraPeriods, now.Add(-lateness).Truncate(c.grain())
-	if len(c.Queries) == 0 {
-		return s.series(ctx, c, Query{Metric: c.Metric, Statistic: c.Statistic, Unit: c.Unit}, end)
+	end := now.Add(-lateness).Truncate(c.grain())
+	if len(c.Queries) > 0 {
+		return s.computed(ctx, c, end)
 	}
-	if s.maths == nil {
-		return nil, errors.New("expressions cannot be computed here")
-	}
-	samples := make([]Sample, n)
-	times := make([]time.Time, n)
-	for i := range samples {
-		samples[i] = Sample{At: end.Add(-time.Duration(n-i) * c.period()), Missing: true}
-		times[i] = samples[i].At
-	}
-	series := map[string][]float64{}
-	for _, q := range c.Queries {
-		if q.Expression != "" {
-			continue
-		}
-		one, err := s.series(ctx, c, q, end)
-		if err != nil {
-			return nil, err
-		}
-		values := make([]float64, n)
-		for i, sample := range one {
-			if values[i] = sample.Value; sample.Missing {
-				values[i] = math.NaN()
-			}
-		}
-		series[q.ID] = values
-	}
-	values, err := s.maths.Value(c.Queries, series, times, c.period())
-	if err != nil {
-		return nil, fmt.Errorf("computing an expression: %w", err)
-	}
-	for i, value := range values {
-		if i < n && !math.IsNaN(value) && !math.IsInf(value, 0) {
-			samples[i].Value, samples[i].Missing = value, false
-		}
-	}
-	return samples, nil
+	return s.series(ctx, c, Query{Metric: c.Metric, Statistic: c.Statistic, Unit: c.Unit}, end)
 }
 
 // series gives the statistic of a metric in each of an alarm's periods, of which the last one ends at the given time.

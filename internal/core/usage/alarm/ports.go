@@ -61,15 +61,6 @@ type Points interface {
 	Points(ctx context.Context, caller identity.Caller, metrics []usage.Metric, from, to time.Time, period time.Duration) ([][]usage.Point, error)
 }
 
-// Maths computes expressions over series.
-type Maths interface {
-	// Check tells what is wrong with the expressions of a set of queries, as a fault.
-	Check(queries []Query) error
-	// Value computes the query that returns data. The series are those of the metrics, by query id, with a value for each of the times, NaN
-	// where there is none; so is the result.
-	Value(queries []Query, series map[string][]float64, times []time.Time, period time.Duration) ([]float64, error)
-}
-
 // Asker asks for permissions: registry.Registry.
 type Asker interface {
 	// MayOn answers nil when the caller may do the action on the resource of that name.

@@ -17,13 +17,12 @@ import (
 // maxAlarms is how many alarms an account may have: CloudWatch's quota, as it is before anybody asks for more.
 const maxAlarms = 5000
 
-// Config is what a Service is made of; all but Maths and Notify must be set.
+// Config is what a Service is made of; all but Notify and Wake must be set.
 type Config struct {
 	Registry Asker
 	Region   string
 	Rows     Rows
 	Points   Points
-	Maths    Maths // nil: alarms on expressions are refused
 	// Known tells whether an action is a topic that a target of the configuration stands for.
 	Known func(action string) bool
 	Now   func() time.Time
@@ -40,7 +39,6 @@ type Service struct {
 	region   string
 	rows     Rows
 	points   Points
-	maths    Maths
 	known    func(string) bool
 	now      func() time.Time
 	notify   func()
@@ -51,7 +49,7 @@ type Service struct {
 // New makes a service.
 func New(c Config) *Service {
 	s := &Service{
-		registry: c.Registry, account: c.Registry.ID(), region: c.Region, rows: c.Rows, points: c.Points, maths: c.Maths, known: c.Known,
+		registry: c.Registry, account: c.Registry.ID(), region: c.Region, rows: c.Rows, points: c.Points, known: c.Known,
 		now:    func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		notify: c.Notify, wake: c.Wake,
 		self: identity.Service(c.Registry.ID(), "alarms"),
