@@ -79,7 +79,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
-			cloudwatch.New(cloudwatch.Config{Usage: a.usage, Now: a.deps.Now}),
+			cloudwatch.New(cloudwatch.Config{Usage: a.usage, Alarms: a.alarms, Now: a.deps.Now}),
 			berth.New(berth.Config{
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
 				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,

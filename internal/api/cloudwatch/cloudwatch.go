@@ -12,19 +12,21 @@ import (
 
 // face holds the operations.
 type face struct {
-	usage Usage
-	now   func() time.Time
+	usage  Usage
+	alarms Alarms
+	now    func() time.Time
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
 type Config struct {
-	Usage Usage
-	Now   func() time.Time
+	Usage  Usage
+	Alarms Alarms
+	Now    func() time.Time
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
-	f := face{usage: c.Usage, now: c.Now}
+	f := face{usage: c.Usage, alarms: c.Alarms, now: c.Now}
 	operations := f.operations()
 	return awswire.Service{
 		Name:            "monitoring",
@@ -43,7 +45,7 @@ func New(c Config) awswire.Service {
 
 // operations gathers the families. Each family's file names its own.
 func (f face) operations() map[string]awswire.Operation {
-	return awswire.Operations(f.metricOperations())
+	return awswire.Operations(f.metricOperations(), f.alarmOperations())
 }
 
 // others are all of Amazon's operations.
