@@ -17,6 +17,8 @@ var (
 	invalidNextToken   = awswire.Exception{Code: "InvalidNextToken", Status: http.StatusBadRequest}
 	limitExceeded      = awswire.Exception{Code: "LimitExceededFault", Query: "LimitExceeded", Status: http.StatusBadRequest}
 	resourceNotFound   = awswire.Exception{Code: "ResourceNotFound", Status: http.StatusNotFound}
+	// validationError is no shape of the model, and what GetMetricData answers all the same.
+	validationError = awswire.Exception{Code: "ValidationError", Status: http.StatusBadRequest}
 	// internalFault writes its message with a capital letter, as only some of the model's exceptions do.
 	internalFault = awswire.Exception{
 		Code: "InternalServiceFault", Query: "InternalServiceError", Status: http.StatusInternalServerError, MessageMember: "Message",
@@ -51,6 +53,8 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.message }
 
+func asRefusal(err error) (*refusal, bool) { return errors.AsType[*refusal](err) }
+
 // missing refuses a request without something that it needs.
 func missing(parameter string) error {
 	return &refusal{missingParameter, fmt.Sprintf("The parameter %s is required.", parameter)}
@@ -73,7 +77,7 @@ func unsupported(format string, args ...any) error {
 
 // exceptionFor is the service's table, and what its own functions refuse.
 func exceptionFor(err error) (awswire.Exception, bool) {
-	if r, ok := errors.AsType[*refusal](err); ok {
+	if r, ok := asRefusal(err); ok {
 		e := r.as
 		e.Message = r.message
 		return e, true
