@@ -38,7 +38,9 @@ func (f face) getMetricStatistics(ctx context.Context, c awswire.Call, in *cw.Ge
 	if err := checkStatistics(in); err != nil {
 		return nil, err
 	}
-	if n := (to.Sub(from) + period - 1) / period; n > maxStatisticPoints {
+	// In milliseconds: a Duration holds 292 years, and clients write 9999.
+	ms := period.Milliseconds()
+	if n := (to.UnixMilli() - from.UnixMilli() + ms - 1) / ms; n > maxStatisticPoints {
 		return nil, combination("You have requested up to %d datapoints, which exceeds the limit of %d. You may reduce the datapoints requested by increasing Period, or decreasing the time range.", n, maxStatisticPoints)
 	}
 	points, err := f.usage.Statistics(ctx, c.Caller, metric, from, to, period)
