@@ -106,6 +106,7 @@ func (p *program) root() *cobra.Command {
 		p.vexCommand(),
 		p.gcCommand(),
 		p.fsckCommand(),
+		p.notifyCommand(),
 		p.initCommand(),
 		p.detectCommand(),
 		p.shipCommand(),

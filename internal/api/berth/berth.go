@@ -17,6 +17,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/notify"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -43,6 +44,8 @@ type face struct {
 	attacher   *sbom.Attacher
 	scans      Scans
 	exceptions Exceptions
+
+	notices *notify.Service
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -59,6 +62,8 @@ type Config struct {
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
 	Exceptions Exceptions
+
+	Notices *notify.Service
 }
 
 // New makes the service.
@@ -66,6 +71,7 @@ func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
 		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
+		notices: c.Notices,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -107,6 +113,10 @@ func New(c Config) awswire.Service {
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
+
+			"ListNoticeTargets": awswire.Op(f.listNoticeTargets),
+			"ListNotices":       awswire.Op(f.listNotices),
+			"TestNoticeTarget":  awswire.Op(f.testNoticeTarget),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -218,6 +228,8 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "LayersNotFoundException"
 	case fault.ReferencedImagesNotFound:
 		code = "ReferencedImagesNotFoundException"
+	case fault.EntityNotFound:
+		code = "NotFoundException"
 	case fault.PullThroughRuleNotFound:
 		code = "PullThroughCacheRuleNotFoundException"
 	case fault.PreviewNotFound:

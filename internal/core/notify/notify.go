@@ -23,9 +23,9 @@ import (
 
 // The permissions, asked on the registry as a whole.
 const (
-	ListTargets    policy.Action = "berth:ListTargets"
-	TestTarget     policy.Action = "berth:TestTarget"
-	ListDeliveries policy.Action = "berth:ListDeliveries"
+	ListNoticeTargets policy.Action = "berth:ListNoticeTargets"
+	TestNoticeTarget  policy.Action = "berth:TestNoticeTarget"
+	ListNotices       policy.Action = "berth:ListNotices"
 )
 
 // Message is a notice on its way to a target.

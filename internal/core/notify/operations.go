@@ -11,9 +11,9 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// Targets lists the targets in order of name (berth:ListTargets).
+// Targets lists the targets in order of name (berth:ListNoticeTargets).
 func (s *Service) Targets(ctx context.Context, caller identity.Caller) ([]Target, error) {
-	if err := s.may(ctx, caller, ListTargets, ""); err != nil {
+	if err := s.may(ctx, caller, ListNoticeTargets, ""); err != nil {
 		return nil, err
 	}
 	return s.targets, nil
@@ -26,9 +26,9 @@ type Tried struct {
 	Problem string // empty: the target took it
 }
 
-// Test sends a message to a target at once, and tells what became of it (berth:TestTarget). It is not tried again.
+// Test sends a message to a target at once, and tells what became of it (berth:TestNoticeTarget). It is not tried again.
 func (s *Service) Test(ctx context.Context, caller identity.Caller, name string) (Tried, error) {
-	if err := s.may(ctx, caller, TestTarget, ""); err != nil {
+	if err := s.may(ctx, caller, TestNoticeTarget, ""); err != nil {
 		return Tried{}, err
 	}
 	t, err := s.target(name)
@@ -64,10 +64,10 @@ const (
 	normalPage = 100
 )
 
-// Deliveries lists notices and what became of them, newest first, a page (berth:ListDeliveries). A limit of 0 is 100; the token is of the page before.
+// Deliveries lists notices and what became of them, newest first, a page (berth:ListNotices). A limit of 0 is 100; the token is of the page before.
 func (s *Service) Deliveries(ctx context.Context, caller identity.Caller, f DeliveryFilter, limit int, token string) (registry.Page[Delivery], error) {
 	var page registry.Page[Delivery]
-	if err := s.may(ctx, caller, ListDeliveries, ""); err != nil {
+	if err := s.may(ctx, caller, ListNotices, ""); err != nil {
 		return page, err
 	}
 	if f.State != "" && f.State != Pending && f.State != Delivered && f.State != Failed {

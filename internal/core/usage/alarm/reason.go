@@ -40,7 +40,7 @@ func (v Verdict) reason(r Rule, from State) string {
 	if v.State == OK {
 		crossed, least = "not ", r.Periods-r.Needed+1
 	}
-	out := fmt.Sprintf("%d out of the last %s", len(v.Decisive), plural(r.Periods, "datapoint"))
+	out := fmt.Sprintf("%d out of the last %d datapoints", len(v.Decisive), r.Periods)
 	sentence := fmt.Sprintf("Threshold Crossed: %s %s %s %s%s the threshold (%s)", out, points(v.Decisive), wasOrWere(len(v.Decisive)), crossed,
 		comparisons[r.Operator], number(r.Threshold))
 	if v.Filled > 0 {
