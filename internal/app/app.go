@@ -32,6 +32,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/notify"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -40,6 +41,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/core/usage"
+	"github.com/hoopstat-haus/berth/internal/core/usage/alarm"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
@@ -114,6 +116,11 @@ type App struct {
 	toRequest jobs.Bell // rings when images that were there may have to be scanned
 	toTell    jobs.Bell // rings when there are changed findings to tell of
 
+	alarms   *alarm.Service
+	toWatch  jobs.Bell // rings when an alarm is to be looked at at once
+	notices  *notify.Service
+	toTarget map[string]jobs.Bell // each rings when its target has something to be sent
+
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
 	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
@@ -155,6 +162,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.scans = a.newScans()
 	a.sboms = a.newSBOMs()
 	a.usage = a.newUsage()
+	a.openAlarms()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -216,6 +224,9 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	a.replication = a.newReplication()
 	a.openCaches()
 	if err := a.openAdvisories(); err != nil {
+		return nil, err
+	}
+	if err := a.openNotices(); err != nil {
 		return nil, err
 	}
 	return directory, nil

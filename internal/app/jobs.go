@@ -35,6 +35,8 @@ func (a *App) jobs() []jobs.Job {
 		a.exceptionJobs(),
 		a.advisoryJobs(),
 		a.scanJobs(),
+		a.noticeJobs(),
+		a.alarmJobs(),
 		a.usageJobs(),
 		a.auditJobs(),
 	)
@@ -50,6 +52,7 @@ func (a *App) handlers() map[string]event.Handler {
 		"sboms":        a.sboms,
 		"replication":  a.replication,
 		"pull-through": a.caches,
+		"notices":      a.notices,
 		"usage":        a.usage,
 	}
 	if a.itself != nil {

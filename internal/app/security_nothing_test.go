@@ -170,6 +170,7 @@ func berthInputs() map[string]string {
 		"DescribeFindings":            `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"GetSbom":                     `{"repositoryName":"team/app","imageId":{"imageTag":"v1"}}`,
 		"ListVulnerableImages":        `{"vulnerability":"CVE-2024-1"}`,
+		"TestNoticeTarget":            `{"target":"ops"}`,
 	}
 }
 

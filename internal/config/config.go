@@ -79,6 +79,8 @@ type Config struct {
 
 	OIDCProviders map[string]OIDCProvider // by issuer, letter for letter
 
+	Targets map[string]Target // of notices, by name
+
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string
 }

@@ -105,8 +105,10 @@ func (f file) problem(at *token.Token, format string, args ...any) error {
 			return err
 		}
 	}
-	if strings.Contains(source, "secret-access-key") || strings.Contains(source, "access-token") { // in sections
-		return err
+	for _, name := range []string{"secret", "access-token", "password", "slack", "webhook"} { // in sections
+		if strings.Contains(source, name) {
+			return err
+		}
 	}
 	// Tabs are kept in front of the mark so that it stands below its place however wide they are shown.
 	indent := strings.Map(func(r rune) rune {

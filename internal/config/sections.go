@@ -25,6 +25,7 @@ func sections() []section {
 		{"destinations", readInto(func(c *Config) any { return &c.Destinations })},
 		{"secrets", readInto(func(c *Config) any { return &c.Secrets })},
 		{"oidc-providers", readInto(func(c *Config) any { return &c.OIDCProviders })},
+		{"targets", readInto(func(c *Config) any { return &c.Targets })},
 	}
 }
 
@@ -98,6 +99,7 @@ func (c *Config) completeSections() error {
 		problems = append(problems, p.complete(issuer))
 		c.OIDCProviders[issuer] = p
 	}
+	problems = append(problems, c.completeTargets())
 	return errors.Join(problems...)
 }
 

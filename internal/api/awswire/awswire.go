@@ -86,16 +86,27 @@ const (
 	JSON10
 	// Query is the form-in, XML-out protocol: STS, IAM.
 	Query
+	// CBOR is Smithy RPC v2 with CBOR, at /service/<TargetPrefix>/operation/<name>: CloudWatch from Go.
+	// See https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html.
+	CBOR
 )
 
 // Service is one AWS service: where it is found on the wire and what it can do.
 type Service struct {
 	Name         string   // in the credential scope: ecr, sts
 	Protocol     Protocol // how it is spoken to
-	TargetPrefix string   // JSON: what stands before the operation in X-Amz-Target
+	TargetPrefix string   // JSON: what stands before the operation in X-Amz-Target; CBOR: the service in the path
 	Version      string   // Query: the Version parameter
 	Namespace    string   // Query: the namespace of answers
 	AuditName    string   // what the audit log calls it; empty: Name
+
+	// Further are other protocols for the same operations, of which each client chooses one: CloudWatch is called in JSON
+	// by Python, in CBOR by Go, and in Query by whatever is older.
+	Further []Protocol
+	// QueryCompatible marks a service that was Query's before it had another protocol. Its members are called as the Go
+	// fields are in all of them, eight is written 8.0 where it is no integer, and errors carry Query's code in the header
+	// x-amzn-query-error, which clients go by.
+	QueryCompatible bool
 
 	Operations map[string]Operation
 	// Known names operations that the service has at Amazon and not here; calling one is refused clearly.
@@ -109,6 +120,9 @@ type Service struct {
 	// Exceptions is the service's table from faults to its modelled errors. It is asked before the
 	// protocol's own table; an error that neither knows is an internal failure.
 	Exceptions func(error) (Exception, bool)
+	// Internal is what an error becomes that no table knows, if not what the protocol makes of it. The status is 500 and the
+	// message names the request.
+	Internal Exception
 }
 
 // Exception is an error as a client sees it.
@@ -117,6 +131,33 @@ type Exception struct {
 	Status  int            // HTTP status; 0 means 400
 	Message string         // for people
 	Members map[string]any // further modelled members, by wire name
+
+	Query         string // the code in Query of a service that is QueryCompatible, where it is not Code
+	MessageMember string // how the model spells the member that holds the message; "" is message
+}
+
+// query is the exception's code in Query.
+func (e Exception) query() string {
+	if e.Query != "" {
+		return e.Query
+	}
+	return e.Code
+}
+
+// side tells whose fault the exception is, in Query's words.
+func (e Exception) side() string {
+	if e.Status >= http.StatusInternalServerError {
+		return "Receiver"
+	}
+	return "Sender"
+}
+
+// message is the name of the member that holds the message.
+func (e Exception) message() string {
+	if e.MessageMember != "" {
+		return e.MessageMember
+	}
+	return "message"
 }
 
 // Authenticator establishes who signed a request.
@@ -157,6 +198,7 @@ func New(cfg Config) (http.Handler, error) {
 		requestID:     cfg.RequestID,
 		denials:       cfg.Denials,
 		targets:       map[string]*service{},
+		paths:         map[string]*service{},
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
@@ -166,27 +208,41 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	for _, s := range cfg.Services {
 		prepared, err := prepare(s)
+		for _, p := range prepared {
+			err = errors.Join(err, h.add(p))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.Name, err)
 		}
-		if s.Protocol == Query {
-			for _, other := range h.queries {
-				if other.Name == s.Name && other.Version == s.Version {
-					return nil, fmt.Errorf("service %s: its version %s is there twice", s.Name, s.Version)
-				}
-			}
-			h.queries = append(h.queries, prepared)
-			continue
-		}
-		if _, taken := h.targets[s.TargetPrefix]; taken {
-			return nil, fmt.Errorf("service %s: target prefix %q is taken", s.Name, s.TargetPrefix)
-		}
-		h.targets[s.TargetPrefix] = prepared
 	}
 	return h, nil
 }
 
-// service is a Service made ready: its codec knows all of its types.
+// add puts a service where requests of its protocol find it.
+func (h *handler) add(s *service) error {
+	switch s.Protocol {
+	case Query:
+		for _, other := range h.queries {
+			if other.Name == s.Name && other.Version == s.Version {
+				return fmt.Errorf("its version %s is there twice", s.Version)
+			}
+		}
+		h.queries = append(h.queries, s)
+	case CBOR:
+		if _, taken := h.paths[s.TargetPrefix]; taken {
+			return fmt.Errorf("the path of %q is taken", s.TargetPrefix)
+		}
+		h.paths[s.TargetPrefix] = s
+	default:
+		if _, taken := h.targets[s.TargetPrefix]; taken {
+			return fmt.Errorf("target prefix %q is taken", s.TargetPrefix)
+		}
+		h.targets[s.TargetPrefix] = s
+	}
+	return nil
+}
+
+// service is a Service made ready for one of its protocols: its codec knows all of its types.
 type service struct {
 	Service
 	codec *codec
@@ -195,24 +251,14 @@ type service struct {
 	noted map[string][]noted // by operation
 }
 
-func prepare(s Service) (*service, error) {
-	p := &service{Service: s, known: map[string]bool{}, noted: map[string][]noted{}}
-	switch s.Protocol {
-	case JSON11, JSON10:
-		if s.TargetPrefix == "" {
-			return nil, errors.New("a JSON service needs a target prefix")
-		}
-		p.codec = newCodec(lowerFirst, s.Members)
-		p.wire = jsonWire{contentType: jsonContentType(s.Protocol)}
-	case Query:
-		if s.Version == "" || s.Namespace == "" {
-			return nil, errors.New("a Query service needs a version and a namespace")
-		}
-		p.codec = newCodec(func(field string) string { return field }, s.Members)
-		p.wire = queryWire{namespace: s.Namespace}
-	default:
-		return nil, fmt.Errorf("unknown protocol %d", s.Protocol)
+// prepare makes a service ready for each of its protocols. They share the codec.
+func prepare(s Service) ([]*service, error) {
+	rule := lowerFirst
+	if s.Protocol == Query || s.QueryCompatible {
+		rule = func(field string) string { return field }
 	}
+	codec, known, about := newCodec(rule, s.Members), map[string]bool{}, map[string][]noted{}
+	codec.points = s.QueryCompatible
 	for name, op := range s.Operations {
 		if op.call == nil {
 			return nil, fmt.Errorf("operation %s was not made with Op", name)
@@ -221,14 +267,50 @@ func prepare(s Service) (*service, error) {
 			if t.Kind() != reflect.Struct {
 				return nil, fmt.Errorf("operation %s: %s is not a struct", name, t)
 			}
-			if _, err := p.codec.plan(t); err != nil {
+			if _, err := codec.plan(t); err != nil {
 				return nil, fmt.Errorf("operation %s: %w", name, err)
 			}
 		}
-		p.noted[name] = notedOf(op.in)
+		about[name] = notedOf(op.in)
 	}
 	for _, name := range s.Known {
-		p.known[name] = true
+		known[name] = true
 	}
-	return p, nil
+	if len(s.Further) > 0 && !s.QueryCompatible {
+		return nil, errors.New("only a QueryCompatible service has several protocols: the others differ in how members are called")
+	}
+	var prepared []*service
+	for _, protocol := range append([]Protocol{s.Protocol}, s.Further...) {
+		wire, err := s.wire(protocol)
+		if err != nil {
+			return nil, err
+		}
+		p := &service{Service: s, codec: codec, known: known, noted: about, wire: wire}
+		p.Protocol = protocol
+		prepared = append(prepared, p)
+	}
+	return prepared, nil
+}
+
+// wire makes what speaks a protocol, if the service says what that needs.
+func (s *Service) wire(p Protocol) (wire, error) {
+	switch p {
+	case JSON11, JSON10:
+		if s.TargetPrefix == "" {
+			return nil, errors.New("a JSON service needs a target prefix")
+		}
+		return jsonWire{contentType: jsonContentType(p)}, nil
+	case CBOR:
+		if s.TargetPrefix == "" || !s.QueryCompatible {
+			return nil, errors.New("a CBOR service needs a target prefix, and to be QueryCompatible")
+		}
+		return cborWire{}, nil
+	case Query:
+		if s.Version == "" || s.Namespace == "" {
+			return nil, errors.New("a Query service needs a version and a namespace")
+		}
+		return queryWire{namespace: s.Namespace}, nil
+	default:
+		return nil, fmt.Errorf("unknown protocol %d", p)
+	}
 }

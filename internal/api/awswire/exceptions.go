@@ -80,6 +80,7 @@ func (p Protocol) Exception(err error) (Exception, bool) {
 		return Exception{}, false
 	}
 	e := r.json
+	e.Query = r.query.Code
 	if p == Query {
 		e = r.query
 	}

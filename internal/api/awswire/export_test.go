@@ -31,6 +31,24 @@ func (c Codec) EncodeJSON(b []byte, v any) ([]byte, error) {
 	return p.appendJSON(b, reflect.ValueOf(v).Elem()), nil
 }
 
+// DecodeCBOR reads body into v, a pointer to a struct.
+func (c Codec) DecodeCBOR(body []byte, v any) error {
+	p, err := c.c.plan(reflect.TypeOf(v).Elem())
+	if err != nil {
+		return err
+	}
+	return p.decodeCBOR(body, reflect.ValueOf(v).Elem())
+}
+
+// EncodeCBOR appends v, a pointer to a struct, to b.
+func (c Codec) EncodeCBOR(b []byte, v any) ([]byte, error) {
+	p, err := c.c.plan(reflect.TypeOf(v).Elem())
+	if err != nil {
+		return nil, err
+	}
+	return p.appendCBOR(b, reflect.ValueOf(v).Elem()), nil
+}
+
 // DecodeForm reads a form into v, a pointer to a struct.
 func (c Codec) DecodeForm(form string, v any) error {
 	n, err := parseForm(form)

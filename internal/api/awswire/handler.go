@@ -33,6 +33,7 @@ type handler struct {
 	requestID     func(*http.Request) string
 	denials       Denials             // may be nil
 	targets       map[string]*service // JSON services by target prefix
+	paths         map[string]*service // CBOR services by the name in the path
 	queries       []*service          // Query services
 	buffers       sync.Pool           // *[]byte, for answers
 }
@@ -58,6 +59,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case target != "":
 		err = h.serveJSON(x, target)
+	case strings.HasPrefix(r.URL.Path, servicePath):
+		err = h.serveCBOR(x)
 	case isForm(r) || r.Method == http.MethodGet && strings.Contains(r.URL.RawQuery, "Action="):
 		err = h.serveQuery(x)
 	default:
@@ -82,7 +85,12 @@ func (h *handler) serveJSON(x *exchange, target string) error {
 	if svc == nil {
 		return fault.New(fault.OperationUnknown, "No service here answers to X-Amz-Target %q.", target)
 	}
-	x.svc, x.wire, x.name = svc, svc.wire, target[dot+1:]
+	return h.serveBody(x, svc, target[dot+1:])
+}
+
+// serveBody serves a request whose operation is known and whose body is the input.
+func (h *handler) serveBody(x *exchange, svc *service, name string) error {
+	x.svc, x.wire, x.name = svc, svc.wire, name
 	if x.r.Method != http.MethodPost {
 		return fault.New(fault.OperationUnknown, "Operations are called with POST, not %s.", x.r.Method)
 	}
@@ -281,6 +289,9 @@ func (h *handler) fail(x *exchange, err error) {
 	}
 	if !ok {
 		e = x.wire.internal(x.id)
+		if x.svc != nil && x.svc.Internal.Code != "" {
+			e.Code, e.Query, e.MessageMember = x.svc.Internal.Code, x.svc.Internal.Query, x.svc.Internal.MessageMember
+		}
 	}
 	if e.Status == 0 {
 		e.Status = http.StatusBadRequest
@@ -291,6 +302,12 @@ func (h *handler) fail(x *exchange, err error) {
 	}
 	if e.Status >= http.StatusInternalServerError {
 		h.logFailure(x, e, err)
+	}
+	switch {
+	case x.svc != nil && x.svc.Protocol == Query:
+		e.Code = e.query()
+	case x.svc != nil && x.svc.QueryCompatible:
+		x.w.Header().Set("X-Amzn-Query-Error", e.query()+";"+e.side())
 	}
 	x.noteFault(e, errors.Is(err, fault.CredentialsMissing))
 	x.w.Header().Set("X-Amzn-Errortype", e.Code)

@@ -65,9 +65,14 @@ func (p *plan) readJSON(d *parser, v reflect.Value) error {
 		return p.readMap(d, v)
 	case kindStruct:
 		return p.readStruct(d, v)
+	case kindUnion:
+		return errUnion()
 	}
 	return nil
 }
+
+// errUnion refuses what no operation here knows, rather than doing half of what was asked.
+func errUnion() error { return bad("the member is not supported by this version of Berth") }
 
 // readStruct fills in the members that the struct has and drops the others, since newer clients send more.
 // A member that is null counts as absent.
@@ -159,6 +164,10 @@ func readEpoch(d *parser, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
+	return setEpoch(v, f)
+}
+
+func setEpoch(v reflect.Value, f float64) error {
 	// The years 1 to 9999, which every other format can say too.
 	if !(f >= -62135596800 && f < 253402300800) {
 		return bad("the time %v is out of range", f)

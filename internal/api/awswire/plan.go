@@ -16,6 +16,7 @@ type codec struct {
 	rename map[string]string         // exceptions to the rule, by "Type.Field"
 	plans  sync.Map                  // reflect.Type -> *plan, complete ones only
 	mu     sync.Mutex                // held while plans are made
+	points bool                      // eight is written 8.0 where it is no integer, as Amazon's older services do
 }
 
 func newCodec(rule func(string) string, rename map[string]string) *codec {
@@ -36,6 +37,7 @@ const (
 	kindList
 	kindMap
 	kindPointer
+	kindUnion // of which nothing is known: it is refused where it comes, and never goes
 )
 
 type plan struct {
@@ -44,6 +46,7 @@ type plan struct {
 	elem   *plan          // of a list, map or pointer
 	fields []field        // of a struct, in order of wire name
 	byName map[string]int // wire name -> index into fields
+	points bool           // of a float: see codec
 }
 
 type field struct {
@@ -54,6 +57,7 @@ type field struct {
 	optional bool
 
 	key        string // `"name":`
+	text       string // the name as CBOR
 	start, end string // <name>, </name>
 }
 
@@ -98,7 +102,7 @@ func (c *codec) make(t reflect.Type, made map[reflect.Type]*plan) (*plan, error)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		p.kind = kindInt
 	case reflect.Float32, reflect.Float64:
-		p.kind = kindFloat
+		p.kind, p.points = kindFloat, c.points
 	case reflect.Pointer:
 		p.kind = kindPointer
 		p.elem, err = c.make(t.Elem(), made)
@@ -119,7 +123,10 @@ func (c *codec) make(t reflect.Type, made map[reflect.Type]*plan) (*plan, error)
 		p.kind = kindStruct
 		err = c.makeFields(p, made)
 	default:
-		return nil, fmt.Errorf("%s: no protocol carries a %s", t, t.Kind())
+		if t.Kind() != reflect.Interface || t.NumMethod() == 0 {
+			return nil, fmt.Errorf("%s: no protocol carries a %s", t, t.Kind())
+		}
+		p.kind = kindUnion
 	}
 	return p, err
 }
@@ -145,6 +152,7 @@ func (c *codec) makeFields(p *plan, made map[reflect.Type]*plan) error {
 			plan:     fp,
 			optional: fp.kind == kindString,
 			key:      `"` + name + `":`,
+			text:     string(appendCBORText(nil, name)),
 			start:    "<" + name + ">",
 			end:      "</" + name + ">",
 		})
@@ -163,7 +171,7 @@ func (c *codec) makeFields(p *plan, made map[reflect.Type]*plan) error {
 // absent tells whether a struct's field is left out of the wire.
 func (f *field) absent(v reflect.Value) bool {
 	switch f.plan.kind {
-	case kindPointer, kindList, kindMap, kindBlob:
+	case kindPointer, kindList, kindMap, kindBlob, kindUnion:
 		return v.IsNil()
 	case kindString:
 		return f.optional && v.Len() == 0
@@ -175,4 +183,10 @@ func (f *field) absent(v reflect.Value) bool {
 // lowerFirst names a member in JSON.
 func lowerFirst(name string) string {
 	return strings.ToLower(name[:1]) + name[1:]
+}
+
+// timeOf is the time that v holds, without an allocation: answers may hold a hundred thousand of them.
+func timeOf(v reflect.Value) time.Time {
+	t, _ := reflect.TypeAssert[time.Time](v)
+	return t
 }

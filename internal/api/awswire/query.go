@@ -104,6 +104,8 @@ func (p *plan) readForm(n *node, v reflect.Value) error {
 		return p.readFormList(n, v)
 	case kindMap:
 		return p.readFormMap(n, v)
+	case kindUnion:
+		return errUnion()
 	default:
 		if !n.set || len(n.children) > 0 {
 			return bad("expected one plain value")

@@ -107,7 +107,7 @@ func fill(v reflect.Value, name string, depth int) {
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
 		return
-	case depth > 12:
+	case depth > 20:
 		return
 	}
 	switch v.Kind() {

@@ -10,7 +10,7 @@ import (
 // request is an operation's input before it is decoded.
 type request struct {
 	operation string
-	body      []byte // JSON: the document, inflated
+	body      []byte // JSON and CBOR: the document, inflated
 	form      *node  // Query: the parameters
 }
 
@@ -69,7 +69,9 @@ func (jsonWire) encodeError(b []byte, c *codec, e Exception, _ string) []byte {
 		b = append(b, ':')
 		b = p.appendJSON(b, v)
 	}
-	b = append(b, `,"message":`...)
+	b = append(b, ',')
+	b = appendJSONString(b, e.message())
+	b = append(b, ':')
 	b = appendJSONString(b, e.Message)
 	return append(b, '}')
 }
@@ -101,15 +103,11 @@ func (w queryWire) encode(b []byte, p *plan, v reflect.Value, operation, request
 }
 
 func (w queryWire) encodeError(b []byte, c *codec, e Exception, requestID string) []byte {
-	kind := "Sender"
-	if e.Status >= http.StatusInternalServerError {
-		kind = "Receiver"
-	}
 	b = append(b, "<ErrorResponse"...)
 	if w.namespace != "" {
 		b = append(b, ` xmlns="`+w.namespace+`"`...)
 	}
-	b = append(b, "><Error><Type>"+kind+"</Type><Code>"...)
+	b = append(b, "><Error><Type>"+e.side()+"</Type><Code>"...)
 	b = appendXMLText(b, e.Code)
 	b = append(b, "</Code><Message>"...)
 	b = appendXMLText(b, e.Message)

@@ -18,9 +18,9 @@ func (p *plan) appendXML(b []byte, v reflect.Value) []byte {
 	case kindInt:
 		return strconv.AppendInt(b, v.Int(), 10)
 	case kindFloat:
-		return strconv.AppendFloat(b, v.Float(), 'g', -1, v.Type().Bits())
+		return p.pointed(strconv.AppendFloat(b, v.Float(), 'g', -1, v.Type().Bits()), len(b))
 	case kindTime:
-		return appendXMLTime(b, v.Interface().(time.Time))
+		return appendXMLTime(b, timeOf(v))
 	case kindBlob:
 		return base64.StdEncoding.AppendEncode(b, v.Bytes())
 	case kindPointer:

@@ -17,6 +17,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/lifecycle"
+	"github.com/hoopstat-haus/berth/internal/core/notify"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/pullthrough"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -46,6 +47,7 @@ type face struct {
 	exceptions Exceptions
 	usage      *usage.Service
 	now        func() time.Time
+	notices    *notify.Service
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -64,6 +66,7 @@ type Config struct {
 	Exceptions Exceptions
 	Usage      *usage.Service
 	Now        func() time.Time
+	Notices    *notify.Service
 }
 
 // New makes the service.
@@ -72,6 +75,7 @@ func New(c Config) awswire.Service {
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
 		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
 		usage: c.Usage, now: c.Now,
+		notices: c.Notices,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -115,6 +119,10 @@ func New(c Config) awswire.Service {
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
+
+			"ListNoticeTargets": awswire.Op(f.listNoticeTargets),
+			"ListNotices":       awswire.Op(f.listNotices),
+			"TestNoticeTarget":  awswire.Op(f.testNoticeTarget),
 		},
 		Exceptions: exceptionFor,
 	}
@@ -226,6 +234,8 @@ func exceptionFor(err error) (awswire.Exception, bool) {
 		code = "LayersNotFoundException"
 	case fault.ReferencedImagesNotFound:
 		code = "ReferencedImagesNotFoundException"
+	case fault.EntityNotFound:
+		code = "NotFoundException"
 	case fault.PullThroughRuleNotFound:
 		code = "PullThroughCacheRuleNotFoundException"
 	case fault.PreviewNotFound:

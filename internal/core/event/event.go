@@ -36,6 +36,12 @@ const (
 	ExceptionExpired Kind = "exception.expired"
 	// FindingsChanged: news of advisories changed what is known of an image's vulnerabilities.
 	FindingsChanged Kind = "image.findings.changed"
+	// ImageReplicated: sending an image to another registry has ended. Reason is a code where it failed.
+	ImageReplicated Kind = "image.replicated"
+	// UpstreamSynced: an upstream registry was asked for an image, and it is here now, or Reason says why not.
+	UpstreamSynced Kind = "upstream.synced"
+	// EventsMissed: Count events were not kept until a receiver came back for them. It is told to that receiver alone.
+	EventsMissed Kind = "events.missed"
 	// ImagePulled: somebody pulled an image, Count times since the last such event.
 	ImagePulled Kind = "image.pulled"
 	// Served: what was asked for lately, in sum. It is for metering, and goes to nobody outside.
@@ -79,8 +85,36 @@ type Event struct {
 	Count        int64          `json:",omitempty"` // ImagePulled
 	Traffic      []Traffic      `json:",omitempty"` // Served
 	Notice       *Notice        `json:",omitempty"` // Noticed
+	Copy         *Copy          `json:",omitempty"` // ImageReplicated
+	Upstream     *Upstream      `json:",omitempty"` // UpstreamSynced
 
 	Attempts int // how often handing it on has failed
+}
+
+// Kinds are those that go into the feed, in the order that they are shown in.
+func Kinds() []Kind {
+	return []Kind{
+		ImagePushed, ImagePulled, ImageDeleted, ImageUntagged, ImageArchived, ImageRestored, ImageScanned, FindingsChanged, ImageReplicated,
+		UpstreamSynced, ExceptionExpired, RepositoryCreated, RepositoryDeleted,
+	}
+}
+
+// Outward tells whether events of the kind go into the feed, for programs outside. The others are Berth's own affair: what has been served is
+// metering's, and a notice says itself whom it is for.
+func (k Kind) Outward() bool { return k != Served && k != Noticed }
+
+// Copy is an image on its way to another registry.
+type Copy struct {
+	Region, Account string // where it goes
+	Failed          bool
+}
+
+// Upstream is an upstream registry that was asked.
+type Upstream struct {
+	Prefix string // of the rule
+	URL    string // of the registry, as rules name it
+	Failed bool
+	Code   string // of a failure, as ECR names it
 }
 
 // Findings are vulnerabilities that an image is known to have since now, and that it is known not to have.

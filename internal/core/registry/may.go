@@ -19,6 +19,11 @@ func (r *Registry) May(ctx context.Context, caller identity.Caller, action polic
 	return r.onRepository(ctx, caller, repository, action)
 }
 
+// MayOn answers nil when the caller may do the action on a resource that is no repository, such as an alarm, by its ARN.
+func (r *Registry) MayOn(ctx context.Context, caller identity.Caller, action policy.Action, resource string) error {
+	return r.authorize(ctx, caller, action, resource)
+}
+
 // tagsStayed holds a push to its condition (Push.TagsFrom), in the transaction that moves the tags.
 func (r *Registry) tagsStayed(ctx context.Context, tx Tx, repo Repository, p Push) error {
 	if p.TagsFrom == nil {

@@ -127,6 +127,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.proxied.RoundTrip(req)
 }
 
+// CloseIdleConnections is what http.Client's method of that name calls, for those whose configure lets connections be used again.
+func (t *transport) CloseIdleConnections() {
+	t.direct.CloseIdleConnections()
+	t.proxied.CloseIdleConnections()
+}
+
 // Proxy finds a request's proxy by find, and refuses what would go through one to an address that is refused, as far as
 // the URL says which: for http.Transport's field of that name, beside a dialer with Control.
 func (refuse Refusal) Proxy(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {

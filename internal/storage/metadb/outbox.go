@@ -31,7 +31,7 @@ func (db *DB) Outbox() event.Outbox { return outbox{db} }
 
 type outbox struct{ db *DB }
 
-// Claim implements event.Outbox. It looks before it writes, so that an outbox with nothing in it costs no
+// Claim implements event.Outbox. What it gives is in the feed: see feedEvents. It looks before it writes, so that an outbox with nothing in it costs no
 // transaction. PostgreSQL may evaluate what follows IN more than once and take more than limit, which does no harm.
 func (o outbox) Claim(ctx context.Context, now, again time.Time, limit int) ([]event.Event, error) {
 	waiting, err := exists(ctx, o.db.read.s, `SELECT 1 FROM events WHERE due_at <= $1 LIMIT 1`, micros(now))
@@ -49,9 +49,12 @@ func (o outbox) Claim(ctx context.Context, now, again time.Time, limit int) ([]e
 	}
 	var events []event.Event
 	err = o.db.engine.update(ctx, func(t tx) (err error) {
+		if err := t.feedEvents(ctx); err != nil {
+			return err
+		}
 		events, err = list(ctx, t.s, scan, `
 			UPDATE events SET due_at = $1 WHERE id IN (
-				SELECT id FROM events WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+				SELECT id FROM events WHERE due_at <= $2 AND fed = 1 ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
 			AND due_at <= $2 RETURNING id, attempts, body`, micros(again), micros(now), limit)
 		return err
 	})

@@ -1,0 +1,4 @@
+package deliver
+
+// Sign is what webhook-signature says.
+var Sign = (*Webhook).sign
