@@ -96,6 +96,8 @@ type App struct {
 	toRequest jobs.Bell // rings when images that were there may have to be scanned
 	toTell    jobs.Bell // rings when there are changed findings to tell of
 
+	events *eventFeed
+
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
 	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
@@ -135,6 +137,9 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.vex = a.newExceptions()
 	a.scans = a.newScans()
 	a.sboms = a.newSBOMs()
+	if err := a.newEvents(); err != nil {
+		return nil, err
+	}
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -230,6 +235,7 @@ func (a *App) Close() error {
 			problems = append(problems, err)
 		}
 	}
+	a.events.close()
 	for _, r := range a.remotes {
 		problems = append(problems, r.Close())
 	}

@@ -114,7 +114,7 @@ type Upstream struct {
 	Prefix string // of the rule
 	URL    string // of the registry, as rules name it
 	Failed bool
-	Code   string // of a failure, as ECR names it
+	Code   string // of a failure: a fault
 }
 
 // Findings are vulnerabilities that an image is known to have since now, and that it is known not to have.
