@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 )
 
 const hookKey = "0123456789abcdef0123456789abcdef"
@@ -193,6 +195,12 @@ func TestEventsAreReadByThoseWhoMay(t *testing.T) {
 		if status != test.status || len(page.Events) != test.want {
 			t.Errorf("%s: status %d with %d events, want %d with %d", name, status, len(page.Events), test.status, test.want)
 		}
+	}
+	reader := c.password(c.user("reader", policy(reads, fmt.Sprintf(images, "team/*"))))
+	name := "team/app"
+	c.must(c.ecrAs(c.root).DeleteRepository(t.Context(), &ecr.DeleteRepositoryInput{RepositoryName: &name, Force: true}))
+	if status, page := c.read(reader, "wait=20s&kind=repository.deleted"); status != http.StatusOK || len(page.Events) != 1 {
+		t.Errorf("after the repository went: %d, %+v", status, page)
 	}
 	if status, header, _ := c.docker("", http.MethodGet, "/events", ""); status != http.StatusUnauthorized || !strings.HasPrefix(header.Get("Www-Authenticate"), "Basic ") {
 		t.Errorf("a stranger: %d %v", status, header)
