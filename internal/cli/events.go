@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
@@ -216,13 +215,13 @@ func again(err error) bool {
 		_, usage := errors.AsType[usageError](err)
 		return !usage && !errors.Is(err, platform.ErrNoCredentials)
 	}
-	return refused.Status >= http.StatusInternalServerError || refused.Status == http.StatusTooManyRequests
+	return refused.Busy()
 }
 
 // eventsError tells a reader whose cursor is gone what to do.
 func eventsError(err error) error {
 	refused, ok := errors.AsType[*platform.Error](err)
-	if ok && refused.Status == http.StatusGone {
+	if ok && refused.Gone() {
 		return hintedError{fmt.Errorf("reading events: %w", err), "begin with --after=-1, and look at everything that events were to tell of"}
 	}
 	return fmt.Errorf("reading events: %w", err)

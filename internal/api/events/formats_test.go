@@ -53,32 +53,39 @@ func TestEventBridge(t *testing.T) {
 		detailType, source, resources, detail string
 	}{
 		"push": {
-			event.Event{Kind: event.ImagePushed, Digest: digest, Tags: []string{"v1"}, New: true, MediaType: "m"}, "ECR Image Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImagePushed, Digest: digest, Tags: []string{"v1"}, New: true, MediaType: "m"},
+			"ECR Image Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"PUSH","image-tag":"v1"}`,
 		},
 		"push of several tags": {
-			event.Event{Kind: event.ImagePushed, Digest: digest, Tags: []string{"v1", "v2"}}, "ECR Image Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImagePushed, Digest: digest, Tags: []string{"v1", "v2"}},
+			"ECR Image Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"PUSH","image-tag":"v1","image-tags":["v1","v2"]}`,
 		},
 		"referrer": {
-			event.Event{Kind: event.ImagePushed, Digest: digest, MediaType: "m", ArtifactType: "a", Subject: digest}, "ECR Referrer Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImagePushed, Digest: digest, MediaType: "m", ArtifactType: "a", Subject: digest},
+			"ECR Referrer Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"PUSH","manifest-media-type":"m","artifact-media-type":"a"}`,
 		},
 		"delete": {
-			event.Event{Kind: event.ImageDeleted, Digest: digest, Tags: []string{"v1"}}, "ECR Image Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImageDeleted, Digest: digest, Tags: []string{"v1"}},
+			"ECR Image Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"DELETE","image-tag":"v1"}`,
 		},
 		"untag": {
-			event.Event{Kind: event.ImageUntagged, Digest: digest, Tags: []string{"v1"}}, "ECR Image Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImageUntagged, Digest: digest, Tags: []string{"v1"}},
+			"ECR Image Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"DELETE","image-tag":"v1","image-remains":true}`,
 		},
 		"archive": {
-			event.Event{Kind: event.ImageArchived, Digest: digest, MediaType: "m", ArtifactType: "a"}, "ECR Image Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImageArchived, Digest: digest, MediaType: "m", ArtifactType: "a"},
+			"ECR Image Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"UPDATE_STORAGE_CLASS","target-storage-class":"ARCHIVE",
 			"manifest-media-type":"m","artifact-media-type":"a"}`,
 		},
 		"restore of a referrer": {
-			event.Event{Kind: event.ImageRestored, Digest: digest, MediaType: "m", ArtifactType: "a", Subject: digest}, "ECR Referrer Action", "aws.ecr", `[]`,
+			event.Event{Kind: event.ImageRestored, Digest: digest, MediaType: "m", ArtifactType: "a", Subject: digest},
+			"ECR Referrer Action", "aws.ecr", `[]`,
 			`{"result":"SUCCESS","repository-name":"team/app","image-digest":"DIGEST","action-type":"UPDATE_STORAGE_CLASS","target-storage-class":"STANDARD",
 			"manifest-media-type":"m","artifact-media-type":"a","last-activated-at":"2026-11-27T07:00:00.123456Z"}`,
 		},
@@ -88,7 +95,8 @@ func TestEventBridge(t *testing.T) {
 			`{"scan-status":"COMPLETE","repository-name":"team/app","finding-severity-counts":{"HIGH":2},"image-digest":"DIGEST","image-tags":["v1"]}`,
 		},
 		"failed scan": {
-			event.Event{Kind: event.ImageScanned, Digest: digest, ScanStatus: "FAILED"}, "ECR Image Scan", "aws.ecr", arn,
+			event.Event{Kind: event.ImageScanned, Digest: digest, ScanStatus: "FAILED"},
+			"ECR Image Scan", "aws.ecr", arn,
 			`{"scan-status":"FAILED","repository-name":"team/app","finding-severity-counts":{},"image-digest":"DIGEST","image-tags":[]}`,
 		},
 		"upstream": {
@@ -127,7 +135,8 @@ func TestEventBridge(t *testing.T) {
 			"fixed-findings":[],"more-new-findings":0,"more-fixed-findings":3}`,
 		},
 		"exception": {
-			event.Event{Kind: event.ExceptionExpired, Digest: digest, Reason: "why"}, "Berth Exception Expiry", "berth", arn,
+			event.Event{Kind: event.ExceptionExpired, Digest: digest, Reason: "why"},
+			"Berth Exception Expiry", "berth", arn,
 			`{"repository-name":"team/app","image-digest":"DIGEST","reason":"why"}`,
 		},
 		"created": {

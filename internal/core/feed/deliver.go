@@ -269,7 +269,7 @@ func (r *round) save(ctx context.Context, s *sending) error {
 	}
 	if p.Failure != "" {
 		r.Logger.LogAttrs(ctx, slog.LevelWarn, "a receiver of events does not take some", slog.String("receiver", r.receiver.Name),
-			slog.Int("late", len(p.Late)), slog.Int("set aside", len(p.SetAside)), slog.String("failure", p.Failure))
+			slog.Int("late", len(p.Late)), slog.Int("set_aside", len(p.SetAside)), slog.String("failure", p.Failure))
 	}
 	return r.record(ctx, p, hold)
 }

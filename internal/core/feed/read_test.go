@@ -124,7 +124,7 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 			in = append(in, reflect.Zero(method.Type.In(n)))
 		}
 		out := v.Method(i).Call(in)
-		err, _ := out[len(out)-1].Interface().(error)
+		err, _ := reflect.TypeAssert[error](out[len(out)-1])
 		if !errors.Is(err, fault.AccessDenied) {
 			t.Errorf("%s: %v", method.Name, err)
 		}

@@ -109,6 +109,14 @@ type SetAside struct {
 	Reason     string    `json:"reason"`
 }
 
+// Gone tells whether the server does not have what was asked for any more.
+func (e *Error) Gone() bool { return e.Status == http.StatusGone }
+
+// Busy tells whether the same may be answered at another time.
+func (e *Error) Busy() bool {
+	return e.Status >= http.StatusInternalServerError || e.Status == http.StatusTooManyRequests
+}
+
 // Events reads events. A cursor that the server does not know any more gives an [Error] with the status 410.
 func (c *Client) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	values := url.Values{"after": {strconv.FormatInt(q.After, 10)}}
