@@ -35,11 +35,11 @@ func openAt(t *testing.T, at string) *metadb.DB {
 // TestTheFeedOutlivesKills kills processes that record events and hand them on, wherever they are, on PostgreSQL several at the same database. What
 // they said that they had recorded is in the feed, once, in order.
 func TestTheFeedOutlivesKills(t *testing.T) {
+	t.Parallel()
 	if at := os.Getenv("METADB_TEST_FEED_AT"); at != "" {
 		recordUntilKilled(t, openAt(t, at), os.Getenv("METADB_TEST_FEED_AS"))
 		return
 	}
-	t.Parallel()
 	for name, processes := range map[string]int{"sqlite": 1, "postgres": 3} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
