@@ -39,6 +39,7 @@ func (a *App) jobs() []jobs.Job {
 		a.alarmJobs(),
 		a.usageJobs(),
 		a.auditJobs(),
+		a.eventJobs(),
 	)
 }
 
@@ -54,6 +55,7 @@ func (a *App) handlers() map[string]event.Handler {
 		"pull-through": a.caches,
 		"notices":      a.notices,
 		"usage":        a.usage,
+		"feed":         a.events,
 	}
 	if a.itself != nil {
 		handlers["audit"] = a.itself

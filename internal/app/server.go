@@ -48,6 +48,7 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 		// What net/http itself complains of is broken clients and port scanners.
 		ErrorLog: slog.NewLogLogger(a.deps.Logger.Handler(), slog.LevelDebug),
 	}
+	s.RegisterOnShutdown(a.events.face.Close)
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
@@ -64,7 +65,8 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 // handler puts the faces together. Paths under /v2 go to the registry face as they came: an http.ServeMux
 // would clean them by redirecting.
 func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
-	auth := named{a.newGuard(directory)}
+	guard := a.newGuard(directory)
+	auth := named{guard}
 	aws, err := awswire.New(a.countOperations(awswire.Config{
 		Authenticator: auth,
 		Logger:        a.deps.Logger,
@@ -96,12 +98,15 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 	state := ops.New(ops.Config{
 		Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now, Metrics: a.telemetry.Handler(), Caller: auth.scraper, May: a.registry.May,
 	})
+	feed := a.newEventFace(guard.Guard)
 	faces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 			oci.ServeHTTP(w, r)
 		case ops.Serves(path):
 			state.ServeHTTP(w, r)
+		case path == "/events" || strings.HasPrefix(path, "/events/"):
+			feed.ServeHTTP(w, r)
 		default:
 			aws.ServeHTTP(w, r)
 		}
