@@ -147,7 +147,7 @@ func checkTargetURL(at, name, text string, private bool) error {
 
 func checkWebhookSecret(at, secrets string) error {
 	const least, most = 24, 64 // bytes
-	for _, secret := range strings.Fields(secrets) {
+	for secret := range strings.FieldsSeq(secrets) {
 		parts := webhookSecret.FindStringSubmatch(secret)
 		if parts != nil {
 			if key, err := base64.StdEncoding.DecodeString(parts[1]); err == nil && len(key) >= least && len(key) <= most {
