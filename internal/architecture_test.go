@@ -46,7 +46,7 @@ var house = rules{
 		{"internal/storage", []string{"internal/core/..."}},
 		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
 		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/scan/vex", "internal/core/usage/price", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
-		{"internal/extract", []string{"internal/core/oci", "internal/core/scan/..."}},                                                                              // what reads strangers' layers knows what it finds there, and nothing that is kept
+		{"internal/extract", []string{"internal/core/oci", "internal/core/scan/..."}},                                                                                                           // what reads strangers' layers knows what it finds there, and nothing that is kept
 		{"internal/jobs", nil},
 		{"internal/config", nil},
 		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/extract", "internal/jobs", "internal/config"}},

@@ -103,7 +103,8 @@ type Service struct {
 	// by Python, in CBOR by Go, and in Query by whatever is older.
 	Further []Protocol
 	// QueryCompatible marks a service that was Query's before it had another protocol. Its members are called as the Go
-	// fields are in all of them, and errors carry Query's code in the header x-amzn-query-error, which clients go by.
+	// fields are in all of them, eight is written 8.0 where it is no integer, and errors carry Query's code in the header
+	// x-amzn-query-error, which clients go by.
 	QueryCompatible bool
 
 	Operations map[string]Operation
@@ -255,6 +256,7 @@ func prepare(s Service) ([]*service, error) {
 		rule = func(field string) string { return field }
 	}
 	codec, known := newCodec(rule, s.Members), map[string]bool{}
+	codec.points = s.QueryCompatible
 	for name, op := range s.Operations {
 		if op.call == nil {
 			return nil, fmt.Errorf("operation %s was not made with Op", name)

@@ -83,6 +83,23 @@ func TestTheSDKSpeaksCBOR(t *testing.T) {
 	}
 }
 
+// TestNumbersAreWrittenAsAmazonDoes holds that eight has a point, which shell scripts compare.
+func TestNumbersAreWrittenAsAmazonDoes(t *testing.T) {
+	t.Parallel()
+	h := serve(t, toyCloudWatch(map[string]awswire.Operation{
+		"GetMetricData": awswire.Op(func(context.Context, awswire.Call, *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
+			return &cloudwatch.GetMetricDataOutput{MetricDataResults: []types.MetricDataResult{{Values: []float64{8, -3, 0, 1.5, 1e30, 1e-9, math.NaN(), math.Inf(-1)}}}}, nil
+		}),
+	}))
+	header := http.Header{"X-Amz-Target": {granite + ".GetMetricData"}, "Content-Type": {"application/x-amz-json-1.0"}}
+	if _, _, answer := h.send(t, "POST", "/", header, "{}", "monitoring"); answer != `{"MetricDataResults":[{"Values":[8.0,-3.0,0.0,1.5,1e+30,1e-09,"NaN","-Infinity"]}]}` {
+		t.Errorf("in JSON: %s", answer)
+	}
+	if _, _, answer := h.send(t, "POST", "/", form(), "Action=GetMetricData&Version=2010-08-01", "monitoring"); !strings.Contains(answer, "<member>8.0</member><member>-3.0</member><member>0.0</member><member>1.5</member><member>1e+30</member>") {
+		t.Errorf("in Query: %s", answer)
+	}
+}
+
 // TestOneServiceInThreeProtocols asks the same of each protocol.
 func TestOneServiceInThreeProtocols(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -20,7 +21,7 @@ func (p *plan) appendJSON(b []byte, v reflect.Value) []byte {
 	case kindInt:
 		return strconv.AppendInt(b, v.Int(), 10)
 	case kindFloat:
-		return appendJSONFloat(b, v.Float(), v.Type().Bits())
+		return p.pointed(appendJSONFloat(b, v.Float(), v.Type().Bits()), len(b))
 	case kindTime:
 		return appendEpoch(b, timeOf(v))
 	case kindBlob:
@@ -130,6 +131,14 @@ func appendJSONFloat(b []byte, f float64, bits int) []byte {
 		format = 'e'
 	}
 	return strconv.AppendFloat(b, f, format, -1, bits)
+}
+
+// pointed adds a point to a number that was written from a place on without one, if the service is to have it. Scripts read such numbers as text.
+func (p *plan) pointed(b []byte, from int) []byte {
+	if !p.points || strings.Trim(string(b[from:]), "-0123456789") != "" {
+		return b
+	}
+	return append(b, '.', '0')
 }
 
 const hexDigits = "0123456789abcdef"

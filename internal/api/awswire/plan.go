@@ -16,6 +16,7 @@ type codec struct {
 	rename map[string]string         // exceptions to the rule, by "Type.Field"
 	plans  sync.Map                  // reflect.Type -> *plan, complete ones only
 	mu     sync.Mutex                // held while plans are made
+	points bool                      // eight is written 8.0 where it is no integer, as Amazon's older services do
 }
 
 func newCodec(rule func(string) string, rename map[string]string) *codec {
@@ -45,6 +46,7 @@ type plan struct {
 	elem   *plan          // of a list, map or pointer
 	fields []field        // of a struct, in order of wire name
 	byName map[string]int // wire name -> index into fields
+	points bool           // of a float: see codec
 }
 
 type field struct {
@@ -100,7 +102,7 @@ func (c *codec) make(t reflect.Type, made map[reflect.Type]*plan) (*plan, error)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		p.kind = kindInt
 	case reflect.Float32, reflect.Float64:
-		p.kind = kindFloat
+		p.kind, p.points = kindFloat, c.points
 	case reflect.Pointer:
 		p.kind = kindPointer
 		p.elem, err = c.make(t.Elem(), made)

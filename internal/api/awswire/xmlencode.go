@@ -18,7 +18,7 @@ func (p *plan) appendXML(b []byte, v reflect.Value) []byte {
 	case kindInt:
 		return strconv.AppendInt(b, v.Int(), 10)
 	case kindFloat:
-		return strconv.AppendFloat(b, v.Float(), 'g', -1, v.Type().Bits())
+		return p.pointed(strconv.AppendFloat(b, v.Float(), 'g', -1, v.Type().Bits()), len(b))
 	case kindTime:
 		return appendXMLTime(b, timeOf(v))
 	case kindBlob:

@@ -53,7 +53,7 @@ func TestAlarmsFromTheCommandLine(t *testing.T) {
 	ok("", append(put, "--alarm-actions", alerts, "--tags", "Key=team,Value=ops")...)
 	refused("(InvalidParameterValue)", append(put, "--alarm-actions", alerts+"x")...)
 	ok("", "wait", "alarm-exists", "--alarm-names", "ECR-Cost-Alert")
-	ok("INSUFFICIENT_DATA\t10\t"+alerts, "describe-alarms", "--alarm-name-prefix", "ECR", "--query", "MetricAlarms[].[StateValue,Threshold,AlarmActions[0]]")
+	ok("INSUFFICIENT_DATA\t10.0\t"+alerts, "describe-alarms", "--alarm-name-prefix", "ECR", "--query", "MetricAlarms[].[StateValue,Threshold,AlarmActions[0]]")
 	ok("", "set-alarm-state", "--alarm-name", "ECR-Cost-Alert", "--state-value", "ALARM", "--state-reason", "a try", "--state-reason-data", `{"n":1}`)
 	ok("ALARM\ta try", "describe-alarms", "--state-value", "ALARM", "--query", "MetricAlarms[].[StateValue,StateReason]")
 	ok("", "disable-alarm-actions", "--alarm-names", "ECR-Cost-Alert")

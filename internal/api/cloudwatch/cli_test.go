@@ -66,8 +66,8 @@ func TestCLIReadsYesterdaysPulls(t *testing.T) {
 		"cloudwatch", "get-metric-statistics", "--namespace", "AWS/ECR", "--metric-name", "RepositoryPullCount", "--dimensions", dimensions,
 		"--period", "86400", "--statistics", "Sum", "--query", "Datapoints[0].Sum", "--output", "text",
 	}, times...)...)
-	if strings.TrimSpace(out) != "8" {
-		t.Errorf("get-metric-statistics: %q %s, want 8", out, complaint)
+	if strings.TrimSpace(out) != "8.0" {
+		t.Errorf("get-metric-statistics: %q %s, want 8.0", out, complaint)
 	}
 	queries := `[{"Id":"pulls","MetricStat":{"Metric":{"Namespace":"AWS/ECR","MetricName":"RepositoryPullCount","Dimensions":[{"Name":"RepositoryName","Value":"` + repo + `"}]},"Period":3600,"Stat":"Sum"}},
 		{"Id":"rate","Expression":"RATE(FILL(pulls,0))*PERIOD(pulls)","Label":"change"}]`

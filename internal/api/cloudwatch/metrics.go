@@ -141,7 +141,7 @@ func statisticOf(what, name string) (statistic, error) {
 	return nil, invalid("The value %.40q for parameter %s is not a valid statistic.", name, what)
 }
 
-// extended tells whether a name is one of CloudWatch's other statistics: p99.9, tm(10%:90%), IQM …
+// extended tells whether a name is one of CloudWatch's other statistics: p99.9, tm(10%:90%), IQM and so on.
 func extended(name string) bool {
 	if name == "IQM" {
 		return true

@@ -2,6 +2,7 @@ package maths
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -188,13 +189,27 @@ func (r *run) metrics(part string) (Value, error) {
 	return v, r.make(perSeries * len(v.Series))
 }
 
+// tally is what came together: of one series, or of several at one time.
+type tally struct {
+	count            int
+	sum, least, most float64
+}
+
+func (t *tally) add(v float64) {
+	if t.count == 0 {
+		t.least, t.most = v, v
+	}
+	t.count++
+	t.sum += v
+	t.least, t.most = min(t.least, v), max(t.most, v)
+}
+
 // across computes one series of several: at each time at which any has a point, of the values that are there.
-func (r *run) across(v Value, reduce func([]float64) float64) (Value, error) {
+func (r *run) across(v Value, reduce func(tally) float64) (Value, error) {
 	if len(v.Series) == 0 {
 		return Value{Series: []Series{{}}}, nil
 	}
-	n, places := 0, make([]int, len(v.Series))
-	named := v.Series[0]
+	n, named := 0, v.Series[0]
 	for _, s := range v.Series {
 		n += len(s.Times)
 		named.Period = max(named.Period, s.Period)
@@ -202,74 +217,87 @@ func (r *run) across(v Value, reduce func([]float64) float64) (Value, error) {
 	if err := r.make(n); err != nil { // what is looked at, which may be much more than comes out
 		return Value{}, err
 	}
-	here := make([]float64, 0, len(v.Series))
-	queue := newQueue(v.Series)
-	named.Times, named.Values = nil, nil
-	for len(queue) > 0 {
-		at := queue[0].at
-		here = here[:0]
-		for len(queue) > 0 && queue[0].at == at {
-			i := queue[0].series
-			here = append(here, v.Series[i].Values[places[i]])
-			places[i]++
-			queue.advance(v.Series[i].Times, places[i])
-		}
-		if value := reduce(here); finite(value) {
-			named.Times, named.Values = append(named.Times, at), append(named.Values, value)
+	times := grid(v.Series, n)
+	tallies, place := make([]tally, len(times.at)), 0
+	for _, s := range v.Series {
+		place = 0
+		for i, at := range s.Times {
+			place = times.place(at, place)
+			tallies[place].add(s.Values[i])
 		}
 	}
-	return Value{Series: []Series{named}}, nil
-}
-
-// queue has the next time of each series that has one, the earliest first: a heap.
-type queue []struct {
-	at     int64
-	series int
-}
-
-func newQueue(series []Series) queue {
-	var q queue
-	for i, s := range series {
-		if len(s.Times) > 0 {
-			q = append(q, struct {
-				at     int64
-				series int
-			}{s.Times[0], i})
-		}
-	}
-	for i := len(q)/2 - 1; i >= 0; i-- {
-		q.sink(i)
-	}
-	return q
-}
-
-// advance moves the first series to its next time, or takes it out after its last.
-func (q *queue) advance(times []int64, place int) {
-	if place < len(times) {
-		(*q)[0].at = times[place]
-	} else {
-		last := len(*q) - 1
-		(*q)[0] = (*q)[last]
-		*q = (*q)[:last]
-	}
-	q.sink(0)
-}
-
-func (q *queue) sink(i int) {
-	s := *q
-	for {
-		least := i
-		for _, child := range []int{2*i + 1, 2*i + 2} { //nolint:mnd // a heap's children
-			if child < len(s) && (s[child].at < s[least].at || s[child].at == s[least].at && s[child].series < s[least].series) {
-				least = child
+	made, err := r.points(named, len(tallies), func(add func(int64, float64)) {
+		for i, t := range tallies {
+			if t.count > 0 {
+				add(times.at[i], reduce(t))
 			}
 		}
-		if least == i {
-			return
-		}
-		s[i], s[least] = s[least], s[i]
-		i = least
+	})
+	return Value{Series: []Series{made}}, err
+}
+
+// axis is the times of several series, in order.
+type axis struct {
+	at   []int64
+	step int64 // between one and the next, where all are as far apart
+}
+
+// place finds a time, which is not before the one at a place.
+func (x axis) place(at int64, from int) int {
+	if x.step > 0 {
+		return int((at - x.at[0]) / x.step)
 	}
+	for x.at[from] < at {
+		from++
+	}
+	return from
+}
+
+// grid gives the times of series that have n points together. Mostly they are close on a grid, as the periods of metrics are; else they are put in order.
+func grid(series []Series, n int) axis {
+	const sparse = 4 // times as many places as points are not worth while
+	var all []int64
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, s := range series {
+		if len(s.Times) > 0 {
+			first, last = min(first, s.Times[0]), max(last, s.Times[len(s.Times)-1])
+		}
+	}
+	if first > last {
+		return axis{}
+	}
+	step := int64(0)
+	for _, s := range series {
+		for _, at := range s.Times {
+			if rest := at - first; step == 0 || rest%step != 0 {
+				step = divisor(step, rest)
+			}
+		}
+	}
+	if step == 0 {
+		return axis{at: []int64{first}, step: 1}
+	}
+	if places := (last-first)/step + 1; places <= sparse*int64(n) {
+		all = make([]int64, places)
+		for i := range all {
+			all[i] = first + int64(i)*step
+		}
+		return axis{all, step}
+	}
+	all = make([]int64, 0, n)
+	for _, s := range series {
+		all = append(all, s.Times...)
+	}
+	slices.Sort(all)
+	return axis{at: slices.Compact(all)}
+}
+
+// divisor is the greatest that two numbers have in common.
+func divisor(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // seconds is a period as a number.

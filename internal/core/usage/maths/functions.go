@@ -18,10 +18,10 @@ var functions map[string]function
 func init() { //nolint:gochecknoinits // the table's functions refer to it
 	functions = map[string]function{
 		"METRICS": {0, 1, `METRICS() is all metrics, METRICS("part") those whose ids have that in them`, doMetrics},
-		"SUM":     {1, 1, "SUM has one argument: a metric, or several in brackets as SUM([m1, m2])", reducer(sum)},
-		"AVG":     {1, 1, "AVG has one argument: a metric, or several in brackets as AVG([m1, m2])", reducer(func(v []float64) float64 { return sum(v) / float64(len(v)) })},
-		"MIN":     {1, 1, "MIN has one argument: a metric, or several in brackets as MIN([m1, m2])", reducer(least)},
-		"MAX":     {1, 1, "MAX has one argument: a metric, or several in brackets as MAX([m1, m2])", reducer(most)},
+		"SUM":     {1, 1, "SUM has one argument: a metric, or several in brackets as SUM([m1, m2])", reducer(func(t tally) float64 { return t.sum })},
+		"AVG":     {1, 1, "AVG has one argument: a metric, or several in brackets as AVG([m1, m2])", reducer(func(t tally) float64 { return t.sum / float64(t.count) })},
+		"MIN":     {1, 1, "MIN has one argument: a metric, or several in brackets as MIN([m1, m2])", reducer(func(t tally) float64 { return t.least })},
+		"MAX":     {1, 1, "MAX has one argument: a metric, or several in brackets as MAX([m1, m2])", reducer(func(t tally) float64 { return t.most })},
 		"ABS":     {1, 1, "ABS has one argument", mapper(math.Abs)},
 		"CEIL":    {1, 1, "CEIL has one argument", mapper(math.Ceil)},
 		"FLOOR":   {1, 1, "FLOOR has one argument", mapper(math.Floor)},
@@ -33,32 +33,8 @@ func init() { //nolint:gochecknoinits // the table's functions refer to it
 	}
 }
 
-func sum(values []float64) float64 {
-	var s float64
-	for _, v := range values {
-		s += v
-	}
-	return s
-}
-
-func least(values []float64) float64 {
-	m := math.Inf(1)
-	for _, v := range values {
-		m = min(m, v)
-	}
-	return m
-}
-
-func most(values []float64) float64 {
-	m := math.Inf(-1)
-	for _, v := range values {
-		m = max(m, v)
-	}
-	return m
-}
-
 // reducer makes a number of one series, and one series of several.
-func reducer(reduce func([]float64) float64) func(*run, call, []Value) (Value, error) {
+func reducer(reduce func(tally) float64) func(*run, call, []Value) (Value, error) {
 	return func(r *run, n call, args []Value) (Value, error) {
 		v := args[0]
 		switch {
@@ -70,7 +46,14 @@ func reducer(reduce func([]float64) float64) func(*run, call, []Value) (Value, e
 			if err := r.make(len(v.Series[0].Values)); err != nil {
 				return Value{}, err
 			}
-			return Value{IsNumber: true, Number: reduce(v.Series[0].Values)}, nil
+			var t tally
+			for _, f := range v.Series[0].Values {
+				t.add(f)
+			}
+			if t.count == 0 {
+				return Value{IsNumber: true, Number: math.NaN()}, nil
+			}
+			return Value{IsNumber: true, Number: reduce(t)}, nil
 		}
 	}
 }

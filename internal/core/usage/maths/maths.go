@@ -21,8 +21,8 @@ import (
 
 // Bounds of a set of queries.
 const (
-	MaxExpression = 2048 // bytes of one expression, as in CloudWatch
-	maxNesting    = 50   // levels of one expression
+	MaxExpression = 2048      // bytes of one expression, as in CloudWatch
+	maxNesting    = 50        // levels of one expression
 	maxWork       = 5_000_000 // points that one computation makes or looks at
 	perSeries     = 64        // points that a series counts for by itself
 )

@@ -103,7 +103,7 @@ func TestExpressions(t *testing.T) {
 		"AVG(m1)":             "= 2.3333333333333335",
 		"MIN(m3)":             "= -3",
 		"MAX(m2)":             "= 40",
-		"SUM(none)":           "= 0",
+		"SUM(none)":           "= NaN",
 		"SUM([m1,m2])":        "11 2 30 44 -",
 		"AVG([m1, m2])":       "5.5 2 30 22 -",
 		"MIN([m1,m2,m3])":     "0 2 -3 0.5 1.5",

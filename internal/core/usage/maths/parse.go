@@ -346,7 +346,7 @@ func scan(s string) ([]token, error) {
 			t.kind, t.text = tokenText, rest[1:n+1]
 			at += n + 2
 		default:
-			for _, sign := range strings.Fields(signs) {
+			for sign := range strings.FieldsSeq(signs) {
 				if strings.HasPrefix(rest, sign) {
 					t.kind, t.text = tokenSign, sign
 					break
