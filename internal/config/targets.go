@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/mail"
 	"net/url"
 	"regexp"
@@ -147,7 +148,7 @@ func checkTargetURL(at, name, text string, private bool) error {
 
 func checkWebhookSecret(at, secrets string) error {
 	const least, most = 24, 64 // bytes
-	for _, secret := range strings.Fields(secrets) {
+	for secret := range strings.FieldsSeq(secrets) {
 		parts := webhookSecret.FindStringSubmatch(secret)
 		if parts != nil {
 			if key, err := base64.StdEncoding.DecodeString(parts[1]); err == nil && len(key) >= least && len(key) <= most {
@@ -175,7 +176,7 @@ func (t *Target) completeMail(at string) error {
 	}
 	from, err := mail.ParseAddress(s.From)
 	switch {
-	case s.Host == "" || strings.ContainsAny(s.Host, "/@ :\r\n\t"):
+	case s.Host == "" || strings.ContainsAny(s.Host, "/@ \r\n\t") || strings.Contains(s.Host, ":") && net.ParseIP(s.Host) == nil:
 		return errors.New(at + "host is not the name of a mail server, such as smtp.example.com")
 	case s.Port < 0 || s.Port > 65535:
 		return errors.New(at + "port is 1 to 65535")

@@ -160,15 +160,18 @@ func TestMail(t *testing.T) {
 		want   []string
 	}{
 		"STARTTLS, signed in": {
-			&mailServer{tls: server, starttls: true}, deliver.MailConfig{TLS: deliver.StartTLS, Username: "berth", Password: "hunter2", TLSConfig: client},
+			&mailServer{tls: server, starttls: true},
+			deliver.MailConfig{TLS: deliver.StartTLS, Username: "berth", Password: "hunter2", TLSConfig: client},
 			[]string{"EHLO example.com", "STARTTLS", "*EHLO example.com", "*" + auth, "*MAIL FROM:<berth@example.com>", "*RCPT TO:<ops@example.com>", "*RCPT TO:<ada@example.com>", "*DATA", "*QUIT"},
 		},
 		"TLS from the beginning": {
-			&mailServer{tls: server, implicit: true}, deliver.MailConfig{TLS: deliver.Implicit, Username: "berth", Password: "hunter2", TLSConfig: client},
+			&mailServer{tls: server, implicit: true},
+			deliver.MailConfig{TLS: deliver.Implicit, Username: "berth", Password: "hunter2", TLSConfig: client},
 			[]string{"*EHLO example.com", "*" + auth, "*MAIL FROM:<berth@example.com>", "*RCPT TO:<ops@example.com>", "*RCPT TO:<ada@example.com>", "*DATA", "*QUIT"},
 		},
 		"no TLS": {
-			&mailServer{}, deliver.MailConfig{TLS: deliver.NoTLS, To: []string{"ops@example.com"}},
+			&mailServer{},
+			deliver.MailConfig{TLS: deliver.NoTLS, To: []string{"ops@example.com"}},
 			[]string{"EHLO example.com", "MAIL FROM:<berth@example.com>", "RCPT TO:<ops@example.com>", "DATA", "QUIT"},
 		},
 	} {

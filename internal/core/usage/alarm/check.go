@@ -23,6 +23,7 @@ const (
 	maxDimensions  = 30
 	maxQueries     = 20
 	maxExpression  = 2048
+	maxLabel       = 1024 // Berth's own
 	maxReason      = 1023
 	maxReasonData  = 4000
 	maxNames       = 100
@@ -99,7 +100,7 @@ func (s *Service) checkActions(c Configuration) error {
 func (c Configuration) checkRule() error {
 	switch {
 	case strings.Contains(c.Operator, "LowerOrGreaterThan") || strings.HasSuffix(c.Operator, "LowerThreshold") || strings.HasSuffix(c.Operator, "UpperThreshold"):
-		return fault.New(fault.SettingUnsupported, "The comparison operator %s needs anomaly detection, which Berth does not do", c.Operator)
+		return fault.New(fault.SettingUnsupported, "The comparison operator %s needs anomaly detection, which Berth does not do", printable(c.Operator))
 	case comparisons[c.Operator] == "":
 		return bad("ComparisonOperator", "Member must satisfy enum value set: [GreaterThanOrEqualToThreshold, GreaterThanThreshold, LessThanOrEqualToThreshold, LessThanThreshold]")
 	case c.EvaluationPeriods < 1:
@@ -156,6 +157,9 @@ func (c Configuration) checkWatched() error {
 }
 
 func (q Query) check(at string) error {
+	if err := checkText(at+"Label", q.Label, 0, maxLabel); err != nil {
+		return err
+	}
 	switch {
 	case !queryID.MatchString(q.ID):
 		return bad(at+"Id", "Member must begin with a lower-case letter and have letters, digits and underscores, at most 255")
@@ -259,7 +263,7 @@ func checkState(name string, state State, reason, data string) error {
 	switch {
 	case len(data) > maxReasonData:
 		return bad("StateReasonData", "Member must have length less than or equal to %d", maxReasonData)
-	case data != "" && json.Unmarshal([]byte(data), &object) != nil:
+	case !utf8.ValidString(data), data != "" && json.Unmarshal([]byte(data), &object) != nil:
 		return bad("StateReasonData", "Member must be a JSON object")
 	}
 	return nil

@@ -131,6 +131,9 @@ func (b *bench) notices() []event.Notice {
 		}
 		ids = append(ids, e.ID)
 	}
+	if len(ids) == 0 {
+		return nil
+	}
 	if err := b.db.Outbox().Done(b.t.Context(), ids); err != nil {
 		b.t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package alarm
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Sample is what a period came to.
 type Sample struct {
@@ -49,12 +52,15 @@ func Judge(r Rule, samples []Sample, now State) Verdict {
 		if s.Missing {
 			continue
 		}
-		v.Seen = append([]Sample{s}, v.Seen...)
+		v.Seen = append(v.Seen, s)
 		if crosses(r.Operator, s.Value, r.Threshold) {
-			breaching, oldest = append([]Sample{s}, breaching...), len(samples)-i
+			breaching, oldest = append(breaching, s), len(samples)-i
 		} else {
-			fine = append([]Sample{s}, fine...)
+			fine = append(fine, s)
 		}
+	}
+	for _, newestFirst := range [][]Sample{v.Seen, breaching, fine} {
+		slices.Reverse(newestFirst)
 	}
 	v.Filled = r.Periods - len(v.Seen)
 	bad, stale := len(breaching), oldest >= r.Needed && len(fine) == 0

@@ -107,7 +107,7 @@ func checkNotice(t *testing.T, subject, text, detail string) {
 // TestWindowsSlide: a period of five minutes ends with the last full minute, and so does one of six hours.
 func TestWindowsSlide(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		for _, period := range []int{300, 21600, 2 * 86400} {
 			c := basic(fmt.Sprint("of ", period))
 			c.Period, c.EvaluationPeriods, c.TreatMissing = period, 1, alarm.NotBreaching
@@ -245,7 +245,7 @@ func (c changing) Points(ctx context.Context, caller identity.Caller, m []usage.
 
 func TestTheClockIsPutBack(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, b *bench) {
+	each(t, func(_ *testing.T, b *bench) {
 		b.put(basic("pulls"))
 		b.minute()
 		b.now = b.now.Add(-3 * time.Hour)

@@ -46,15 +46,14 @@ func (c Configuration) watched() string {
 }
 
 func metricWords(m usage.Metric) string {
-	words := m.Namespace + " " + m.Name
-	for i, d := range m.Dimensions {
-		sep := ", "
-		if i == 0 {
-			sep = " of "
-		}
-		words += sep + d.Name + " " + d.Value
+	if len(m.Dimensions) == 0 {
+		return m.Namespace + " " + m.Name
 	}
-	return words
+	var of []string
+	for _, d := range m.Dimensions {
+		of = append(of, d.Name+" "+d.Value)
+	}
+	return m.Namespace + " " + m.Name + " of " + strings.Join(of, ", ")
 }
 
 // The message that Amazon SNS carries for a CloudWatch alarm.
@@ -67,7 +66,7 @@ type snsMessage struct {
 	NewStateReason          string
 	StateChangeTime         string
 	Region                  string
-	AlarmArn                string //nolint:revive // named as there
+	AlarmArn                string
 	OldStateValue           State
 	OKActions               []string
 	AlarmActions            []string
