@@ -1,0 +1,221 @@
+// Package price makes a bill of what was used: a sheet of prices, and the arithmetic. It knows no metrics and no registry, so that the
+// server's bill and the one that the pipeline makes of Amazon's answers are one.
+package price
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// GB is what storage and transfer are sold by: 2^30 bytes, at Amazon too.
+const GB = 1 << 30
+
+// Tier is a price that holds up to an amount, counted from the month's begin.
+type Tier struct {
+	UpTo  float64 `yaml:"up-to" json:"upTo,omitempty"` // in the unit that is priced; 0: without end
+	Price float64 `yaml:"price" json:"price"`
+}
+
+// Tiers are prices of one thing by amount, the least amount first. None at all is free.
+type Tiers []Tier
+
+// Flat is one price whatever the amount.
+func Flat(price float64) Tiers { return Tiers{{Price: price}} }
+
+// Of is what an amount costs.
+func (t Tiers) Of(amount float64) float64 {
+	var sum, from float64
+	for _, tier := range t {
+		if tier.UpTo == 0 || amount <= tier.UpTo {
+			return sum + max(0, amount-from)*tier.Price
+		}
+		sum += (tier.UpTo - from) * tier.Price
+		from = tier.UpTo
+	}
+	return sum
+}
+
+// Sheet is what things cost.
+type Sheet struct {
+	Currency  string  `yaml:"currency" json:"currency"`   // ISO 4217
+	Storage   Tiers   `yaml:"storage" json:"storage"`     // a GB and month of layers, each once in a repository
+	Trash     Tiers   `yaml:"trash" json:"trash"`         // a GB and month of what only deleted images need
+	Out       Tiers   `yaml:"out" json:"out"`             // a GB that clients fetched
+	In        Tiers   `yaml:"in" json:"in"`               // a GB that they sent
+	Base      float64 `yaml:"base" json:"base"`           // a month, whatever is used: divided among repositories by what they hold
+	Signature float64 `yaml:"signature" json:"signature"` // each that the registry made
+	Scan      float64 `yaml:"scan" json:"scan"`           // each image that was scanned
+}
+
+// ECR is Amazon ECR's list in us-east-1 as of 2026: private storage, and transfer to the internet by EC2's tiers. In, basic scans and transfer
+// within a region are free, and so is what Amazon does not have: a trash. Source: https://aws.amazon.com/ecr/pricing/.
+func ECR() Sheet {
+	return Sheet{
+		Currency: "USD", Storage: Flat(0.10), Signature: 0.02,
+		Out: Tiers{{10 << 10, 0.09}, {50 << 10, 0.085}, {150 << 10, 0.07}, {0, 0.05}},
+	}
+}
+
+// Check says what is wrong with a sheet.
+func (s Sheet) Check() error {
+	var problems []error
+	if len(s.Currency) != 3 {
+		problems = append(problems, fmt.Errorf("currency: %q is not three letters such as USD", s.Currency))
+	}
+	for _, t := range []struct {
+		name  string
+		tiers Tiers
+	}{{"storage", s.Storage}, {"trash", s.Trash}, {"out", s.Out}, {"in", s.In}} {
+		if err := t.tiers.check(); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", t.name, err))
+		}
+	}
+	for _, one := range []struct {
+		name  string
+		price float64
+	}{{"base", s.Base}, {"signature", s.Signature}, {"scan", s.Scan}} {
+		if !isPrice(one.price) {
+			problems = append(problems, fmt.Errorf("%s: %v is not a price", one.name, one.price))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (t Tiers) check() error {
+	var from float64
+	for i, tier := range t {
+		last := i == len(t)-1
+		switch {
+		case !isPrice(tier.Price):
+			return fmt.Errorf("%v is not a price", tier.Price)
+		case last && tier.UpTo != 0:
+			return fmt.Errorf("the last price is for all that is above %v, and has no up-to", from)
+		case !last && !(tier.UpTo > from && !math.IsInf(tier.UpTo, 0)):
+			return fmt.Errorf("up-to %v does not follow %v", tier.UpTo, from)
+		}
+		from = tier.UpTo
+	}
+	return nil
+}
+
+func isPrice(p float64) bool { return p >= 0 && !math.IsInf(p, 0) } // NaN is not
+
+// Used is what was used of one thing, of a repository on a day for example.
+type Used struct {
+	StoredByteHours float64 // the bytes of each hour, added up
+	TrashByteHours  float64
+	BytesOut        float64
+	BytesIn         float64
+	Signatures      float64
+	Scans           float64
+}
+
+// Add puts v's to u's.
+func (u *Used) Add(v Used) {
+	u.StoredByteHours += v.StoredByteHours
+	u.TrashByteHours += v.TrashByteHours
+	u.BytesOut += v.BytesOut
+	u.BytesIn += v.BytesIn
+	u.Signatures += v.Signatures
+	u.Scans += v.Scans
+}
+
+// Cost is what it comes to, in the sheet's currency.
+type Cost struct {
+	Storage  float64 `json:"storage"`
+	Trash    float64 `json:"trash"`
+	Transfer float64 `json:"transfer"`
+	Other    float64 `json:"other"` // base, signatures, scans
+}
+
+// Total is all of it.
+func (c Cost) Total() float64 { return c.Storage + c.Trash + c.Transfer + c.Other }
+
+// Add puts d's to c's.
+func (c *Cost) Add(d Cost) {
+	c.Storage += d.Storage
+	c.Trash += d.Trash
+	c.Transfer += d.Transfer
+	c.Other += d.Other
+}
+
+// Month is a calendar month in UTC, which is what is billed.
+type Month struct{ begin time.Time }
+
+// MonthOf gives the month that a time is in.
+func MonthOf(t time.Time) Month {
+	t = t.UTC()
+	return Month{time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)}
+}
+
+// ParseMonth reads 2026-11.
+func ParseMonth(text string) (Month, error) {
+	t, err := time.Parse("2006-01", text)
+	if err != nil {
+		return Month{}, fmt.Errorf("%q is not a month such as 2026-11", text)
+	}
+	return MonthOf(t), nil
+}
+
+// String is how ParseMonth reads it.
+func (m Month) String() string { return m.begin.Format("2006-01") }
+
+// Begin and End are its bounds: [Begin, End).
+func (m Month) Begin() time.Time { return m.begin }
+
+// End is the next month's begin.
+func (m Month) End() time.Time { return m.begin.AddDate(0, 1, 0) }
+
+// Hours is how many it has.
+func (m Month) Hours() float64 { return m.End().Sub(m.begin).Hours() }
+
+// rates are a sheet's prices for one unit at the amounts of a month.
+type rates struct {
+	storage, trash float64 // for a byte and hour
+	out, in        float64 // for a byte
+	base           float64 // for a byte and hour that is stored
+}
+
+// Bill is what each of the things used costs. Tiers go by what all of them used together, and each bears its share: two
+// repositories pay the same for a GB, whichever came first. What is used of the month may be its beginning only; all is that much of it
+// has gone by (in hours), which the base price goes by.
+func (s Sheet) Bill(m Month, elapsed float64, used []Used) []Cost {
+	var all Used
+	for _, u := range used {
+		all.Add(u)
+	}
+	months := m.Hours() * GB
+	rate := func(t Tiers, amount, unit float64) float64 {
+		if amount == 0 {
+			return 0
+		}
+		return t.Of(amount/unit) / amount
+	}
+	r := rates{
+		storage: rate(s.Storage, all.StoredByteHours, months), trash: rate(s.Trash, all.TrashByteHours, months),
+		out: rate(s.Out, all.BytesOut, GB), in: rate(s.In, all.BytesIn, GB),
+	}
+	base := s.Base * min(1, elapsed/m.Hours())
+	if all.StoredByteHours > 0 {
+		r.base = base / all.StoredByteHours
+	}
+	costs := make([]Cost, len(used))
+	for i, u := range used {
+		costs[i] = Cost{
+			Storage: u.StoredByteHours * r.storage, Trash: u.TrashByteHours * r.trash, Transfer: u.BytesOut*r.out + u.BytesIn*r.in,
+			Other: u.StoredByteHours*r.base + u.Signatures*s.Signature + u.Scans*s.Scan,
+		}
+	}
+	return costs
+}
+
+// Whole is what a month costs that uses so much from begin to end, an empty registry's base price included.
+func (s Sheet) Whole(m Month, elapsed float64, u Used) Cost {
+	c := s.Bill(m, elapsed, []Used{u})[0]
+	if u.StoredByteHours == 0 {
+		c.Other += s.Base * min(1, elapsed/m.Hours())
+	}
+	return c
+}
