@@ -39,21 +39,20 @@ func (t Tiers) Of(amount float64) float64 {
 
 // Sheet is what things cost.
 type Sheet struct {
-	Currency  string  `yaml:"currency" json:"currency"`   // ISO 4217
-	Storage   Tiers   `yaml:"storage" json:"storage"`     // a GB and month of layers, each once in a repository
-	Trash     Tiers   `yaml:"trash" json:"trash"`         // a GB and month of what only deleted images need
-	Out       Tiers   `yaml:"out" json:"out"`             // a GB that clients fetched
-	In        Tiers   `yaml:"in" json:"in"`               // a GB that they sent
-	Base      float64 `yaml:"base" json:"base"`           // a month, whatever is used: divided among repositories by what they hold
-	Signature float64 `yaml:"signature" json:"signature"` // each that the registry made
-	Scan      float64 `yaml:"scan" json:"scan"`           // each image that was scanned
+	Currency string  `yaml:"currency" json:"currency"` // ISO 4217
+	Storage  Tiers   `yaml:"storage" json:"storage"`   // a GB and month of layers, each once in a repository
+	Trash    Tiers   `yaml:"trash" json:"trash"`       // a GB and month of what only deleted images need
+	Out      Tiers   `yaml:"out" json:"out"`           // a GB that clients fetched
+	In       Tiers   `yaml:"in" json:"in"`             // a GB that they sent
+	Base     float64 `yaml:"base" json:"base"`         // a month, whatever is used: divided among repositories by what they hold
 }
 
-// ECR is Amazon ECR's list in us-east-1 as of 2026: private storage, and transfer to the internet by EC2's tiers. In, basic scans and transfer
-// within a region are free, and so is what Amazon does not have: a trash. Source: https://aws.amazon.com/ecr/pricing/.
+// ECR is Amazon ECR's list in us-east-1 as of 2026: private storage, and transfer to the internet by EC2's tiers. What comes in, basic
+// scans and transfer within a region are free, and so is what Amazon does not have: a trash. What it charges for enhanced scans and for signatures is
+// not in here. Source: https://aws.amazon.com/ecr/pricing/.
 func ECR() Sheet {
 	return Sheet{
-		Currency: "USD", Storage: Flat(0.10), Signature: 0.02,
+		Currency: "USD", Storage: Flat(0.10),
 		Out: Tiers{{10 << 10, 0.09}, {50 << 10, 0.085}, {150 << 10, 0.07}, {0, 0.05}},
 	}
 }
@@ -72,13 +71,8 @@ func (s Sheet) Check() error {
 			problems = append(problems, fmt.Errorf("%s: %w", t.name, err))
 		}
 	}
-	for _, one := range []struct {
-		name  string
-		price float64
-	}{{"base", s.Base}, {"signature", s.Signature}, {"scan", s.Scan}} {
-		if !isPrice(one.price) {
-			problems = append(problems, fmt.Errorf("%s: %v is not a price", one.name, one.price))
-		}
+	if !isPrice(s.Base) {
+		problems = append(problems, fmt.Errorf("base: %v is not a price", s.Base))
 	}
 	return errors.Join(problems...)
 }
@@ -108,8 +102,6 @@ type Used struct {
 	TrashByteHours  float64
 	BytesOut        float64
 	BytesIn         float64
-	Signatures      float64
-	Scans           float64
 }
 
 // Add puts v's to u's.
@@ -118,27 +110,27 @@ func (u *Used) Add(v Used) {
 	u.TrashByteHours += v.TrashByteHours
 	u.BytesOut += v.BytesOut
 	u.BytesIn += v.BytesIn
-	u.Signatures += v.Signatures
-	u.Scans += v.Scans
 }
 
 // Cost is what it comes to, in the sheet's currency.
 type Cost struct {
-	Storage  float64 `json:"storage"`
-	Trash    float64 `json:"trash"`
-	Transfer float64 `json:"transfer"`
-	Other    float64 `json:"other"` // base, signatures, scans
+	Storage float64 `json:"storage"`
+	Trash   float64 `json:"trash"`
+	Out     float64 `json:"out"`
+	In      float64 `json:"in"`
+	Base    float64 `json:"base"` // the share of the base price
 }
 
 // Total is all of it.
-func (c Cost) Total() float64 { return c.Storage + c.Trash + c.Transfer + c.Other }
+func (c Cost) Total() float64 { return c.Storage + c.Trash + c.Out + c.In + c.Base }
 
 // Add puts d's to c's.
 func (c *Cost) Add(d Cost) {
 	c.Storage += d.Storage
 	c.Trash += d.Trash
-	c.Transfer += d.Transfer
-	c.Other += d.Other
+	c.Out += d.Out
+	c.In += d.In
+	c.Base += d.Base
 }
 
 // Month is a calendar month in UTC, which is what is billed.
@@ -204,8 +196,8 @@ func (s Sheet) Bill(m Month, elapsed float64, used []Used) []Cost {
 	costs := make([]Cost, len(used))
 	for i, u := range used {
 		costs[i] = Cost{
-			Storage: u.StoredByteHours * r.storage, Trash: u.TrashByteHours * r.trash, Transfer: u.BytesOut*r.out + u.BytesIn*r.in,
-			Other: u.StoredByteHours*r.base + u.Signatures*s.Signature + u.Scans*s.Scan,
+			Storage: u.StoredByteHours * r.storage, Trash: u.TrashByteHours * r.trash, Out: u.BytesOut * r.out, In: u.BytesIn * r.in,
+			Base: u.StoredByteHours * r.base,
 		}
 	}
 	return costs
@@ -215,7 +207,12 @@ func (s Sheet) Bill(m Month, elapsed float64, used []Used) []Cost {
 func (s Sheet) Whole(m Month, elapsed float64, u Used) Cost {
 	c := s.Bill(m, elapsed, []Used{u})[0]
 	if u.StoredByteHours == 0 {
-		c.Other += s.Base * min(1, elapsed/m.Hours())
+		c.Base += s.Base * min(1, elapsed/m.Hours())
 	}
 	return c
+}
+
+// Scale is a part of it, each kind's by its own factor: of a cost, what somebody bears who used so much of each.
+func (c Cost) Scale(stored, trash, out, in float64) Cost {
+	return Cost{Storage: c.Storage * stored, Trash: c.Trash * trash, Out: c.Out * out, In: c.In * in, Base: c.Base * stored}
 }
