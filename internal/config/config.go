@@ -70,6 +70,10 @@ type Config struct {
 
 	OIDCProviders map[string]OIDCProvider // by issuer, letter for letter
 
+	Prices    *Prices // nil: Amazon's list
+	Budgets   []Budget
+	CostEvery time.Duration
+
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string
 }
@@ -134,6 +138,9 @@ func Load(s Sources) (Config, error) {
 		return Config{}, err
 	}
 	if err := c.completeSections(); err != nil {
+		return Config{}, err
+	}
+	if err := c.completeCosts(); err != nil {
 		return Config{}, err
 	}
 	if err := c.validate(); err != nil {

@@ -106,6 +106,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""}, "pinned-deployments": {"0", ""}, "gc-rate": {"5", ""},
 		"scrub-period": {"24h", ""}, "scrub-rate": {"5MiB", ""},
 		"scan-workers": {"4", ""}, "scan-daily-limit": {"true", ""},
+		"cost-every": {"1m", ""},
 		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
 	}
 	for _, o := range config.Options() {
@@ -146,7 +147,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 
 // fields prints the exported fields, which is what the rest of Berth sees.
 func fields(c config.Config) string {
-	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
+	return fmt.Sprint(c.CostEvery, c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate, c.ScrubPeriod, c.ScrubRate,
 		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit)
 }

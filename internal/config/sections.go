@@ -25,6 +25,8 @@ func sections() []section {
 		{"destinations", readInto(func(c *Config) any { return &c.Destinations })},
 		{"secrets", readInto(func(c *Config) any { return &c.Secrets })},
 		{"oidc-providers", readInto(func(c *Config) any { return &c.OIDCProviders })},
+		{"prices", readInto(func(c *Config) any { c.Prices = &Prices{}; return c.Prices })},
+		{"budgets", readInto(func(c *Config) any { return &c.Budgets })},
 	}
 }
 
