@@ -43,6 +43,7 @@ type face struct {
 	attacher   *sbom.Attacher
 	scans      Scans
 	exceptions Exceptions
+	costs      Costs // or nil
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -59,13 +60,14 @@ type Config struct {
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
 	Exceptions Exceptions
+	Costs      Costs // nil: costs are asked for in vain
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
+		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions, costs: c.Costs,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -100,6 +102,7 @@ func New(c Config) awswire.Service {
 			"StopCheck":               awswire.Op(f.stopCheck),
 
 			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetCost":                     awswire.Op(f.getCost),
 			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),

@@ -28,11 +28,6 @@ type Points interface {
 	Put(ctx context.Context, caller identity.Caller, data []usage.Datum) error
 }
 
-// Access answers nil to who may.
-type Access interface {
-	May(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
-}
-
 // Store is what has to be remembered.
 type Store interface {
 	// ClaimReckoning tells whether the bill is to be made out now, and that it is next at another time. One that is due later than next was claimed by
@@ -45,7 +40,7 @@ type Store interface {
 // Config is what a Service needs; every field but Budgets must be set.
 type Config struct {
 	Points  Points
-	Access  Access
+	May     func(ctx context.Context, caller identity.Caller, action policy.Action, repository string) error
 	Store   Store
 	Sheet   price.Sheet
 	Budgets []Budget
@@ -104,7 +99,7 @@ type Line struct {
 
 // Bill makes out a bill (berth:GetCost).
 func (s *Service) Bill(ctx context.Context, caller identity.Caller, q Query) (Bill, error) {
-	if err := s.Access.May(ctx, caller, actionGet, q.Repository); err != nil {
+	if err := s.May(ctx, caller, actionGet, q.Repository); err != nil {
 		return Bill{}, err
 	}
 	switch q.By {
@@ -155,3 +150,6 @@ func (s *Service) bill(ctx context.Context, q Query) (Bill, error) {
 	b.sort()
 	return b, nil
 }
+
+// Month is the one that it is.
+func (s *Service) Month() price.Month { return price.MonthOf(s.Now()) }
