@@ -35,6 +35,7 @@ func (a *App) jobs() []jobs.Job {
 		a.exceptionJobs(),
 		a.advisoryJobs(),
 		a.scanJobs(),
+		a.usageJobs(),
 	)
 }
 
@@ -48,5 +49,6 @@ func (a *App) handlers() map[string]event.Handler {
 		"sboms":        a.sboms,
 		"replication":  a.replication,
 		"pull-through": a.caches,
+		"usage":        a.usage,
 	}
 }

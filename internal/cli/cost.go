@@ -200,4 +200,3 @@ func money(v float64) string {
 }
 
 func amount(v float64) string { return fmt.Sprintf("%.3f", v) }
-

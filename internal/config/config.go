@@ -58,6 +58,9 @@ type Config struct {
 	// ScanDailyLimit allows one scan of an image in 24 hours.
 	ScanDailyLimit bool
 
+	// How long it is kept what was counted in minutes, hours and days.
+	UsageKeepMinutes, UsageKeepHours, UsageKeepDays time.Duration
+
 	ScrubPeriod time.Duration // 0: there is no scrub
 	ScrubRate   int64         // bytes per second; 0: no bound
 

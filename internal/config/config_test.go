@@ -105,6 +105,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"master-key": {strings.Repeat("ab", 32), ""}, "log-format": {"json", ""}, "log-level": {"debug", ""}, "shutdown-timeout": {"5s", ""},
 		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""}, "pinned-deployments": {"0", ""}, "gc-rate": {"5", ""},
 		"scrub-period": {"24h", ""}, "scrub-rate": {"5MiB", ""},
+		"usage-keep-minutes": {"2h", ""}, "usage-keep-hours": {"20000h", ""}, "usage-keep-days": {"50000h", ""},
 		"scan-workers": {"4", ""}, "scan-daily-limit": {"true", ""},
 		"cost-every": {"1m", ""},
 		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
@@ -149,7 +150,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 func fields(c config.Config) string {
 	return fmt.Sprint(c.CostEvery, c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate, c.ScrubPeriod, c.ScrubRate,
-		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit)
+		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit, c.UsageKeepMinutes, c.UsageKeepHours, c.UsageKeepDays)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {
@@ -164,6 +165,9 @@ func TestBadSettings(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ env, want string }{
 		{"BERTH_LISTEN=5080", `BERTH_LISTEN: "5080" is not host:port`},
+		{"BERTH_USAGE_KEEP_MINUTES=5m", `BERTH_USAGE_KEEP_MINUTES: "5m" is not a duration of at least an hour`},
+		{"BERTH_USAGE_KEEP_HOURS=48h", `48h0m0s is shorter than usage-keep-minutes, 360h0m0s`},
+		{"BERTH_USAGE_KEEP_DAYS=360h", `360h0m0s is shorter than usage-keep-hours, 10920h0m0s`},
 		{"BERTH_LISTEN=localhost:65536", `BERTH_LISTEN: "localhost:65536" is not host:port`},
 		{"BERTH_LISTEN=a b:1", `BERTH_LISTEN: "a b:1" is not host:port`},
 		{"BERTH_ACCOUNT_ID=12345678901", `BERTH_ACCOUNT_ID: "12345678901" is not an account id of 12 digits`},

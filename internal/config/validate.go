@@ -24,7 +24,7 @@ const masterKeyBytes = 32
 
 // validate reports everything that is wrong, and splits what is compound.
 func (c *Config) validate() error {
-	return errors.Join(c.validateAddress(), c.validateIdentity(), c.validateDatabase(), c.validateBlobs())
+	return errors.Join(c.validateAddress(), c.validateIdentity(), c.validateDatabase(), c.validateBlobs(), c.validateUsage())
 }
 
 func (c *Config) validateAddress() error {

@@ -27,10 +27,12 @@ const (
 
 	// Of the namespace Berth. Counters, by {RepositoryName}, and by {App, RepositoryName}, {ImageDigest, RepositoryName} and
 	// {Principal, RepositoryName} as far as that makes sense of them.
-	PullCount = "PullCount"
-	PushCount = "PushCount"
-	BytesIn   = "BytesIn"
-	BytesOut  = "BytesOut"
+	PullCount   = "PullCount"
+	PushCount   = "PushCount"   // manifests that somebody pushed
+	DeleteCount = "DeleteCount" // images that are gone, by somebody or by a lifecycle policy: the principal says which
+	ScanCount   = "ScanCount"   // scans that have ended; by {RepositoryName, ScanStatus} too
+	BytesIn     = "BytesIn"
+	BytesOut    = "BytesOut"
 	// Gauges, once an hour, by {RepositoryName}, and by {App, RepositoryName}.
 	ImageCount   = "ImageCount"
 	LogicalBytes = "LogicalBytes" // what the images weigh, each by itself
@@ -48,6 +50,7 @@ const (
 	DimensionImage      = "ImageDigest"
 	DimensionPrincipal  = "Principal" // an ARN: a role stands for all of its sessions
 	DimensionSeverity   = "Severity"
+	DimensionScanStatus = "ScanStatus"
 )
 
 // Dimension is one of the names and values that tell metrics of one name apart.
@@ -57,6 +60,8 @@ type Dimension struct{ Name, Value string }
 type Metric struct {
 	Namespace, Name string
 	Dimensions      []Dimension
+	// Unit is part of a question: only points in that unit. Empty: in any. What a datum is in is its own Unit.
+	Unit string
 }
 
 // NewMetric makes a metric of dimensions in any order.

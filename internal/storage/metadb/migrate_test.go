@@ -120,7 +120,7 @@ const (
 		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'goose_db_version'`
 	postgresColumns = `
 		SELECT c.table_name || '.' || c.column_name || ' ' ||
-			CASE c.data_type WHEN 'bigint' THEN 'integer' WHEN 'boolean' THEN 'integer' WHEN 'bytea' THEN 'blob' WHEN 'text' THEN
+			CASE c.data_type WHEN 'bigint' THEN 'integer' WHEN 'boolean' THEN 'integer' WHEN 'bytea' THEN 'blob' WHEN 'double precision' THEN 'real' WHEN 'text' THEN
 				CASE c.collation_name WHEN 'C' THEN 'text' ELSE 'text not ordered by bytes' END ELSE c.data_type END ||
 			CASE c.is_nullable WHEN 'YES' THEN ' null' ELSE '' END || COALESCE(' key ' || k.ordinal_position, '')
 		FROM information_schema.columns c

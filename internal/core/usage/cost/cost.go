@@ -11,6 +11,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
+	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/usage"
 	"github.com/hoopstat-haus/berth/internal/core/usage/price"
 )
@@ -18,12 +19,12 @@ import (
 // actionGet is the permission to see bills. It is asked of a repository, or of * for the whole registry.
 const actionGet policy.Action = "berth:GetCost"
 
-// Points is what was counted.
+// Points is what was counted; *usage.Service gives it.
 type Points interface {
 	// Points gives each metric's points in [from, to), by period.
 	Points(ctx context.Context, caller identity.Caller, metrics []usage.Metric, from, to time.Time, period time.Duration) ([][]usage.Point, error)
-	// Named gives the metrics of a name that have points since a time.
-	Named(ctx context.Context, caller identity.Caller, namespace, name string, since time.Time) ([]usage.Metric, error)
+	// Metrics lists metrics, a page at a time.
+	Metrics(ctx context.Context, caller identity.Caller, f usage.Filter, limit int, token string) (registry.Page[usage.Listed], error)
 	// Put adds values.
 	Put(ctx context.Context, caller identity.Caller, data []usage.Datum) error
 }

@@ -67,11 +67,10 @@ func (s *Service) ledger(ctx context.Context, m price.Month, until time.Time) (*
 	owners := map[owner]*account{} // an app's is an account as well, until it is put below its repository
 	n := int((until.Sub(m.Begin()) + day - 1) / day)
 	for _, what := range measures {
-		named, err := s.Points.Named(ctx, s.self, usage.NamespaceBerth, what.name, m.Begin().Add(-day))
+		metrics, err := s.named(ctx, what.name, m.Begin().Add(-day))
 		if err != nil {
 			return nil, err
 		}
-		metrics := slices.DeleteFunc(named, func(m usage.Metric) bool { _, ok := ownerOf(m); return !ok })
 		points, err := s.Points.Points(ctx, s.self, metrics, m.Begin().Add(-day), until, day)
 		if err != nil {
 			return nil, err
@@ -88,6 +87,26 @@ func (s *Service) ledger(ctx context.Context, m price.Month, until time.Time) (*
 		}
 	}
 	return gather(owners, m, until), nil
+}
+
+// named gives the metrics of a name that are a repository's or an app's, and have points since a time.
+func (s *Service) named(ctx context.Context, name string, since time.Time) ([]usage.Metric, error) {
+	var metrics []usage.Metric
+	filter := usage.Filter{Namespace: usage.NamespaceBerth, Name: name, ActiveSince: since}
+	for token := ""; ; {
+		page, err := s.Points.Metrics(ctx, s.self, filter, 0, token)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range page.Items {
+			if _, ok := ownerOf(m.Metric); ok {
+				metrics = append(metrics, m.Metric)
+			}
+		}
+		if token = page.Next; token == "" {
+			return metrics, nil
+		}
+	}
 }
 
 // gather puts apps below their repositories, in order.

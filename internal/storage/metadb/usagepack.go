@@ -1,0 +1,150 @@
+package metadb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/core/usage"
+)
+
+// packWidth is how much time a pack of a grain is about: a week of hours is a row of one page, and 90 days of them are read as 14 rows.
+func packWidth(grain time.Duration) time.Duration {
+	if grain == usage.Day {
+		return 364 * usage.Day //nolint:mnd // weeks again, about a year
+	}
+	return 7 * usage.Day //nolint:mnd // a week
+}
+
+// packStart is where the pack begins in which a time is.
+func packStart(at int64, grain time.Duration) int64 {
+	return at - at%packWidth(grain).Microseconds()
+}
+
+// How the values of a point are written, in the two lowest bits of what stands before them.
+const (
+	allFloats = iota // count, sum, least and most, eight bytes each
+	allWhole         // the same as varints
+	oneFloat         // one value, eight bytes
+	oneWhole         // one value, a varint
+	kinds
+)
+
+// packPoints writes points in order of time: for each, how many grains it is after the one before (or the pack's begin), and its values.
+func packPoints(points []usage.Point, grain time.Duration, begins int64) []byte {
+	b := make([]byte, 0, len(points)*8) //nolint:mnd // about as many as a small counter takes
+	before := begins
+	for _, p := range points {
+		at := micros(p.At)
+		gap := uint64((at - before) / grain.Microseconds()) //nolint:gosec // in order
+		before = at
+		one := p.Count == 1 && p.Min == p.Sum && p.Max == p.Sum
+		switch {
+		case one && whole(p.Sum):
+			b = binary.AppendUvarint(b, gap*kinds+oneWhole)
+			b = binary.AppendUvarint(b, uint64(p.Sum))
+		case one:
+			b = binary.AppendUvarint(b, gap*kinds+oneFloat)
+			b = appendFloats(b, p.Sum)
+		case whole(p.Count) && whole(p.Sum) && whole(p.Min) && whole(p.Max):
+			b = binary.AppendUvarint(b, gap*kinds+allWhole)
+			for _, v := range []float64{p.Count, p.Sum, p.Min, p.Max} {
+				b = binary.AppendUvarint(b, uint64(v))
+			}
+		default:
+			b = binary.AppendUvarint(b, gap*kinds+allFloats)
+			b = appendFloats(b, p.Count, p.Sum, p.Min, p.Max)
+		}
+	}
+	return b
+}
+
+// whole tells numbers that a varint holds exactly. Minus zero is none.
+func whole(v float64) bool {
+	return v >= 0 && v < 1<<53 && v == math.Trunc(v) && !math.Signbit(v) //nolint:mnd // what a float counts up to
+}
+
+func appendFloats(b []byte, values ...float64) []byte {
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	}
+	return b
+}
+
+var errPack = errors.New("a pack of points is damaged")
+
+// unpackPoints reads what packPoints wrote, behind the points that are there.
+func unpackPoints(points []usage.Point, b []byte, grain time.Duration, begins int64) ([]usage.Point, error) {
+	r := packReader{b: b}
+	for at := begins; len(r.b) > 0; {
+		head := r.varint()
+		at += int64(head/kinds) * grain.Microseconds() //nolint:gosec // checked below
+		var p usage.Point
+		switch head % kinds {
+		case oneWhole:
+			p.Sum = float64(r.varint())
+			p.Count, p.Min, p.Max = 1, p.Sum, p.Sum
+		case oneFloat:
+			p.Sum = r.float()
+			p.Count, p.Min, p.Max = 1, p.Sum, p.Sum
+		case allWhole:
+			p.Count, p.Sum, p.Min, p.Max = float64(r.varint()), float64(r.varint()), float64(r.varint()), float64(r.varint())
+		default:
+			p.Count, p.Sum, p.Min, p.Max = r.float(), r.float(), r.float(), r.float()
+		}
+		if r.bad || at < begins || at >= begins+packWidth(grain).Microseconds() {
+			return points, fmt.Errorf("%w, at byte %d of %d", errPack, len(b)-len(r.b), len(b))
+		}
+		p.At = time.UnixMicro(at).UTC()
+		points = append(points, p)
+	}
+	return points, nil
+}
+
+// packReader reads a pack's numbers.
+type packReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *packReader) varint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 { //nolint:mnd // most of them are one byte
+		v := uint64(r.b[0])
+		r.b = r.b[1:]
+		return v
+	}
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *packReader) float() float64 {
+	const size = 8
+	if len(r.b) < size {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	v := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
+	r.b = r.b[size:]
+	return v
+}
+
+// mergePoints puts points to those of a pack. Both are in order of time.
+func mergePoints(packed, added []usage.Point) []usage.Point {
+	for _, p := range added {
+		i, found := slices.BinarySearchFunc(packed, p.At, func(q usage.Point, at time.Time) int { return q.At.Compare(at) })
+		if found {
+			packed[i].Add(p)
+		} else {
+			packed = slices.Insert(packed, i, p)
+		}
+	}
+	return packed
+}
