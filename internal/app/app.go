@@ -37,6 +37,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/core/usage"
+	"github.com/hoopstat-haus/berth/internal/core/usage/cost"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
@@ -88,6 +89,7 @@ type App struct {
 	advisories *scan.Advisories
 	sboms      *sbom.Attacher
 	usage      *usage.Service
+	costs      *cost.Service
 	toImport   jobs.Bell // rings when there are advisories to import
 	toJudge    jobs.Bell // rings when advisories have changed
 
@@ -138,6 +140,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.scans = a.newScans()
 	a.sboms = a.newSBOMs()
 	a.usage = a.newUsage()
+	a.costs = a.newCosts()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}

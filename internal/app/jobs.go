@@ -36,6 +36,7 @@ func (a *App) jobs() []jobs.Job {
 		a.advisoryJobs(),
 		a.scanJobs(),
 		a.usageJobs(),
+		a.costJobs(),
 	)
 }
 

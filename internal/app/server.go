@@ -80,7 +80,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			iam.New(a.access),
 			berth.New(berth.Config{
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
-				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,
+				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex, Costs: a.costs,
 			}),
 		},
 	})

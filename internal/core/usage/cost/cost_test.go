@@ -123,8 +123,8 @@ func TestBills(t *testing.T) {
 		b.put(usage.BytesOut, "aa", "", 3*price.GB)
 		b.hours(14, map[string]float64{"aa": price.GB})
 		for q, want := range map[cost.Query][]string{
-			{By: cost.ByRepository}:                  {"aa 7.80", "bb 2.00", "total 9.80, month 117.00"},
-			{By: cost.ByDay}:                         {"11-01 2.40", "11-02 7.40", "total 9.80, month 117.00"},
+			{By: cost.ByRepository}:                   {"aa 7.80", "bb 2.00", "total 9.80, month 117.00"},
+			{By: cost.ByDay}:                          {"11-01 2.40", "11-02 7.40", "total 9.80, month 117.00"},
 			{By: cost.ByRepository, Repository: "bb"}: {"bb 2.00", "total 2.00, month 2.00"},
 		} {
 			got := amounts(b.bill(q))

@@ -3,9 +3,7 @@
 package price
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -14,8 +12,8 @@ const GB = 1 << 30
 
 // Tier is a price that holds up to an amount, counted from the month's begin.
 type Tier struct {
-	UpTo  float64 `yaml:"up-to" json:"upTo,omitempty"` // in the unit that is priced; 0: without end
-	Price float64 `yaml:"price" json:"price"`
+	UpTo  float64 `json:"upTo,omitempty"` // in the unit that is priced; 0: without end
+	Price float64 `json:"price"`
 }
 
 // Tiers are prices of one thing by amount, the least amount first. None at all is free.
@@ -39,12 +37,12 @@ func (t Tiers) Of(amount float64) float64 {
 
 // Sheet is what things cost.
 type Sheet struct {
-	Currency string  `yaml:"currency" json:"currency"` // ISO 4217
-	Storage  Tiers   `yaml:"storage" json:"storage"`   // a GB and month of layers, each once in a repository
-	Trash    Tiers   `yaml:"trash" json:"trash"`       // a GB and month of what only deleted images need
-	Out      Tiers   `yaml:"out" json:"out"`           // a GB that clients fetched
-	In       Tiers   `yaml:"in" json:"in"`             // a GB that they sent
-	Base     float64 `yaml:"base" json:"base"`         // a month, whatever is used: divided among repositories by what they hold
+	Currency string  `json:"currency"` // ISO 4217
+	Storage  Tiers   `json:"storage"`  // a GB and month of layers, each once in a repository
+	Trash    Tiers   `json:"trash"`    // a GB and month of what only deleted images need
+	Out      Tiers   `json:"out"`      // a GB that clients fetched
+	In       Tiers   `json:"in"`       // a GB that they sent
+	Base     float64 `json:"base"`     // a month, whatever is used: divided among repositories by what they hold
 }
 
 // ECR is Amazon ECR's list in us-east-1 as of 2026: private storage, and transfer to the internet by EC2's tiers. What comes in, basic
@@ -56,45 +54,6 @@ func ECR() Sheet {
 		Out: Tiers{{10 << 10, 0.09}, {50 << 10, 0.085}, {150 << 10, 0.07}, {0, 0.05}},
 	}
 }
-
-// Check says what is wrong with a sheet.
-func (s Sheet) Check() error {
-	var problems []error
-	if len(s.Currency) != 3 {
-		problems = append(problems, fmt.Errorf("currency: %q is not three letters such as USD", s.Currency))
-	}
-	for _, t := range []struct {
-		name  string
-		tiers Tiers
-	}{{"storage", s.Storage}, {"trash", s.Trash}, {"out", s.Out}, {"in", s.In}} {
-		if err := t.tiers.check(); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", t.name, err))
-		}
-	}
-	if !isPrice(s.Base) {
-		problems = append(problems, fmt.Errorf("base: %v is not a price", s.Base))
-	}
-	return errors.Join(problems...)
-}
-
-func (t Tiers) check() error {
-	var from float64
-	for i, tier := range t {
-		last := i == len(t)-1
-		switch {
-		case !isPrice(tier.Price):
-			return fmt.Errorf("%v is not a price", tier.Price)
-		case last && tier.UpTo != 0:
-			return fmt.Errorf("the last price is for all that is above %v, and has no up-to", from)
-		case !last && !(tier.UpTo > from && !math.IsInf(tier.UpTo, 0)):
-			return fmt.Errorf("up-to %v does not follow %v", tier.UpTo, from)
-		}
-		from = tier.UpTo
-	}
-	return nil
-}
-
-func isPrice(p float64) bool { return p >= 0 && !math.IsInf(p, 0) } // NaN is not
 
 // Used is what was used of one thing, of a repository on a day for example.
 type Used struct {

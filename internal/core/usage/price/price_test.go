@@ -2,7 +2,6 @@ package price_test
 
 import (
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -71,28 +70,6 @@ func TestShares(t *testing.T) {
 			t.Fatalf("the parts cost %+v, the whole %+v", sum, want)
 		}
 	})
-}
-
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	good := price.ECR()
-	if err := good.Check(); err != nil {
-		t.Errorf("Amazon's list: %v", err)
-	}
-	for want, change := range map[string]func(*price.Sheet){
-		"currency":                    func(s *price.Sheet) { s.Currency = "dollars" },
-		"storage: -1 is not a price":  func(s *price.Sheet) { s.Storage = price.Flat(-1) },
-		"base: NaN is not a price":    func(s *price.Sheet) { s.Base = math.NaN() },
-		"out: the last price":         func(s *price.Sheet) { s.Out = price.Tiers{{UpTo: 10, Price: 1}} },
-		"in: up-to 5 does not follow": func(s *price.Sheet) { s.In = price.Tiers{{UpTo: 9, Price: 1}, {UpTo: 5, Price: 1}, {Price: 2}} },
-		"trash: up-to 0 does not":     func(s *price.Sheet) { s.Trash = price.Tiers{{Price: 1}, {Price: 2}} },
-	} {
-		s := price.ECR()
-		change(&s)
-		if err := s.Check(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Check gives %v, want %q", err, want)
-		}
-	}
 }
 
 func TestMonths(t *testing.T) {
