@@ -42,6 +42,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/signing"
 	"github.com/hoopstat-haus/berth/internal/core/usage"
 	"github.com/hoopstat-haus/berth/internal/core/usage/alarm"
+	"github.com/hoopstat-haus/berth/internal/core/usage/cost"
 	"github.com/hoopstat-haus/berth/internal/extract"
 	"github.com/hoopstat-haus/berth/internal/jobs"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
@@ -106,6 +107,7 @@ type App struct {
 	advisories *scan.Advisories
 	sboms      *sbom.Attacher
 	usage      *usage.Service
+	costs      *cost.Service
 	toImport   jobs.Bell // rings when there are advisories to import
 	toJudge    jobs.Bell // rings when advisories have changed
 
@@ -167,6 +169,7 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	if err := a.newEvents(); err != nil {
 		return nil, err
 	}
+	a.costs = a.newCosts()
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ func (a *App) jobs() []jobs.Job {
 		a.usageJobs(),
 		a.auditJobs(),
 		a.eventJobs(),
+		a.costJobs(),
 	)
 }
 

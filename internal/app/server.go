@@ -84,7 +84,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			berth.New(berth.Config{
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
 				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,
-				Usage: a.usage, Now: a.deps.Now, Notices: a.notices,
+				Usage: a.usage, Now: a.deps.Now, Notices: a.notices, Costs: a.costs,
 			}),
 		},
 	}))

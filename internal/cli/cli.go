@@ -100,6 +100,7 @@ func (p *program) root() *cobra.Command {
 		p.policyCommand(),
 		p.lifecycleCommand(),
 		p.imagesCommand(),
+		p.costCommand(),
 		p.scanCommand(),
 		p.vulnCommand(),
 		p.sbomCommand(),

@@ -84,6 +84,9 @@ type Config struct {
 	Events     []EventReceiver // who is told of events
 	EventsKeep time.Duration
 	EventsMost int
+	Prices     *Prices // nil: Amazon's list
+	Budgets    []Budget
+	CostEvery  time.Duration
 
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string
@@ -149,6 +152,9 @@ func Load(s Sources) (Config, error) {
 		return Config{}, err
 	}
 	if err := c.completeSections(); err != nil {
+		return Config{}, err
+	}
+	if err := c.completeCosts(); err != nil {
 		return Config{}, err
 	}
 	if err := c.validate(); err != nil {

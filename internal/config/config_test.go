@@ -112,6 +112,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"events-keep": {"24h", ""}, "events-most": {"5000", ""},
 		"scan-workers": {"4", ""}, "scan-daily-limit": {"true", ""},
 		"audit-log": {"false", ""}, "audit-keep-files": {"48h", ""}, "audit-keep-records": {"24h", ""},
+		"cost-every": {"1m", ""},
 		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
 	}
 	for _, o := range config.Options() {
@@ -152,7 +153,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 
 // fields prints the exported fields, which is what the rest of Berth sees.
 func fields(c config.Config) string {
-	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
+	return fmt.Sprint(c.CostEvery, c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate, c.ScrubPeriod, c.ScrubRate,
 		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit, c.Telemetry, c.UsageKeepMinutes, c.UsageKeepHours, c.UsageKeepDays, c.AuditLog, c.AuditKeepFiles, c.AuditKeepRecords, c.EventsKeep, c.EventsMost)
 }

@@ -27,6 +27,8 @@ func sections() []section {
 		{"oidc-providers", readInto(func(c *Config) any { return &c.OIDCProviders })},
 		{"targets", readInto(func(c *Config) any { return &c.Targets })},
 		{"events", readInto(func(c *Config) any { return &c.Events })},
+		{"prices", readInto(func(c *Config) any { c.Prices = &Prices{}; return c.Prices })},
+		{"budgets", readInto(func(c *Config) any { return &c.Budgets })},
 	}
 }
 

@@ -48,6 +48,7 @@ type face struct {
 	usage      *usage.Service
 	now        func() time.Time
 	notices    *notify.Service
+	costs      Costs // or nil
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -67,6 +68,7 @@ type Config struct {
 	Usage      *usage.Service
 	Now        func() time.Time
 	Notices    *notify.Service
+	Costs      Costs // nil: costs are asked for in vain
 }
 
 // New makes the service.
@@ -76,6 +78,7 @@ func New(c Config) awswire.Service {
 		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
 		usage: c.Usage, now: c.Now,
 		notices: c.Notices,
+		costs:   c.Costs,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -112,6 +115,7 @@ func New(c Config) awswire.Service {
 
 			"DescribeFindings":            awswire.Op(f.describeFindings),
 			"GetUsage":                    awswire.Op(f.getUsage),
+			"GetCost":                     awswire.Op(f.getCost),
 			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),

@@ -124,3 +124,20 @@ func (r Reference) String() string {
 	}
 	return r.Digest.String()
 }
+
+// AppOf gives the application that a tag names by the usual convention, {app}-{commit} or {app}-latest, and whether it names one. A commit is
+// 7 to 64 digits of lower-case hex. A tag that is made of a digest, or says where something is deployed, names none.
+func AppOf(tag string) (string, bool) {
+	if _, filed := CompanionOf(tag); filed {
+		return "", false
+	}
+	at := strings.LastIndexByte(tag, '-')
+	if at <= 0 {
+		return "", false
+	}
+	app, rest := tag[:at], tag[at+1:]
+	if strings.HasPrefix(tag, "deploy-") {
+		return "", false
+	}
+	return app, rest == "latest" || len(rest) >= 7 && len(rest) <= 64 && strings.Trim(rest, "0123456789abcdef") == ""
+}

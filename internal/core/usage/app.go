@@ -1,11 +1,10 @@
 package usage
 
 import (
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/core/deployment"
+	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
 // Labels is what an image says of whose it is.
@@ -52,21 +51,14 @@ func (l Labels) own() string {
 	return first
 }
 
-// shipped is a tag that the pipeline gives an image: of a commit, or of the newest.
-var shipped = regexp.MustCompile(`^(.+)-([0-9a-f]{7,64}|latest)$`)
-
 // appOfTag gives the application that a tag names: {app}-{commit}, {app}-latest, or that of a deployment. What stands for a digest,
 // sha256-…, names none.
 func appOfTag(tag string) string {
-	if strings.HasPrefix(tag, "sha256-") || strings.HasPrefix(tag, "sha512-") {
-		return ""
-	}
 	if _, app, ok := deployment.ParseTag(tag); ok {
 		return app
 	}
-	m := shipped.FindStringSubmatch(tag)
-	if m == nil || deployment.CheckApp(m[1]) != nil {
-		return ""
+	if app, ok := oci.AppOf(tag); ok && deployment.CheckApp(app) == nil {
+		return app
 	}
-	return m[1]
+	return ""
 }

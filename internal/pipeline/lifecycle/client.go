@@ -14,12 +14,17 @@ import (
 	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
 )
 
-// API is what is asked of an ECR; *ecr.Client has it.
-type API interface {
-	StartLifecyclePolicyPreview(context.Context, *ecr.StartLifecyclePolicyPreviewInput, ...func(*ecr.Options)) (*ecr.StartLifecyclePolicyPreviewOutput, error)
-	GetLifecyclePolicyPreview(context.Context, *ecr.GetLifecyclePolicyPreviewInput, ...func(*ecr.Options)) (*ecr.GetLifecyclePolicyPreviewOutput, error)
+// ImagesAPI is what is asked of an ECR to know all of a repository's images; *ecr.Client has it.
+type ImagesAPI interface {
 	DescribeImages(context.Context, *ecr.DescribeImagesInput, ...func(*ecr.Options)) (*ecr.DescribeImagesOutput, error)
 	BatchGetImage(context.Context, *ecr.BatchGetImageInput, ...func(*ecr.Options)) (*ecr.BatchGetImageOutput, error)
+}
+
+// API is what is asked of an ECR; *ecr.Client has it.
+type API interface {
+	ImagesAPI
+	StartLifecyclePolicyPreview(context.Context, *ecr.StartLifecyclePolicyPreviewInput, ...func(*ecr.Options)) (*ecr.StartLifecyclePolicyPreviewOutput, error)
+	GetLifecyclePolicyPreview(context.Context, *ecr.GetLifecyclePolicyPreviewInput, ...func(*ecr.Options)) (*ecr.GetLifecyclePolicyPreviewOutput, error)
 	GetLifecyclePolicy(context.Context, *ecr.GetLifecyclePolicyInput, ...func(*ecr.Options)) (*ecr.GetLifecyclePolicyOutput, error)
 }
 
@@ -201,7 +206,7 @@ func until[T any](ctx context.Context, ask func() (answer T, done bool, err erro
 }
 
 // describe lists all images, also archived ones.
-func describe(ctx context.Context, api API, repository string) ([]Image, error) {
+func describe(ctx context.Context, api ImagesAPI, repository string) ([]Image, error) {
 	var images []Image
 	in := &ecr.DescribeImagesInput{
 		RepositoryName: &repository, MaxResults: aws.Int32(1000),
@@ -269,7 +274,7 @@ var manifestTypes = []string{
 
 // read reads the manifests of images that are not archived. It gives the images without those that are gone meanwhile, and how many
 // were not readable.
-func read(ctx context.Context, api API, repository string, images []Image) (readable []Image, unreadable int, err error) {
+func read(ctx context.Context, api ImagesAPI, repository string, images []Image) (readable []Image, unreadable int, err error) {
 	at := map[oci.Digest]int{}
 	var ids []types.ImageIdentifier
 	for i, img := range images {

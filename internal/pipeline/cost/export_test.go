@@ -1,0 +1,4 @@
+package cost
+
+// Weigh is weigh.
+var Weigh = weigh
