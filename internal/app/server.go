@@ -13,6 +13,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/berth"
+	"github.com/hoopstat-haus/berth/internal/api/cloudtrail"
 	"github.com/hoopstat-haus/berth/internal/api/distribution"
 	"github.com/hoopstat-haus/berth/internal/api/ecr"
 	"github.com/hoopstat-haus/berth/internal/api/iam"
@@ -78,9 +79,10 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
+			cloudtrail.New(a.audits),
 			berth.New(berth.Config{
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
-				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,
+				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex, Log: a.audits,
 			}),
 		},
 	})

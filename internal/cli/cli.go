@@ -100,6 +100,7 @@ func (p *program) root() *cobra.Command {
 		p.policyCommand(),
 		p.lifecycleCommand(),
 		p.imagesCommand(),
+		p.logCommand(),
 		p.scanCommand(),
 		p.vulnCommand(),
 		p.sbomCommand(),

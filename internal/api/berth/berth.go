@@ -43,6 +43,7 @@ type face struct {
 	attacher   *sbom.Attacher
 	scans      Scans
 	exceptions Exceptions
+	log        Log // or nil
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -59,13 +60,14 @@ type Config struct {
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
 	Exceptions Exceptions
+	Log        Log // nil: the log is asked for in vain
 }
 
 // New makes the service.
 func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
-		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
+		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions, log: c.Log,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -107,6 +109,7 @@ func New(c Config) awswire.Service {
 			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
+			"SearchLog":                   awswire.Op(f.searchLog),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},
 		Exceptions: exceptionFor,
