@@ -90,6 +90,7 @@ type App struct {
 	journal  *journal.Journal // nil: there is no audit log
 	recorder *audit.Recorder
 	indexer  *audit.Indexer
+	itself   *audit.Itself
 	toIndex  jobs.Bell // rings when the audit log has records to read
 
 	advisories *scan.Advisories

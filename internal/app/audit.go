@@ -37,6 +37,7 @@ func (a *App) openAudit(ctx context.Context) error {
 		return err
 	}
 	a.recorder = audit.NewRecorder(a.journal, encoder, a.deps.Now, a.toIndex.Ring)
+	a.itself = audit.NewItself(a.journal, encoder, a.toIndex.Ring)
 	a.indexer = audit.NewIndexer(audit.IndexerConfig{
 		Journal: a.journal, Store: a.database.Audit(), Key: key, Encoder: encoder, Now: a.deps.Now, Logger: a.deps.Logger,
 		Keep: a.cfg.AuditKeepRecords, Notify: a.outbox.Ring,

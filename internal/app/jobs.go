@@ -41,7 +41,7 @@ func (a *App) jobs() []jobs.Job {
 
 // handlers lists the parts that want to know what happened.
 func (a *App) handlers() map[string]event.Handler {
-	return map[string]event.Handler{
+	handlers := map[string]event.Handler{
 		"lifecycle":    a.lifecycle,
 		"signing":      a.signer,
 		"exceptions":   a.vex,
@@ -50,4 +50,8 @@ func (a *App) handlers() map[string]event.Handler {
 		"replication":  a.replication,
 		"pull-through": a.caches,
 	}
+	if a.itself != nil {
+		handlers["audit"] = a.itself
+	}
+	return handlers
 }

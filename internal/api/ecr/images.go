@@ -99,12 +99,20 @@ func (f face) batchGetImage(ctx context.Context, call awswire.Call, in *wire.Bat
 		}
 		id := wireID(registry.ImageID{Digest: r.Image.Digest.String(), Tag: r.ID.Tag})
 		out.Images = append(out.Images, *f.wireImage(name, id, r.Image))
-		if !call.Caller.Service && !oci.IsIndexType(r.Image.MediaType) {
-			note := middleware.Note(ctx)
-			note.Pulled = append(note.Pulled, r.Image.Digest)
-		}
+		notePulled(ctx, call, r.ID.Tag, r.Image)
 	}
 	return out, nil
+}
+
+// notePulled tells the audit log that an image's manifest is given away. An index is no pull: the image that a client picks from it is.
+func notePulled(ctx context.Context, call awswire.Call, tag string, img registry.Image) {
+	note := middleware.Note(ctx)
+	if i := slices.Index(note.Images, audit.ImageName{Tag: tag}); i >= 0 {
+		note.Images[i].Digest = img.Digest
+	}
+	if !call.Caller.Service && !oci.IsIndexType(img.MediaType) {
+		note.Pulled = append(note.Pulled, img.Digest)
+	}
 }
 
 func (f face) batchDeleteImage(ctx context.Context, call awswire.Call, in *wire.BatchDeleteImageInput) (*wire.BatchDeleteImageOutput, error) {

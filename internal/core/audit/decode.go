@@ -90,6 +90,11 @@ type document struct {
 			Tag    string     `json:"imageTag"`
 		} `json:"imageIds"`
 	} `json:"requestParameters"`
+	Details struct {
+		RepositoryName string     `json:"repositoryName"`
+		ImageDigest    oci.Digest `json:"imageDigest"`
+		ImageTags      []string   `json:"imageTags"`
+	} `json:"serviceEventDetails"`
 	RequestID string `json:"requestID"`
 	EventID   string `json:"eventID"`
 	ReadOnly  bool   `json:"readOnly"`
@@ -131,7 +136,7 @@ func Decode(line []byte) (Record, error) {
 		ARN: u.ARN, UserName: orElse(u.UserName, u.SessionContext.SessionIssuer.UserName), AccessKeyID: u.AccessKeyID,
 		Subject: a.Subject, Provider: orElse(u.SessionContext.WebIDFederationData.FederatedProvider, u.IdentityProvider),
 		SourceIdentity: u.SessionContext.SourceIdentity, Address: d.SourceIPAddress, UserAgent: d.UserAgent,
-		Repository: d.RequestParameters.RepositoryName,
+		Repository: orElse(d.RequestParameters.RepositoryName, d.Details.RepositoryName),
 		Method:     a.Method, Path: a.Path, Status: a.Status, Fault: d.ErrorCode, Message: d.ErrorMessage, DecidedBy: a.DecidedBy, Pulled: a.Pulled,
 		BytesIn: a.BytesIn, BytesOut: a.BytesOut, Duration: time.Duration(a.DurationMicros) * time.Microsecond,
 	}
@@ -147,6 +152,12 @@ func Decode(line []byte) (Record, error) {
 	}
 	for _, id := range d.RequestParameters.ImageIDs {
 		r.Images = append(r.Images, ImageName{id.Digest, id.Tag})
+	}
+	if d.Details.ImageDigest != "" && len(d.Details.ImageTags) == 0 {
+		r.Images = append(r.Images, ImageName{Digest: d.Details.ImageDigest})
+	}
+	for _, tag := range d.Details.ImageTags {
+		r.Images = append(r.Images, ImageName{d.Details.ImageDigest, tag})
 	}
 	for _, resource := range d.Resources {
 		r.Resources = append(r.Resources, resource.ARN)

@@ -87,6 +87,9 @@ func appendAt(b []byte, at time.Time) []byte {
 	return append(b, '"')
 }
 
+// PreviousSize is how many bytes of the hash of the record before a record has.
+const PreviousSize = 8
+
 // Number puts into a record that Append made at which place of which log it is, and the first bytes of the hash of the record before, by
 // which a reader finds the very one that was changed.
 func Number(record []byte, log string, n int64, previous []byte) []byte {

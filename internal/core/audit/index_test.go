@@ -274,6 +274,7 @@ func TestALogThatLacksRecordsIsNotGoneOnWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // and it stays so
+		o.now = o.now.Add(time.Second)
 		o.start(t)
 		o.index(t)
 		if o.journal.ID() == old {
@@ -323,7 +324,7 @@ func TestCheckpointsAreSigned(t *testing.T) {
 	for i := range text {
 		changed := []byte(text)
 		changed[i] ^= 1
-		if got, err := audit.OpenCheckpoint(o.key.Verifier(), string(changed)); err == nil {
+		if got, err := audit.OpenCheckpoint(o.key.Verifier(), string(changed)); err == nil && got != c { // base64 has bits that say nothing
 			t.Errorf("changed at %d it is taken: %+v", i, got)
 		}
 	}

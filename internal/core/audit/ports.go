@@ -85,5 +85,8 @@ type BlockQuery struct {
 	AfterUntil time.Time
 	AfterID    int64
 	Requests   bool // whether Requests is wanted
+	// Log and FromRecord select the blocks of one log that begin with that record or a later one, in order, and by nothing else.
+	Log        string
+	FromRecord int64
 	Limit      int
 }

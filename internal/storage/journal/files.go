@@ -82,7 +82,7 @@ func listFiles(dir string) ([]file, error) {
 // ended is where a file's whole lines end.
 type ended struct {
 	records, bytes int64
-	previous       [previousSize]byte
+	previous       [audit.PreviousSize]byte
 }
 
 // readEnd reads a whole file.
@@ -267,7 +267,7 @@ func forget(w io.Writer, dir string, f file) error {
 		last = tlog.RecordHash(line)
 		tree.Add(last)
 	}
-	return json.NewEncoder(w).Encode(leftover{f.first, tree.Next, tree.Nodes, last[:previousSize]})
+	return json.NewEncoder(w).Encode(leftover{f.first, tree.Next, tree.Nodes, last[:audit.PreviousSize]})
 }
 
 func readTree(dir string, f file) (leftover, error) {
@@ -276,10 +276,22 @@ func readTree(dir string, f file) (leftover, error) {
 	if err == nil {
 		err = json.Unmarshal(b, &l)
 	}
-	if err == nil && (l.First != f.first || l.Next < l.First || len(l.Last) != previousSize) {
+	if err == nil && (l.First != f.first || len(l.Last) != audit.PreviousSize || !whole(l)) {
 		err = fmt.Errorf("%s does not say what is left of the audit log", f.path(dir))
 	}
 	return l, err
+}
+
+// whole tells whether the subtrees are one after the other what is between the two numbers.
+func whole(l leftover) bool {
+	at := l.First
+	for _, n := range l.Nodes {
+		if n.Level < 0 || n.Level > 60 || at%(1<<n.Level) != 0 {
+			return false
+		}
+		at += 1 << n.Level
+	}
+	return at == l.Next
 }
 
 func syncDir(path string) error {

@@ -38,8 +38,6 @@ const (
 	syncEvery = time.Second
 	// careEvery is how often files are compressed and forgotten.
 	careEvery = time.Minute
-	// previousSize is how many bytes of the hash of the record before a record has.
-	previousSize = 8
 )
 
 // Config is what a Journal is made of. Dir, Now, Notice and Logger must be set.
@@ -69,7 +67,7 @@ type Journal struct {
 	size     int64 // of the current file: whole lines
 	day      int64 // of the current file
 	next     int64 // number of the next record
-	previous [previousSize]byte
+	previous [audit.PreviousSize]byte
 	dirty    bool // there may be a part of a line after size
 	unsynced bool
 	lost     int64 // records since lostAt

@@ -37,6 +37,9 @@ func (d Directory) Records(log string) iter.Seq2[audit.Item, error] {
 	dir := filepath.Join(string(d), log)
 	return func(yield func(audit.Item, error) bool) {
 		files, err := listFiles(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return // it is another machine's
+		}
 		if err != nil {
 			yield(audit.Item{}, fmt.Errorf("reading the audit log %s: %w", log, err))
 			return

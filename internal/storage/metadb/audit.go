@@ -162,6 +162,14 @@ func unpackTerms(b []byte) []int64 {
 // Blocks implements audit.Store. There is a block for a thousand records: going through those of a time, the latest first, and asking of each
 // whether it has the terms takes less than it does to list the blocks of the most common term.
 func (a Audit) Blocks(ctx context.Context, q audit.BlockQuery) ([]audit.Block, error) {
+	if q.Log != "" {
+		scan := func(rows *sql.Rows, b *audit.Block) error {
+			return rows.Scan(&b.ID, &b.Log, &b.First, &b.Records, timeColumn{&b.From}, timeColumn{&b.Until})
+		}
+		return list(ctx, a.db.engine, scan, `
+			SELECT id, log_id, first, records, from_at, until_at FROM audit_blocks WHERE log_id = $1 AND first >= $2 ORDER BY first LIMIT $3`,
+			q.Log, q.FromRecord, q.Limit)
+	}
 	var args []any
 	place := func(v any) string {
 		args = append(args, v)
