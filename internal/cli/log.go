@@ -54,6 +54,7 @@ func (p *program) logCommand() *cobra.Command {
 	flags.Bool("follow", false, "go on with what comes, oldest first, until it is stopped; JSON is then a record a line")
 	flags.String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL")
 	addOutput(cmd)
+	cmd.AddCommand(p.logVerifyCommand(), p.logCheckpointCommand())
 	return cmd
 }
 

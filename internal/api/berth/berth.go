@@ -109,6 +109,8 @@ func New(c Config) awswire.Service {
 			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
+			"GetLogCheckpoints":           awswire.Op(f.getLogCheckpoints),
+			"VerifyLog":                   awswire.Op(f.verifyLog).MaxBody(maxVerifyBody),
 			"SearchLog":                   awswire.Op(f.searchLog),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 		},

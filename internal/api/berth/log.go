@@ -16,6 +16,8 @@ import (
 // Log is who did what; *audit.Service is one.
 type Log interface {
 	Search(ctx context.Context, caller identity.Caller, q audit.Query) (audit.Page, error)
+	Verify(ctx context.Context, caller identity.Caller, r audit.VerifyRequest) ([]audit.Report, error)
+	Checkpoints(ctx context.Context, caller identity.Caller) (signed []string, publicKey string, err error)
 }
 
 // SearchLogInput selects records. What is set must all hold.
@@ -42,7 +44,7 @@ type SearchLogOutput struct {
 
 func (f face) searchLog(ctx context.Context, call awswire.Call, in *SearchLogInput) (*SearchLogOutput, error) {
 	if f.log == nil {
-		return nil, fault.New(fault.OperationUnsupported, "This server keeps no log.")
+		return nil, errNoLog()
 	}
 	q, err := in.read()
 	if err != nil {
@@ -89,4 +91,90 @@ func (in *SearchLogInput) read() (q audit.Query, err error) {
 		q.Limit = 100
 	}
 	return q, err
+}
+
+// GetLogCheckpointsInput asks for nothing in particular.
+type GetLogCheckpointsInput struct{}
+
+// GetLogCheckpointsOutput is what proves later that the log goes on from what it is now, if it is kept elsewhere.
+type GetLogCheckpointsOutput struct {
+	Checkpoints []string // signed notes, the last of each server's log
+	PublicKey   *string  // they are signed by it, in the form of golang.org/x/mod/sumdb/note
+}
+
+func (f face) getLogCheckpoints(ctx context.Context, call awswire.Call, _ *GetLogCheckpointsInput) (*GetLogCheckpointsOutput, error) {
+	if f.log == nil {
+		return nil, errNoLog()
+	}
+	signed, key, err := f.log.Checkpoints(ctx, call.Caller)
+	if err != nil {
+		return nil, err
+	}
+	return &GetLogCheckpointsOutput{Checkpoints: append([]string{}, signed...), PublicKey: &key}, nil
+}
+
+func errNoLog() error { return fault.New(fault.OperationUnsupported, "This server keeps no log.") }
+
+// VerifyLogInput says what is verified.
+type VerifyLogInput struct {
+	Log         *string  // an id; absent: all logs
+	Checkpoints []string // that were kept elsewhere
+}
+
+// VerifyLogOutput is what came of it, for each log.
+type VerifyLogOutput struct {
+	Logs []VerifiedLog
+}
+
+// VerifiedLog is one server's log.
+type VerifiedLog struct {
+	Log          *string
+	Records      *int64
+	Forgotten    *int64 // of those, how many were kept for their time and are hashes now
+	Root         *string
+	Checkpoints  *int32 // how many agree with it
+	Unreachable  *int32 // how many nothing can be said of
+	Compared     *int64 // records that are in the database too, and the same there
+	DatabaseOnly *bool  // its files are not on the server that was asked
+	Problems     []LogProblem
+}
+
+// LogProblem is something that is wrong with records from First to before Next.
+type LogProblem struct {
+	Kind    *string // changed, missing, moved, truncated, unsigned or contradictory
+	First   *int64
+	Next    *int64
+	File    *string
+	Message *string
+}
+
+const (
+	// maxCheckpoints bounds how many come with a request, and maxVerifyBody what they weigh.
+	maxCheckpoints = 1000
+	maxVerifyBody  = 1 << 20
+)
+
+func (f face) verifyLog(ctx context.Context, call awswire.Call, in *VerifyLogInput) (*VerifyLogOutput, error) {
+	if f.log == nil {
+		return nil, errNoLog()
+	}
+	if len(in.Checkpoints) > maxCheckpoints {
+		return nil, fault.BadParameter("checkpoints", "Member must have length less than or equal to 1000")
+	}
+	reports, err := f.log.Verify(ctx, call.Caller, audit.VerifyRequest{Log: aws.ToString(in.Log), Checkpoints: in.Checkpoints})
+	if err != nil {
+		return nil, err
+	}
+	out := &VerifyLogOutput{Logs: []VerifiedLog{}}
+	for _, r := range reports {
+		one := VerifiedLog{
+			Log: &r.Log, Records: &r.Records, Forgotten: &r.Forgotten, Root: aws.String(r.Root.String()), Compared: &r.Compared, DatabaseOnly: &r.DatabaseOnly,
+			Checkpoints: aws.Int32(int32(r.Checkpoints)), Unreachable: aws.Int32(int32(r.Unreachable)), Problems: []LogProblem{}, //nolint:gosec // there are not so many
+		}
+		for _, p := range r.Problems {
+			one.Problems = append(one.Problems, LogProblem{aws.String(string(p.Kind)), &p.First, &p.Next, optional(p.File), &p.Message})
+		}
+		out.Logs = append(out.Logs, one)
+	}
+	return out, nil
 }

@@ -74,3 +74,51 @@ func epoch(t time.Time) float64 {
 	}
 	return float64(t.UnixMicro()) / 1e6
 }
+
+// LogCheckpoints proves later that the log goes on from what it is now; its JSON is a contract: docs/api/berth.md.
+type LogCheckpoints struct {
+	Checkpoints []string `json:"checkpoints"` // signed notes, the last of each server's log
+	PublicKey   string   `json:"publicKey"`
+}
+
+// LogCheckpoints gives the last checkpoints.
+func (c *Client) LogCheckpoints(ctx context.Context) (LogCheckpoints, error) {
+	var out LogCheckpoints
+	err := c.call(ctx, "GetLogCheckpoints", struct{}{}, &out)
+	return out, err
+}
+
+// VerifiedLog is what came of verifying one server's log; its JSON is a contract: docs/api/berth.md.
+type VerifiedLog struct {
+	Log          string       `json:"log"`
+	Records      int64        `json:"records"`
+	Forgotten    int64        `json:"forgotten"`
+	Root         string       `json:"root"`
+	Checkpoints  int          `json:"checkpoints"`
+	Unreachable  int          `json:"unreachable"`
+	Compared     int64        `json:"compared"`
+	DatabaseOnly bool         `json:"databaseOnly"`
+	Problems     []LogProblem `json:"problems"`
+}
+
+// LogProblem is something that is wrong with records from First to before Next.
+type LogProblem struct {
+	Kind    string `json:"kind"`
+	First   int64  `json:"first"`
+	Next    int64  `json:"next"`
+	File    string `json:"file,omitempty"`
+	Message string `json:"message"`
+}
+
+// VerifyLog has the logs verified, or the one of an id, against the checkpoints that the server has and those that were kept elsewhere.
+func (c *Client) VerifyLog(ctx context.Context, log string, checkpoints []string) ([]VerifiedLog, error) {
+	in := struct {
+		Log         string   `json:"log,omitempty"`
+		Checkpoints []string `json:"checkpoints,omitempty"`
+	}{log, checkpoints}
+	var out struct {
+		Logs []VerifiedLog `json:"logs"`
+	}
+	err := c.call(ctx, "VerifyLog", in, &out)
+	return out.Logs, err
+}
