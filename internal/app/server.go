@@ -12,6 +12,7 @@ import (
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/berth"
+	"github.com/hoopstat-haus/berth/internal/api/cloudtrail"
 	"github.com/hoopstat-haus/berth/internal/api/cloudwatch"
 	"github.com/hoopstat-haus/berth/internal/api/distribution"
 	"github.com/hoopstat-haus/berth/internal/api/ecr"
@@ -80,11 +81,12 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 			}),
 			sts.New(a.access),
 			iam.New(a.access),
+			cloudtrail.New(a.audits),
 			cloudwatch.New(cloudwatch.Config{Usage: a.usage, Alarms: a.alarms, Now: a.deps.Now}),
 			berth.New(berth.Config{
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
 				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,
-				Usage: a.usage, Now: a.deps.Now, Notices: a.notices, Costs: a.costs,
+				Usage: a.usage, Now: a.deps.Now, Notices: a.notices, Costs: a.costs, Log: a.audits,
 			}),
 		},
 	}))

@@ -101,6 +101,7 @@ func (p *program) root() *cobra.Command {
 		p.lifecycleCommand(),
 		p.imagesCommand(),
 		p.costCommand(),
+		p.logCommand(),
 		p.scanCommand(),
 		p.vulnCommand(),
 		p.sbomCommand(),

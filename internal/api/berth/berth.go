@@ -49,6 +49,7 @@ type face struct {
 	now        func() time.Time
 	notices    *notify.Service
 	costs      Costs // or nil
+	log        Log   // or nil
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -69,6 +70,7 @@ type Config struct {
 	Now        func() time.Time
 	Notices    *notify.Service
 	Costs      Costs // nil: costs are asked for in vain
+	Log        Log   // nil: the log is asked for in vain
 }
 
 // New makes the service.
@@ -79,6 +81,7 @@ func New(c Config) awswire.Service {
 		usage: c.Usage, now: c.Now,
 		notices: c.Notices,
 		costs:   c.Costs,
+		log:     c.Log,
 	}
 	return awswire.Service{
 		Name:         "ecr",
@@ -122,6 +125,9 @@ func New(c Config) awswire.Service {
 			"ListExceptions":              awswire.Op(f.listExceptions),
 			"ListLifecyclePreviewResults": awswire.Op(f.listLifecyclePreviewResults),
 			"ListVulnerableImages":        awswire.Op(f.listVulnerableImages),
+			"GetLogCheckpoints":           awswire.Op(f.getLogCheckpoints),
+			"VerifyLog":                   awswire.Op(f.verifyLog).MaxBody(maxVerifyBody),
+			"SearchLog":                   awswire.Op(f.searchLog),
 			"UpdateAdvisories":            awswire.Op(f.updateAdvisories),
 
 			"ListNoticeTargets": awswire.Op(f.listNoticeTargets),

@@ -18,7 +18,9 @@ func (q *Query) Matches(r *Record) bool {
 		q.AccessKeyID != "" && r.AccessKeyID != q.AccessKeyID,
 		q.RequestID != "" && r.RequestID != q.RequestID && r.EventID != q.RequestID,
 		q.DeniedOnly && !r.Denied(),
-		q.ReadOnly != nil && r.ReadOnly != *q.ReadOnly:
+		q.ReadOnly != nil && r.ReadOnly != *q.ReadOnly,
+		q.Source != "" && r.Source != q.Source,
+		q.OfRepositories && r.Repository == "":
 		return false
 	}
 	return true

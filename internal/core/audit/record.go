@@ -97,6 +97,9 @@ type Query struct {
 	RequestID    string
 	DeniedOnly   bool
 	ReadOnly     *bool
+	Source       string // ecr.amazonaws.com
+	// OfRepositories selects what was about a repository.
+	OfRepositories bool
 	// Limit bounds how many come at once, the newest first. After goes on after an earlier answer's end.
 	Limit int
 	After string
