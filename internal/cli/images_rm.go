@@ -81,6 +81,9 @@ func (p *program) imagesRemove(cmd *cobra.Command, repository string, args []str
 	if err != nil {
 		return p.imagesError(fmt.Errorf("deleting images of %s: %w", repository, err), client)
 	}
+	if err := repo.LookAgain(cmd.Context(), plan, failed); err != nil {
+		p.say("whether an image stays though its tags have gone is not known: %s", err)
+	}
 	data := newRemoved(repository, plan, failed, trash.until(cmd, repository))
 	err = p.print(cmd, data, func(w io.Writer) error { return p.writeRemoved(w, data) })
 	return errors.Join(err, p.removalFailures(repository, failed))
@@ -160,12 +163,14 @@ func newRemoved(repository string, plan []images.Removal, failed []images.Failur
 			continue
 		}
 		digest := r.Image.Digest.String()
-		one := removedImage{digest, append([]string{}, r.Tags...), append([]string{}, r.Kept...), r.Goes(), nil, []shownReferrer{}}
-		if at, ok := until[digest]; ok && r.Goes() {
+		one := removedImage{digest, append([]string{}, r.Tags...), append([]string{}, r.Kept...), r.Goes() && !r.Stays, nil, []shownReferrer{}}
+		if at, ok := until[digest]; ok && one.Deleted {
 			one.Until = &at
 		}
-		for _, along := range r.Along {
-			one.Referrers = append(one.Referrers, newShownReferrer(along))
+		if one.Deleted {
+			for _, along := range r.Along {
+				one.Referrers = append(one.Referrers, newShownReferrer(along))
+			}
 		}
 		data.Images = append(data.Images, one)
 	}
@@ -177,6 +182,9 @@ func (p *program) writeRemoved(w io.Writer, data removed) error {
 		line := fmt.Sprintf("deleted %s@%s", data.Repository, i.Digest)
 		if !i.Deleted {
 			line = fmt.Sprintf("deleted %s of %s@%s", tagWords(i.Tags), data.Repository, i.Digest)
+		}
+		if !i.Deleted && len(i.Kept) == 0 {
+			p.say("the image %s stays without a tag: an index lists it", short(i.Digest))
 		}
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err

@@ -22,12 +22,31 @@ type Removal struct {
 	Along []Referrer
 	// NotKnown says why it is not known what refers to the image.
 	NotKnown error
+	// Stays is that the image is there still, though its last tag has gone: an index lists it. It is known when that has happened.
+	Stays bool
 
 	asked []oci.Reference
 }
 
 // Goes tells whether the image itself goes.
 func (r Removal) Goes() bool { return len(r.Kept) == 0 }
+
+// LookAgain finds the images that have stayed though all of their tags went, after a removal: a registry does not say so of what it deletes by tags.
+func (c *Client) LookAgain(ctx context.Context, plan []Removal, failed []Failure) error {
+	for i := range plan {
+		r := &plan[i]
+		byTag := !slices.ContainsFunc(r.asked, func(ref oci.Reference) bool { return ref.Tag == "" })
+		if !r.Goes() || !byTag || slices.ContainsFunc(failed, r.Failed) {
+			continue
+		}
+		_, err := c.Resolve(ctx, oci.Reference{Digest: r.Image.Digest})
+		if err != nil && !platform.Refused(err, NoImage) {
+			return err
+		}
+		r.Stays = err == nil
+	}
+	return nil
+}
 
 // Failed tells whether a failure is about this image.
 func (r Removal) Failed(f Failure) bool {
