@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -72,17 +73,18 @@ type usageRow struct {
 	series seriesKey
 }
 
-// errNotMine rolls a batch back that is somebody else's, or was counted before.
-var errNotMine = errors.New("counted before")
+// errNotMine rolls a batch back whose round is somebody else's.
+var errNotMine = errors.New("somebody else has taken it on")
 
 // Count implements usage.Store.
 func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
-	datums, err := keyed(b.Datums)
-	if err != nil {
-		return false, err
-	}
-	err = u.db.engine.update(ctx, func(t tx) error {
-		if err := t.markCounted(ctx, b); err != nil {
+	err := u.db.engine.update(ctx, func(t tx) error {
+		fresh, err := t.markCounted(ctx, b)
+		if err != nil {
+			return err
+		}
+		datums, err := keyed(fresh)
+		if err != nil || len(datums) == 0 {
 			return err
 		}
 		ids, err := t.usageSeries(ctx, datums)
@@ -100,21 +102,34 @@ func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
 	return err == nil, err
 }
 
-// markCounted makes sure that a batch is counted once.
-func (t tx) markCounted(ctx context.Context, b usage.Batch) error {
-	if b.EventID != 0 {
-		n, err := t.s.exec(ctx, `INSERT INTO usage_events (event_id, at) VALUES ($1, $2) ON CONFLICT (event_id) DO NOTHING`, b.EventID, micros(b.At))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return errNotMine
-		}
-	}
+// markCounted marks what is counted, and gives the values of what was not marked before.
+func (t tx) markCounted(ctx context.Context, b usage.Batch) ([]usage.Datum, error) {
 	if b.Round != nil {
-		return t.endStep(ctx, *b.Round)
+		if err := t.endStep(ctx, *b.Round); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	if len(b.Events) == 0 {
+		return b.Datums, nil
+	}
+	datums := slices.Clone(b.Datums)
+	of := map[int64][]usage.Datum{}
+	for _, e := range b.Events {
+		of[e.ID] = e.Datums
+	}
+	ids, err := jsonText(slices.Sorted(maps.Keys(of)))
+	if err != nil {
+		return nil, err
+	}
+	err = t.s.query(ctx, `
+		INSERT INTO usage_events (event_id, at) SELECT CAST(value AS BIGINT), CAST($2 AS BIGINT) FROM texts($1) WHERE true
+		ON CONFLICT (event_id) DO NOTHING RETURNING event_id`, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		datums = append(datums, of[id]...)
+		return err
+	}, ids, micros(b.At))
+	return datums, err
 }
 
 // gather adds up what falls to the same series and time, since one statement must not write a row twice.

@@ -127,6 +127,23 @@ func BenchmarkUsageHandle(b *testing.B) {
 		})
 	}
 	id := int64(0)
+	b.Run("100-pushes", func(b *testing.B) { // as the outbox hands them on when there are many
+		began := processor(b)
+		for b.Loop() {
+			var pushes []event.Event
+			for i := range 100 {
+				id++
+				pushes = append(pushes, event.Event{
+					ID: id, At: now, Kind: event.ImagePushed, Source: event.Push, Repository: fmt.Sprintf("hoopstat-haus/%d", i%4), Actor: "arn:aws:iam::123456789012:root",
+					Digest: oci.FromBytes([]byte{byte(i)}), Tags: []string{"web-latest"},
+				})
+			}
+			if err := service.HandleAll(b.Context(), pushes); err != nil {
+				b.Fatal(err)
+			}
+		}
+		reportProcessor(b, began)
+	})
 	for name, e := range map[string]event.Event{
 		"push":       {Kind: event.ImagePushed, Source: event.Push, Repository: "hoopstat-haus/1", Actor: "arn:aws:iam::123456789012:root", Digest: oci.FromBytes(nil), Tags: []string{"web-latest"}},
 		"1000-pulls": {Kind: event.Served, Traffic: pulls},

@@ -80,7 +80,7 @@ var errPack = errors.New("a pack of points is damaged")
 func unpackPoints(points []usage.Point, b []byte, grain time.Duration, begins int64) ([]usage.Point, error) {
 	r := packReader{b: b}
 	width := uint64(packWidth(grain) / grain) //nolint:gosec // positive
-	for at, n := time.UnixMicro(begins).UTC(), uint64(0); len(r.b) > 0; {
+	for at, n := time.UnixMicro(begins).UTC(), uint64(0); r.at < len(b); {
 		head := r.varint()
 		gap := head / kinds
 		n += gap
@@ -88,18 +88,18 @@ func unpackPoints(points []usage.Point, b []byte, grain time.Duration, begins in
 		var p usage.Point
 		switch head % kinds {
 		case oneWhole:
-			p.Sum = float64(r.varint())
+			p.Sum = r.whole()
 			p.Count, p.Min, p.Max = 1, p.Sum, p.Sum
 		case oneFloat:
 			p.Sum = r.float()
 			p.Count, p.Min, p.Max = 1, p.Sum, p.Sum
 		case allWhole:
-			p.Count, p.Sum, p.Min, p.Max = float64(r.varint()), float64(r.varint()), float64(r.varint()), float64(r.varint())
+			p.Count, p.Sum, p.Min, p.Max = r.whole(), r.whole(), r.whole(), r.whole()
 		default:
 			p.Count, p.Sum, p.Min, p.Max = r.float(), r.float(), r.float(), r.float()
 		}
 		if r.bad {
-			return points, fmt.Errorf("%w, at byte %d of %d", errPack, len(b)-len(r.b), len(b))
+			return points, fmt.Errorf("%w, before byte %d of %d", errPack, r.at, len(b))
 		}
 		at = at.Add(time.Duration(gap) * grain) //nolint:gosec // less than width
 		p.At = at
@@ -111,33 +111,46 @@ func unpackPoints(points []usage.Point, b []byte, grain time.Duration, begins in
 // packReader reads a pack's numbers.
 type packReader struct {
 	b   []byte
+	at  int
 	bad bool
 }
 
 func (r *packReader) varint() uint64 {
-	if len(r.b) > 0 && r.b[0] < 0x80 { //nolint:mnd // most of them are one byte
-		v := uint64(r.b[0])
-		r.b = r.b[1:]
-		return v
+	if r.at < len(r.b) && r.b[r.at] < 0x80 { //nolint:mnd // most of them are one byte
+		r.at++
+		return uint64(r.b[r.at-1])
 	}
-	v, n := binary.Uvarint(r.b)
+	return r.long()
+}
+
+// long reads a varint of more than a byte.
+func (r *packReader) long() uint64 {
+	v, n := binary.Uvarint(r.b[r.at:])
 	if n <= 0 {
-		r.bad, r.b = true, nil
+		r.bad, r.at = true, len(r.b)
 		return 0
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return v
+}
+
+// whole is a varint that a float holds.
+func (r *packReader) whole() float64 {
+	v := int64(r.varint()) //nolint:gosec // as below
+	if v < 0 {
+		r.bad = true
+	}
+	return float64(v)
 }
 
 func (r *packReader) float() float64 {
 	const size = 8
-	if len(r.b) < size {
-		r.bad, r.b = true, nil
+	if len(r.b)-r.at < size {
+		r.bad, r.at = true, len(r.b)
 		return 0
 	}
-	v := math.Float64frombits(binary.LittleEndian.Uint64(r.b))
-	r.b = r.b[size:]
-	return v
+	r.at += size
+	return math.Float64frombits(binary.LittleEndian.Uint64(r.b[r.at-size:]))
 }
 
 // mergePoints puts points to those of a pack. Both are in order of time.
