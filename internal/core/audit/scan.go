@@ -162,24 +162,7 @@ func scan(line []byte) (r Record, ok bool) {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "userIdentity":
-			s.object(func(key []byte) {
-				switch string(key) {
-				case "arn":
-					s.text(&r.ARN)
-				case "accessKeyId":
-					s.text(&r.AccessKeyID)
-				case "userName":
-					s.text(&r.UserName)
-				case "invokedBy":
-					s.text(&invoked)
-				case "identityProvider":
-					s.text(&identityProvider)
-				case "sessionContext":
-					s.session(&r, &issuer, &issuerName)
-				default:
-					s.skip()
-				}
-			})
+			s.user(&r, &invoked, &identityProvider, &issuer, &issuerName)
 		case "eventSource":
 			s.text(&r.Source)
 		case "eventName":
@@ -216,6 +199,27 @@ func scan(line []byte) (r Record, ok bool) {
 	r.Provider = orElse(r.Provider, identityProvider)
 	r.named(invoked, issuer)
 	return r, !s.bad && s.at == len(line)
+}
+
+func (s *scanner) user(r *Record, invoked, identityProvider, issuer, issuerName *string) {
+	s.object(func(key []byte) {
+		switch string(key) {
+		case "arn":
+			s.text(&r.ARN)
+		case "accessKeyId":
+			s.text(&r.AccessKeyID)
+		case "userName":
+			s.text(&r.UserName)
+		case "invokedBy":
+			s.text(invoked)
+		case "identityProvider":
+			s.text(identityProvider)
+		case "sessionContext":
+			s.session(r, issuer, issuerName)
+		default:
+			s.skip()
+		}
+	})
 }
 
 func (s *scanner) session(r *Record, issuer, issuerName *string) {

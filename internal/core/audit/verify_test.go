@@ -148,8 +148,11 @@ func TestTamperingIsNamed(t *testing.T) {
 			all[3] = "{}}\n"
 			return all
 		}, problem{audit.Changed, 3, 4}, problem{audit.Changed, 3, 4}},
-		"one is removed": {func(all []string) []string { return slices.Delete(all, 30, 31) },
-			problem{audit.Missing, 30, 31}, problem{audit.Missing, 30, 31}},
+		"one is removed": {
+			func(all []string) []string { return slices.Delete(all, 30, 31) },
+			problem{audit.Missing, 30, 31},
+			problem{audit.Missing, 30, 31},
+		},
 		"the first is removed": {func(all []string) []string { return all[1:] }, problem{audit.Missing, 0, 1}, problem{audit.Missing, 0, 1}},
 		"many are removed":     {func(all []string) []string { return slices.Delete(all, 5, 55) }, problem{audit.Missing, 5, 55}, problem{audit.Missing, 5, 55}},
 		"the end is cut off":   {func(all []string) []string { return all[:41] }, problem{audit.Truncated, 41, 60}, problem{audit.Truncated, 41, 60}},
@@ -158,8 +161,11 @@ func TestTamperingIsNamed(t *testing.T) {
 			all[10], all[11] = all[11], all[10]
 			return all
 		}, problem{audit.Missing, 10, 11}, problem{audit.Missing, 10, 11}},
-		"one is there twice": {func(all []string) []string { return slices.Insert(all, 21, all[20]) },
-			problem{audit.Moved, 20, 21}, problem{audit.Moved, 20, 21}},
+		"one is there twice": {
+			func(all []string) []string { return slices.Insert(all, 21, all[20]) },
+			problem{audit.Moved, 20, 21},
+			problem{audit.Moved, 20, 21},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
