@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	// DefaultLimit and MaxLimit bound how many records come at once.
+	// DefaultLimit is how many records come at once where a query does not say.
 	DefaultLimit = 50
-	MaxLimit     = 1000
+	// MaxLimit is how many come at once at most.
+	MaxLimit = 1000
 	// blocksPage is how many blocks are listed at once.
 	blocksPage = 64
 	// requestsPage is blocksPage where their filters come along.

@@ -89,7 +89,7 @@ func fill(b *testing.B, db *metadb.DB, key audit.Key, blocks int, every map[stri
 		var got audit.Block
 		x := audit.NewIndexer(audit.IndexerConfig{
 			Journal: many{1000, made}, Store: taking{db.Audit(), func(batch audit.Batch) { got = batch.Blocks[0] }}, Key: key, Encoder: encoder(),
-			Now: time.Now, Logger: slog.New(slog.DiscardHandler), //nolint:forbidigo // nobody reads it
+			Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if _, err := x.Once(b.Context()); err != nil {
 			b.Fatal(err)
@@ -134,7 +134,7 @@ func BenchmarkIndex(b *testing.B) {
 			lines = append(lines, some...)
 		}
 		x := audit.NewIndexer(audit.IndexerConfig{
-			Journal: ready{j, lines}, Store: db.Audit(), Key: o.key, Encoder: encoder(), Now: time.Now, Logger: slog.New(slog.DiscardHandler), //nolint:forbidigo // nobody reads it
+			Journal: ready{j, lines}, Store: db.Audit(), Key: o.key, Encoder: encoder(), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		b.StartTimer()
 		for more := true; more; {

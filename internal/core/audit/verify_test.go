@@ -215,7 +215,7 @@ func TestAChainWrittenAnewIsFound(t *testing.T) {
 func rechain(t *testing.T, log string, all []string) []string {
 	t.Helper()
 	dir := t.TempDir()
-	j, err := journal.Open(journal.Config{Dir: dir, Now: time.Now, Notice: encoder().Notice, MaxFile: 1 << 30}) //nolint:forbidigo // nobody reads it
+	j, err := journal.Open(journal.Config{Dir: dir, Now: time.Now, Notice: encoder().Notice, MaxFile: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestWhatIsForgottenLeavesItsHashes(t *testing.T) {
 	}
 	whole := o.verify(t, kept...)
 	o.journal.Keep = time.Hour
-	o.now = time.Now().Add(2 * time.Hour) //nolint:forbidigo // files have the machine's time
+	o.now = time.Now().Add(2 * time.Hour)
 	if err := o.journal.Care(t.Context()); err != nil {
 		t.Fatal(err)
 	}
