@@ -89,7 +89,6 @@ func (h *handler) serveJSON(x *exchange, target string) error {
 	if err != nil {
 		return err
 	}
-	x.note()
 	body, err := h.readBody(x, op.maxBody, svc.Name, !op.unsigned)
 	if err != nil {
 		return err
@@ -149,7 +148,6 @@ func (h *handler) serveQuery(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.note()
 	if int64(len(plain)) > op.maxBody {
 		return tooLarge(op.maxBody)
 	}
@@ -224,7 +222,7 @@ func (h *handler) authenticate(x *exchange, op Operation, body []byte) (identity
 
 // do decodes, calls and answers.
 func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req request) error {
-	x.noteCaller(caller)
+	x.note(caller)
 	call := Call{
 		Caller:    caller,
 		RequestID: x.id,
@@ -279,7 +277,7 @@ func (h *handler) fail(x *exchange, err error) {
 	if e.Status >= http.StatusInternalServerError {
 		h.logFailure(x, e, err)
 	}
-	x.noteFault(e, errors.Is(err, fault.CredentialsMissing))
+	x.noteFault(e, errors.Is(err, fault.CredentialsMissing) || errors.Is(err, fault.TooManyFailures))
 	x.w.Header().Set("X-Amzn-Errortype", e.Code)
 	h.explainDenial(x, err)
 	h.answer(x, e.Status, func(b []byte) []byte { return x.wire.encodeError(b, codec, e, x.id) })
