@@ -192,11 +192,10 @@ type service struct {
 	codec *codec
 	wire  wire
 	known map[string]bool
-	noted map[string][]noted // by operation
 }
 
 func prepare(s Service) (*service, error) {
-	p := &service{Service: s, known: map[string]bool{}, noted: map[string][]noted{}}
+	p := &service{Service: s, known: map[string]bool{}}
 	switch s.Protocol {
 	case JSON11, JSON10:
 		if s.TargetPrefix == "" {
@@ -225,7 +224,6 @@ func prepare(s Service) (*service, error) {
 				return nil, fmt.Errorf("operation %s: %w", name, err)
 			}
 		}
-		p.noted[name] = notedOf(op.in)
 	}
 	for _, name := range s.Known {
 		p.known[name] = true

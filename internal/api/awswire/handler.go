@@ -239,7 +239,7 @@ func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req requ
 	if err := x.wire.decode(plan, req, in.Elem()); err != nil {
 		return err
 	}
-	noteInput(x.r.Context(), x.svc.noted[x.name], in.Elem())
+	noteInput(x.r.Context(), x.svc.codec.noted(op.in), in.Elem())
 	out, err := op.call(x.r.Context(), call, in.Interface())
 	if err != nil {
 		return err
@@ -277,9 +277,9 @@ func (h *handler) fail(x *exchange, err error) {
 	if e.Status >= http.StatusInternalServerError {
 		h.logFailure(x, e, err)
 	}
-	x.noteFault(e, errors.Is(err, fault.CredentialsMissing) || errors.Is(err, fault.TooManyFailures))
 	x.w.Header().Set("X-Amzn-Errortype", e.Code)
 	h.explainDenial(x, err)
+	x.noteFault(e, errors.Is(err, fault.CredentialsMissing) || errors.Is(err, fault.TooManyFailures))
 	h.answer(x, e.Status, func(b []byte) []byte { return x.wire.encodeError(b, codec, e, x.id) })
 }
 

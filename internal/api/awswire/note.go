@@ -68,6 +68,16 @@ func notedOf(in reflect.Type) []noted {
 	return found
 }
 
+// noted finds them, once.
+func (c *codec) noted(in reflect.Type) []noted {
+	if members, ok := c.notes.Load(in); ok {
+		return members.([]noted) //nolint:forcetypeassert // nothing else is in it
+	}
+	members := notedOf(in)
+	c.notes.Store(in, members)
+	return members
+}
+
 func (a aspect) fits(t reflect.Type) bool {
 	element := func() bool { return t.Kind() == reflect.Slice && isText(t.Elem()) }
 	switch a {
