@@ -80,6 +80,9 @@ bench: ## compare with distribution on this machine, about ten minutes
 	$(GO) test -run '^$$' -bench '^BenchmarkUsageGauge$$' -benchtime 1x ./internal/storage/metadb
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^Benchmark(Rejudge|Findings)$$' -benchtime 1x -timeout 30m ./internal/storage/metadb ./internal/core/scan
 	$(GO) test -run '^$$' -bench '^BenchmarkGetMetricData$$' ./internal/api/cloudwatch
+	$(GO) test -run '^$$' -bench '^BenchmarkDenials$$' -benchtime 5x -timeout 60m ./internal/core/audit
+	$(GO) test -run '^$$' -bench '^Benchmark(Append|Decode|Index)$$' ./internal/core/audit ./internal/storage/journal
+	$(GO) test -run '^$$' -bench '^BenchmarkAuditLog$$' -benchtime 60x ./internal/app
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

@@ -248,7 +248,6 @@ type service struct {
 	codec *codec
 	wire  wire
 	known map[string]bool
-	noted map[string][]noted // by operation
 }
 
 // prepare makes a service ready for each of its protocols. They share the codec.
@@ -257,7 +256,7 @@ func prepare(s Service) ([]*service, error) {
 	if s.Protocol == Query || s.QueryCompatible {
 		rule = func(field string) string { return field }
 	}
-	codec, known, about := newCodec(rule, s.Members), map[string]bool{}, map[string][]noted{}
+	codec, known := newCodec(rule, s.Members), map[string]bool{}
 	codec.points = s.QueryCompatible
 	for name, op := range s.Operations {
 		if op.call == nil {
@@ -271,7 +270,6 @@ func prepare(s Service) ([]*service, error) {
 				return nil, fmt.Errorf("operation %s: %w", name, err)
 			}
 		}
-		about[name] = notedOf(op.in)
 	}
 	for _, name := range s.Known {
 		known[name] = true
@@ -285,7 +283,7 @@ func prepare(s Service) ([]*service, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := &service{Service: s, codec: codec, known: known, noted: about, wire: wire}
+		p := &service{Service: s, codec: codec, known: known, wire: wire}
 		p.Protocol = protocol
 		prepared = append(prepared, p)
 	}

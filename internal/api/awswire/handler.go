@@ -98,7 +98,6 @@ func (h *handler) serveBody(x *exchange, svc *service, name string) error {
 	if err != nil {
 		return err
 	}
-	x.note()
 	body, err := h.readBody(x, op.maxBody, svc.Name, !op.unsigned)
 	if err != nil {
 		return err
@@ -158,7 +157,6 @@ func (h *handler) serveQuery(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.note()
 	if int64(len(plain)) > op.maxBody {
 		return tooLarge(op.maxBody)
 	}
@@ -244,7 +242,7 @@ func (h *handler) authenticate(x *exchange, op Operation, body []byte) (identity
 
 // do decodes, calls and answers.
 func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req request) error {
-	x.noteCaller(caller)
+	x.note(caller)
 	call := Call{
 		Caller:    caller,
 		RequestID: x.id,
@@ -261,7 +259,7 @@ func (h *handler) do(x *exchange, op Operation, caller identity.Caller, req requ
 	if err := x.wire.decode(plan, req, in.Elem()); err != nil {
 		return err
 	}
-	noteInput(x.r.Context(), x.svc.noted[x.name], in.Elem())
+	noteInput(x.r.Context(), x.svc.codec.noted(op.in), in.Elem())
 	out, err := op.call(x.r.Context(), call, in.Interface())
 	if err != nil {
 		return err
@@ -309,9 +307,9 @@ func (h *handler) fail(x *exchange, err error) {
 	case x.svc != nil && x.svc.QueryCompatible:
 		x.w.Header().Set("X-Amzn-Query-Error", e.query()+";"+e.side())
 	}
-	x.noteFault(e, errors.Is(err, fault.CredentialsMissing))
 	x.w.Header().Set("X-Amzn-Errortype", e.Code)
 	h.explainDenial(x, err)
+	x.noteFault(e, errors.Is(err, fault.CredentialsMissing) || errors.Is(err, fault.TooManyFailures))
 	h.answer(x, e.Status, func(b []byte) []byte { return x.wire.encodeError(b, codec, e, x.id) })
 }
 

@@ -68,6 +68,16 @@ func notedOf(in reflect.Type) []noted {
 	return found
 }
 
+// noted finds them, once.
+func (c *codec) noted(in reflect.Type) []noted {
+	if members, ok := c.notes.Load(in); ok {
+		return members.([]noted) //nolint:forcetypeassert // nothing else is in it
+	}
+	members := notedOf(in)
+	c.notes.Store(in, members)
+	return members
+}
+
 func (a aspect) fits(t reflect.Type) bool {
 	element := func() bool { return t.Kind() == reflect.Slice && isText(t.Elem()) }
 	switch a {
@@ -150,25 +160,28 @@ func imageName(v reflect.Value) audit.ImageName {
 	return n
 }
 
-// note tells the audit log which operation it is.
-func (x *exchange) note() {
+// note tells the audit log which operation it is, and who asks. Requests of all protocols come by do and fail, which call it.
+func (x *exchange) note(caller identity.Caller) {
 	e := middleware.Note(x.r.Context())
+	e.Caller = caller
 	e.Service, e.Operation, e.ReadOnly = x.svc.AuditName, x.name, audit.ReadOnly(x.name)
 	if e.Service == "" {
 		e.Service = x.svc.Name
 	}
 }
 
-func (x *exchange) noteCaller(caller identity.Caller) {
-	middleware.Note(x.r.Context()).Caller = caller
-}
-
-// noteFault tells it what went wrong. Who brought no credentials has asked nothing yet.
-func (x *exchange) noteFault(e Exception, challenged bool) {
+// noteFault tells it what went wrong. Who brought no credentials has asked nothing yet, and who has brought wrong ones too often is not listened to:
+// nobody fills the log by guessing.
+func (x *exchange) noteFault(e Exception, unheard bool) {
 	entry := middleware.Note(x.r.Context())
-	if challenged {
+	if unheard {
 		entry.Service = ""
 		return
+	}
+	if entry.Service == "" && x.svc != nil {
+		if _, ok := x.svc.Operations[x.name]; ok { // it was refused before it was begun
+			x.note(identity.Caller{})
+		}
 	}
 	entry.Fault, entry.Message = e.Code, e.Message
 	if entry.Caller.Origin.Address == "" {

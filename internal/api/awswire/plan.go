@@ -15,6 +15,7 @@ type codec struct {
 	rule   func(field string) string // a Go field's name on the wire
 	rename map[string]string         // exceptions to the rule, by "Type.Field"
 	plans  sync.Map                  // reflect.Type -> *plan, complete ones only
+	notes  sync.Map                  // reflect.Type -> []noted
 	mu     sync.Mutex                // held while plans are made
 	points bool                      // eight is written 8.0 where it is no integer, as Amazon's older services do
 }

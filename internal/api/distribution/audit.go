@@ -109,10 +109,11 @@ func (x *exchange) noteLayer(d oci.Digest) {
 	}
 }
 
-// noteRefusal tells it what went wrong. Who brought no credentials, and is asked for some, has asked for nothing yet.
+// noteRefusal tells it what went wrong. Who brought no credentials, and is asked for some, has asked for nothing yet; who has brought wrong ones
+// too often is not listened to: nobody fills the log by guessing.
 func (x *exchange) noteRefusal(err error, status int, message string) {
 	e := middleware.Note(x.r.Context())
-	if errors.Is(err, fault.CredentialsMissing) {
+	if errors.Is(err, fault.CredentialsMissing) || errors.Is(err, fault.TooManyFailures) {
 		e.Service = ""
 		return
 	}

@@ -104,7 +104,7 @@ func (s *Service) verify(ctx context.Context, token string) (Provider, Claims, e
 
 // sessionOf is what a session is given by the token that it is exchanged for.
 func sessionOf(provider Provider, c Claims) (identity.Session, []Tag, error) {
-	session := identity.Session{Provider: provider.ARN, SourceIdentity: c.SourceIdentity, Subject: c.Subject}
+	session := identity.Session{Provider: provider.ARN, SourceIdentity: c.SourceIdentity, Subject: shortText(c.Subject)}
 	if c.SourceIdentity != "" {
 		if err := checkSourceIdentity(c.SourceIdentity); err != nil {
 			return session, nil, err

@@ -73,6 +73,11 @@ type building struct {
 	opened   time.Time
 }
 
+// newBuilding has room for what most blocks come to, or grow to soon.
+func newBuilding(now time.Time) *building {
+	return &building{opened: now, lines: make([]byte, 0, maxBlockLines+maxBlockLines/8), requests: make([]uint64, 0, blockRecords), terms: map[int64]bool{}}
+}
+
 func (b *building) add(r *Record) {
 	if b.block.Records == 0 {
 		b.block.Log, b.block.First, b.block.From, b.block.Until = r.Log, r.Sequence, r.At, r.At
@@ -86,9 +91,6 @@ func (b *building) add(r *Record) {
 	}
 	b.lines = append(append(b.lines, r.Line...), '\n')
 	b.requests = append(b.requests, xxhash.Sum64String(filterKey(r.EventID)))
-	if b.terms == nil {
-		b.terms = map[int64]bool{}
-	}
 	r.terms(func(t int64) {
 		if !b.terms[t] {
 			b.terms[t] = true
@@ -125,11 +127,20 @@ var unpacker = sync.OnceValue(func() *zstd.Decoder { //nolint:gochecknoglobals /
 	return z
 })
 
-// Lines gives a block's records, without line ends.
-func (b *Block) Lines() ([][]byte, error) {
+// text gives a block's records, a line each.
+func (b *Block) text() ([]byte, error) {
 	text, err := unpacker().DecodeAll(b.Data, nil)
 	if err != nil {
 		return nil, fmt.Errorf("unpacking block %d of the audit log: %w", b.ID, err)
+	}
+	return text, nil
+}
+
+// Lines gives a block's records, without line ends.
+func (b *Block) Lines() ([][]byte, error) {
+	text, err := b.text()
+	if err != nil {
+		return nil, err
 	}
 	return bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")), nil
 }

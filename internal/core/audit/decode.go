@@ -121,6 +121,14 @@ type document struct {
 
 // Decode reads a record that an Encoder wrote. The record keeps the line.
 func Decode(line []byte) (Record, error) {
+	if r, ok := scan(line); ok {
+		return r, nil
+	}
+	return decode(line)
+}
+
+// decode is Decode for any JSON.
+func decode(line []byte) (Record, error) {
 	var d document
 	if err := json.Unmarshal(line, &d); err != nil {
 		return Record{}, fmt.Errorf("reading a record of the audit log: %w", err)
@@ -140,16 +148,7 @@ func Decode(line []byte) (Record, error) {
 		Method:     a.Method, Path: a.Path, Status: a.Status, Fault: d.ErrorCode, Message: d.ErrorMessage, DecidedBy: a.DecidedBy, Pulled: a.Pulled,
 		BytesIn: a.BytesIn, BytesOut: a.BytesOut, Duration: time.Duration(a.DurationMicros) * time.Microsecond,
 	}
-	switch {
-	case u.InvokedBy != "":
-		r.ARN, r.Principal = u.InvokedBy, u.InvokedBy
-	case u.SessionContext.SessionIssuer.ARN != "":
-		r.Principal = u.SessionContext.SessionIssuer.ARN
-	case u.ARN != "":
-		r.Principal = u.ARN
-	default:
-		r.Principal = Anonymous
-	}
+	r.named(u.InvokedBy, u.SessionContext.SessionIssuer.ARN)
 	for _, id := range d.RequestParameters.ImageIDs {
 		r.Images = append(r.Images, ImageName{id.Digest, id.Tag})
 	}
@@ -163,4 +162,18 @@ func Decode(line []byte) (Record, error) {
 		r.Resources = append(r.Resources, resource.ARN)
 	}
 	return r, nil
+}
+
+// named says who the record's principal is.
+func (r *Record) named(invokedBy, issuer string) {
+	switch {
+	case invokedBy != "":
+		r.ARN, r.Principal = invokedBy, invokedBy
+	case issuer != "":
+		r.Principal = issuer
+	case r.ARN != "":
+		r.Principal = r.ARN
+	default:
+		r.Principal = Anonymous
+	}
 }

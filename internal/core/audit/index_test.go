@@ -203,6 +203,9 @@ func TestEventsAddUp(t *testing.T) {
 			switch e.Kind {
 			case event.Served:
 				for _, s := range e.Traffic {
+					if (s.Repository == "") != (s.Fault != "") {
+						t.Errorf("what failed counts for no repository: %+v", s)
+					}
 					calls += s.Calls
 					pulls += s.Pulls
 					out += s.BytesOut

@@ -117,7 +117,7 @@ func (x *Indexer) commit(ctx context.Context, from int64, lines [][]byte) error 
 		}
 		tree.Add(tlog.RecordHash(line))
 		if x.open == nil || x.open.block.Records >= blockRecords || len(x.open.lines) >= maxBlockLines {
-			x.open = &building{opened: now}
+			x.open = newBuilding(now)
 		}
 		if len(blocks) == 0 || blocks[len(blocks)-1] != x.open {
 			blocks = append(blocks, x.open)

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -18,9 +19,10 @@ import (
 )
 
 const (
-	// DefaultLimit and MaxLimit bound how many records come at once.
+	// DefaultLimit is how many records come at once where a query does not say.
 	DefaultLimit = 50
-	MaxLimit     = 1000
+	// MaxLimit is how many come at once at most.
+	MaxLimit = 1000
 	// blocksPage is how many blocks are listed at once.
 	blocksPage = 64
 	// requestsPage is blocksPage where their filters come along.
@@ -165,14 +167,11 @@ func (f *finding) look(ctx context.Context, id int64) error {
 	if err != nil || len(block.Data) == 0 { // it was forgotten meanwhile
 		return err
 	}
-	lines, err := block.Lines()
+	text, err := block.text()
 	if err != nil {
 		return err
 	}
-	for _, line := range lines {
-		if !f.may(line) {
-			continue
-		}
+	for line := range f.lines(text) {
 		r, err := Decode(line)
 		if err != nil {
 			continue // Verify names it
@@ -190,7 +189,27 @@ func (f *finding) look(ctx context.Context, id int64) error {
 	return nil
 }
 
-// may tells whether a line has what the record must have. It spares the reading of most.
+// lines gives the lines that have what the record must have. It spares the reading of most: of most not even their ends are looked for.
+func (f *finding) lines(text []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(text) > 0 {
+			from := 0
+			if len(f.needles) > 0 {
+				at := bytes.Index(text, f.needles[0])
+				if at < 0 {
+					return
+				}
+				from = bytes.LastIndexByte(text[:at], '\n') + 1
+			}
+			line, rest, _ := bytes.Cut(text[from:], []byte("\n"))
+			text = rest
+			if f.may(line) && !yield(line) {
+				return
+			}
+		}
+	}
+}
+
 func (f *finding) may(line []byte) bool {
 	for _, n := range f.needles {
 		if !bytes.Contains(line, n) {

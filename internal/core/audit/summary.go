@@ -39,6 +39,9 @@ func (s *summary) add(r *Record) {
 	key := event.Traffic{
 		Minute: r.At.UTC().Truncate(time.Minute), Service: r.Service(), Operation: r.Operation, Fault: r.Fault, Repository: r.Repository, Principal: r.Principal,
 	}
+	if r.Fault != "" {
+		key.Repository = "" // anybody can name any: what failed is counted for none
+	}
 	if len(r.Pulled) > 0 {
 		key.Digest = r.Pulled[0]
 	}

@@ -151,10 +151,7 @@ func (v *verifying) logs(ctx context.Context, known map[string]Log) ([]string, e
 
 // one verifies a log.
 func (v *verifying) one(ctx context.Context, id string, known Log, kept []Checkpoint) (Report, error) {
-	w := &walk{report: Report{Log: id}, key: v.key}
-	for _, c := range kept {
-		w.checkpoints = append(w.checkpoints, c)
-	}
+	w := &walk{report: Report{Log: id}, key: v.key, checkpoints: slices.Clone(kept)}
 	beside, err := v.files.Checkpoint(id)
 	if err != nil {
 		return w.report, err

@@ -148,8 +148,11 @@ func TestTamperingIsNamed(t *testing.T) {
 			all[3] = "{}}\n"
 			return all
 		}, problem{audit.Changed, 3, 4}, problem{audit.Changed, 3, 4}},
-		"one is removed": {func(all []string) []string { return slices.Delete(all, 30, 31) },
-			problem{audit.Missing, 30, 31}, problem{audit.Missing, 30, 31}},
+		"one is removed": {
+			func(all []string) []string { return slices.Delete(all, 30, 31) },
+			problem{audit.Missing, 30, 31},
+			problem{audit.Missing, 30, 31},
+		},
 		"the first is removed": {func(all []string) []string { return all[1:] }, problem{audit.Missing, 0, 1}, problem{audit.Missing, 0, 1}},
 		"many are removed":     {func(all []string) []string { return slices.Delete(all, 5, 55) }, problem{audit.Missing, 5, 55}, problem{audit.Missing, 5, 55}},
 		"the end is cut off":   {func(all []string) []string { return all[:41] }, problem{audit.Truncated, 41, 60}, problem{audit.Truncated, 41, 60}},
@@ -158,8 +161,11 @@ func TestTamperingIsNamed(t *testing.T) {
 			all[10], all[11] = all[11], all[10]
 			return all
 		}, problem{audit.Missing, 10, 11}, problem{audit.Missing, 10, 11}},
-		"one is there twice": {func(all []string) []string { return slices.Insert(all, 21, all[20]) },
-			problem{audit.Moved, 20, 21}, problem{audit.Moved, 20, 21}},
+		"one is there twice": {
+			func(all []string) []string { return slices.Insert(all, 21, all[20]) },
+			problem{audit.Moved, 20, 21},
+			problem{audit.Moved, 20, 21},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,7 +215,7 @@ func TestAChainWrittenAnewIsFound(t *testing.T) {
 func rechain(t *testing.T, log string, all []string) []string {
 	t.Helper()
 	dir := t.TempDir()
-	j, err := journal.Open(journal.Config{Dir: dir, Now: time.Now, Notice: encoder().Notice, MaxFile: 1 << 30}) //nolint:forbidigo // nobody reads it
+	j, err := journal.Open(journal.Config{Dir: dir, Now: time.Now, Notice: encoder().Notice, MaxFile: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +311,7 @@ func TestWhatIsForgottenLeavesItsHashes(t *testing.T) {
 	}
 	whole := o.verify(t, kept...)
 	o.journal.Keep = time.Hour
-	o.now = time.Now().Add(2 * time.Hour) //nolint:forbidigo // files have the machine's time
+	o.now = time.Now().Add(2 * time.Hour)
 	if err := o.journal.Care(t.Context()); err != nil {
 		t.Fatal(err)
 	}

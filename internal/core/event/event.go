@@ -139,7 +139,7 @@ type Traffic struct {
 	Service    string     `json:",omitempty"` // ecr …
 	Operation  string     `json:",omitempty"` // PutImage …
 	Fault      string     `json:",omitempty"` // empty: it was done
-	Repository string     `json:",omitempty"`
+	Repository string     `json:",omitempty"` // of what was done
 	Digest     oci.Digest `json:",omitempty"` // of a pulled image
 	Principal  string     `json:",omitempty"` // an ARN: a role stands for all of its sessions
 	Calls      int64      `json:",omitempty"`

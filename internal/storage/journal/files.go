@@ -231,13 +231,12 @@ func pack(w io.Writer, dir string, f file) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
 	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
 	if err != nil {
-		return err
+		return errors.Join(err, in.Close())
 	}
 	_, err = io.Copy(z, in)
-	return errors.Join(err, z.Close())
+	return errors.Join(err, z.Close(), in.Close())
 }
 
 // leftover is what stays of a file that was forgotten: the hashes that the tree of the rest needs.
@@ -253,7 +252,7 @@ func forget(w io.Writer, dir string, f file) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it was only read
 	tree := audit.Tree{First: f.first, Next: f.first}
 	var last tlog.Hash
 	for {

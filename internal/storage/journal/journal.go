@@ -143,36 +143,49 @@ func (j *Journal) recover() error {
 		return err
 	}
 	j.files = files
-	for len(files) > 0 {
-		last := files[len(files)-1]
-		end, err := readEnd(j.dir, last)
-		if err != nil {
-			return err
+	if len(files) == 0 {
+		return j.rotate(j.Now())
+	}
+	last := files[len(files)-1]
+	end, err := readEnd(j.dir, last)
+	if err != nil {
+		return err
+	}
+	j.next, j.previous = last.first+end.records, end.previous
+	if last.state != plain {
+		return j.rotate(j.Now())
+	}
+	if j.current, err = os.OpenFile(last.path(j.dir), os.O_RDWR|os.O_APPEND, 0o600); err != nil {
+		return err
+	}
+	info, err := j.current.Stat()
+	if err != nil {
+		return err
+	}
+	j.size, j.day = end.bytes, dayOf(info.ModTime())
+	if end.records == 0 && len(files) > 1 { // the chain goes on from the file before
+		if before, err := readEnd(j.dir, files[len(files)-2]); err == nil {
+			j.previous = before.previous
 		}
-		j.next, j.previous = last.first+end.records, end.previous
-		if last.state != plain {
-			break
-		}
-		if j.current, err = os.OpenFile(last.path(j.dir), os.O_RDWR|os.O_APPEND, 0o600); err != nil {
-			return err
-		}
-		info, err := j.current.Stat()
-		if err != nil {
-			return err
-		}
-		j.size, j.day = end.bytes, dayOf(info.ModTime())
-		if torn := info.Size() - end.bytes; torn > 0 {
-			if err := j.current.Truncate(end.bytes); err != nil {
-				return err
-			}
-			j.Logger.Warn("the audit log ended within a record, which was cut off", slog.String("log", j.id), slog.Int64("record", j.next), slog.Int64("bytes", torn))
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			return j.notice(audit.Notice{Kind: audit.Torn, Count: torn})
-		}
+	}
+	return j.cut(info.Size() - end.bytes)
+}
+
+// cut cuts off a part of a record, and says so.
+func (j *Journal) cut(torn int64) error {
+	if torn == 0 {
 		return nil
 	}
-	return j.rotate(j.Now())
+	if err := j.current.Truncate(j.size); err != nil {
+		return err
+	}
+	j.Logger.Warn("the audit log ended within a record, which was cut off", slog.String("log", j.id), slog.Int64("record", j.next), slog.Int64("bytes", torn))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.notice(audit.Notice{Kind: audit.Torn, Count: torn}); err != nil {
+		j.lost, j.lostAt = 1, j.Now() // a full disk keeps nobody from serving
+	}
+	return nil
 }
 
 // ID names the log.

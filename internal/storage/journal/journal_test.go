@@ -219,6 +219,25 @@ func TestATornRecordIsCutOff(t *testing.T) {
 	}
 }
 
+// TestTheChainGoesOnAfterAnEmptyFile is what a crash leaves that comes right after a file was begun.
+func TestTheChainGoesOnAfterAnEmptyFile(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	j := d.open(t, d.config())
+	d.append(t, j, 0, 3)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.dir, j.ID(), "0000000000000003.jsonl"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := d.open(t, d.config())
+	d.append(t, again, 3, 5)
+	if got := read(t, again, 0, 10); len(got) != 5 {
+		t.Errorf("there are %d records", len(got))
+	}
+}
+
 func TestAFullDiskCountsWhatIsLost(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -255,7 +274,7 @@ func TestAFullDiskCountsWhatIsLost(t *testing.T) {
 func TestFullFilesArePackedAndForgotten(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	d.now = time.Now() //nolint:forbidigo // files have the machine's time
+	d.now = time.Now() // which files have
 	c := d.config()
 	c.Keep = 24 * time.Hour
 	j := d.open(t, c)
