@@ -75,6 +75,8 @@ bench: ## compare with distribution on this machine, about ten minutes
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
 	$(GO) test -run '^$$' -bench '^Benchmark(Detect|Keys|Dirty|Nothing|Retag)$$' ./internal/pipeline/detect ./internal/pipeline/ship
 	$(GO) test -run '^$$' -bench '^Benchmark(Walk|Match|Merge)$$' ./internal/core/scan/... ./internal/extract
+	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkUsage(Points|Handle)$$' -benchtime 20x ./internal/storage/metadb
+	$(GO) test -run '^$$' -bench '^BenchmarkUsageGauge$$' -benchtime 1x ./internal/storage/metadb
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^Benchmark(Rejudge|Findings)$$' -benchtime 1x -timeout 30m ./internal/storage/metadb ./internal/core/scan
 	$(GO) test -run '^$$' -bench '^BenchmarkGetMetricData$$' ./internal/api/cloudwatch
 

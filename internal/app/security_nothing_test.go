@@ -154,6 +154,7 @@ func berthInputs() map[string]string {
 		"PurgeImages":            `{"repositoryName":"team/app","imageDigests":["` + aDigest + `"]}`,
 		"PutTrashWindow":         `{"repositoryName":"team/app","windowSeconds":60}`,
 		"GetTrashUsage":          `{}`,
+		"GetUsage":               `{"startTime":1700000000}`,
 		"PrepareReplication":     `{"repositoryName":"team/app","layerDigests":["` + aDigest + `"],"imageDigest":"` + aDigest + `"}`,
 		"ReplicateImage":         `{"repositoryName":"team/app","imageManifest":"{}","imageManifestMediaType":"application/vnd.oci.image.manifest.v1+json","imageDigest":"` + aDigest + `","imageTags":["v1"],"sourceRegion":"eu-west-1","sourceRegistryId":"123456789012"}`,
 		"ListPullThroughCaches":  `{}`,

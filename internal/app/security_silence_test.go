@@ -85,6 +85,7 @@ func TestRefusalsDoNotTellWhatThereIs(t *testing.T) {
 			{berthTarget + "RestoreImages", `{"repositoryName":"team/here","imageIds":[{"imageTag":"v1"}]}`},
 			{berthTarget + "PurgeImages", `{"repositoryName":"team/here","imageDigests":["` + manifest + `"]}`},
 			{berthTarget + "GetTrashUsage", `{"repositoryName":"team/here"}`},
+			{berthTarget + "GetUsage", `{"repositoryName":"team/here","startTime":1700000000}`},
 		} {
 			same(who+": "+call[0], func(name func(string) string) (int, http.Header, string) { return c.call(key, call[0], name(call[1])) })
 		}

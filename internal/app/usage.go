@@ -11,7 +11,7 @@ import (
 func (a *App) newUsage() *usage.Service {
 	rows := a.database.Usage()
 	return usage.New(usage.Config{
-		Registry: a.registry, Store: rows, Upkeep: rows, Images: rows, Now: a.deps.Now,
+		Registry: a.registry, Store: rows, Upkeep: rows, Images: rows, Gauging: rows, Now: a.deps.Now,
 		Keep: usage.Keep{Minutes: a.cfg.UsageKeepMinutes, Hours: a.cfg.UsageKeepHours, Days: a.cfg.UsageKeepDays},
 	})
 }
@@ -19,6 +19,7 @@ func (a *App) newUsage() *usage.Service {
 func (a *App) usageJobs() []jobs.Job {
 	return []jobs.Job{
 		{Name: "usage hours", Every: time.Minute, Do: a.usage.RollUpOnce},
+		{Name: "gauges", Every: time.Minute, Do: a.usage.GaugeOnce},
 		{Name: "old usage", Every: time.Minute, Do: a.usage.ForgetOnce},
 	}
 }

@@ -107,6 +107,7 @@ func (p *program) root() *cobra.Command {
 		p.gcCommand(),
 		p.fsckCommand(),
 		p.notifyCommand(),
+		p.usageCommand(),
 		p.initCommand(),
 		p.detectCommand(),
 		p.shipCommand(),

@@ -24,6 +24,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/scan/sbom"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
+	"github.com/hoopstat-haus/berth/internal/core/usage"
 )
 
 // TargetPrefix stands before an operation's name in X-Amz-Target. A change that clients would notice
@@ -44,6 +45,8 @@ type face struct {
 	attacher   *sbom.Attacher
 	scans      Scans
 	exceptions Exceptions
+	usage      *usage.Service
+	now        func() time.Time
 
 	notices *notify.Service
 }
@@ -62,6 +65,8 @@ type Config struct {
 	Attacher   *sbom.Attacher // of SBOMs
 	Scans      Scans
 	Exceptions Exceptions
+	Usage      *usage.Service
+	Now        func() time.Time
 
 	Notices *notify.Service
 }
@@ -71,6 +76,7 @@ func New(c Config) awswire.Service {
 	f := face{
 		registry: c.Registry, signer: c.Signer, caches: c.Caches, keys: c.Keys, garbage: c.Garbage, checks: c.Checks, policies: c.Policies,
 		advisories: c.Advisories, scans: c.Scans, attacher: c.Attacher, exceptions: c.Exceptions,
+		usage: c.Usage, now: c.Now,
 		notices: c.Notices,
 	}
 	return awswire.Service{
@@ -106,6 +112,7 @@ func New(c Config) awswire.Service {
 			"StopCheck":               awswire.Op(f.stopCheck),
 
 			"DescribeFindings":            awswire.Op(f.describeFindings),
+			"GetUsage":                    awswire.Op(f.getUsage),
 			"GetSbom":                     awswire.Op(f.getSBOM),
 			"ImportAdvisories":            awswire.Op(f.importAdvisories),
 			"ListAdvisorySources":         awswire.Op(f.listAdvisorySources),

@@ -28,6 +28,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/scan"
 	"github.com/hoopstat-haus/berth/internal/core/signing"
+	"github.com/hoopstat-haus/berth/internal/core/usage"
 	"github.com/hoopstat-haus/berth/internal/remote/ociclient"
 	"github.com/hoopstat-haus/berth/internal/storage/diskblob"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
@@ -65,6 +66,7 @@ type server struct {
 	scans      *knowledge
 	blobs      *diskblob.Store
 	root       identity.Caller
+	usage      *usage.Service
 	db         *metadb.DB
 	now        func() time.Time
 }
@@ -74,6 +76,7 @@ func (s *server) service() awswire.Service {
 	return berth.New(berth.Config{
 		Registry: s.registry, Signer: s.signer, Caches: s.caches, Keys: s.keys, Garbage: s.garbage, Checks: s.checks, Policies: s.policies,
 		Advisories: s.advisories, Attacher: newAttacher(s.db, s.registry, s.now), Scans: s.scans,
+		Usage: s.usage, Now: s.now,
 	})
 }
 
@@ -97,6 +100,8 @@ func newServer(t *testing.T) *server {
 		registry: registry.New(registry.Config{Store: db, Blobs: blobs, Account: account, Region: "us-east-1", Now: tick, TrashWindow: 7 * 24 * time.Hour, PinnedDeployments: 5}),
 		root:     identity.Caller{Account: account, ARN: "arn:aws:iam::" + account + ":root", Root: true},
 	}
+	used := db.Usage()
+	s.usage = usage.New(usage.Config{Registry: s.registry, Store: used, Upkeep: used, Images: used, Gauging: used, Now: tick})
 	s.signer = newSigner(t, db, s.registry, tick)
 	s.caches = pullthrough.New(pullthrough.Config{
 		Registry: s.registry, Store: db.PullThrough(), Upstream: ociclient.New(ociclient.Config{Now: tick}), Now: tick,

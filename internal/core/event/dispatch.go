@@ -24,6 +24,13 @@ type Handler interface {
 	Handle(ctx context.Context, e Event) error
 }
 
+// Batcher is a Handler for whom many events at once cost little more than one.
+type Batcher interface {
+	Handler
+	// HandleAll handles each of some events as Handle does. When it fails it may have handled any of them, and each is handed on by itself.
+	HandleAll(ctx context.Context, events []Event) error
+}
+
 const (
 	batch = 100
 	// claim is longer than handling a batch takes, and bounds how long a crash delays its events.
@@ -49,8 +56,9 @@ func (d Dispatcher) Once(ctx context.Context) (more bool, err error) {
 	}
 	var done []int64
 	var problems []error
+	rest := d.handleAll(ctx, events)
 	for _, e := range events {
-		if err := d.handle(ctx, e); err != nil {
+		if err := handle(ctx, rest, e); err != nil {
 			problems = append(problems, err, d.Outbox.Retry(ctx, e.ID, d.Now().Add(Backoff(e.Attempts, firstRetry, lastRetry))))
 			continue
 		}
@@ -62,9 +70,20 @@ func (d Dispatcher) Once(ctx context.Context) (more bool, err error) {
 	return len(events) >= batch, errors.Join(problems...)
 }
 
-func (d Dispatcher) handle(ctx context.Context, e Event) error {
-	var problems []error
+// handleAll hands events to those that take many at once, and gives the other handlers, and those that did not succeed.
+func (d Dispatcher) handleAll(ctx context.Context, events []Event) map[string]Handler {
+	rest := make(map[string]Handler, len(d.Handlers))
 	for name, h := range d.Handlers {
+		if b, ok := h.(Batcher); !ok || len(events) > 0 && b.HandleAll(ctx, events) != nil {
+			rest[name] = h // by itself, an event that fails says why
+		}
+	}
+	return rest
+}
+
+func handle(ctx context.Context, handlers map[string]Handler, e Event) error {
+	var problems []error
+	for name, h := range handlers {
 		if err := h.Handle(ctx, e); err != nil {
 			problems = append(problems, fmt.Errorf("%s of event %d (%s %s): %w", name, e.ID, e.Kind, e.Repository, err))
 		}

@@ -162,11 +162,21 @@ func TestEventsCountOnce(t *testing.T) {
 			}
 			done := map[int64]bool{}
 			for len(done) < len(events) {
-				e := events[rapid.IntRange(0, len(events)-1).Draw(r, "next")]
+				var some []event.Event
+				for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(events)-1), 1, -1, rapid.ID[int]).Draw(r, "some") {
+					some = append(some, events[i])
+				}
 				crash := rapid.IntRange(0, 3).Draw(r, "crash")
 				store.before, store.after = crash == 0, crash == 1
-				if err := counting.Handle(t.Context(), e); err == nil {
-					done[e.ID] = true
+				handle := func() error { return counting.HandleAll(t.Context(), some) }
+				if rapid.Bool().Draw(r, "alone") {
+					some = some[:1]
+					handle = func() error { return counting.Handle(t.Context(), some[0]) }
+				}
+				if err := handle(); err == nil {
+					for _, e := range some {
+						done[e.ID] = true
+					}
 				} else if !errors.Is(err, errCrash) {
 					r.Fatalf("Handle: %v", err)
 				}

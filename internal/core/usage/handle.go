@@ -9,52 +9,93 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/event"
 )
 
-var _ event.Handler = (*Service)(nil)
+var _ event.Batcher = (*Service)(nil)
 
-// Handle counts what an event says, once, however often it comes.
+// Handle counts what an event says, once, however often it comes. See HandleAll.
+func (s *Service) Handle(ctx context.Context, e event.Event) error {
+	return s.HandleAll(ctx, []event.Event{e})
+}
+
+// HandleAll counts what events say, in one transaction: those of a moment are mostly about the same few metrics.
 //
 // A push is what somebody pushed: [event.Push]. What the registry fetched from an upstream, got from another registry, signed, described
 // or restored is no push. It counts where it shows: in the gauges of what is stored, and, where it came by a request, in calls and bytes.
 // An event of the kind ImagePulled is not counted: Served has the same pulls.
-func (s *Service) Handle(ctx context.Context, e event.Event) error {
-	c := tally{at: e.At, repository: e.Repository}
+func (s *Service) HandleAll(ctx context.Context, events []event.Event) error {
+	f, err := s.factsOf(ctx, events)
+	if err != nil {
+		return err
+	}
+	var counted []Counted
+	for _, e := range events {
+		c := tally{at: e.At, repository: e.Repository}
+		if err := s.tell(ctx, &c, e, f); err != nil {
+			return err
+		}
+		if len(c.datums) > 0 {
+			counted = append(counted, Counted{e.ID, c.datums})
+		}
+	}
+	if len(counted) == 0 {
+		return nil
+	}
+	if _, err := s.store.Count(ctx, Batch{Events: counted, At: s.now()}); err != nil {
+		return fmt.Errorf("counting: %w", err)
+	}
+	return nil
+}
+
+// facts is what is looked up for some events together.
+type facts struct {
+	labels map[ImageRef]Labeled // of images that were pushed
+	roles  map[string]string    // principals by the ARNs of sessions
+}
+
+func (s *Service) factsOf(ctx context.Context, events []event.Event) (f facts, err error) {
+	f.roles = map[string]string{}
+	var pushed []ImageRef
+	for _, e := range events {
+		switch {
+		case e.Kind == event.ImagePushed && e.Source == event.Push:
+			pushed = append(pushed, ImageRef{e.Repository, e.Digest})
+		case e.Kind != event.ImageDeleted:
+			continue
+		}
+		if _, ok := f.roles[e.Actor]; ok {
+			continue
+		}
+		if f.roles[e.Actor], err = s.principal(ctx, e.Actor); err != nil {
+			return f, err
+		}
+	}
+	if f.labels, err = s.images.Labels(ctx, pushed); err != nil {
+		return f, fmt.Errorf("whose images were pushed: %w", err)
+	}
+	return f, nil
+}
+
+// tell notes what an event says.
+func (s *Service) tell(ctx context.Context, c *tally, e event.Event, f facts) error {
+	c.principal = f.roles[e.Actor]
 	switch e.Kind { //nolint:exhaustive // the others count nothing
 	case event.ImagePushed:
 		if e.Source != event.Push {
 			return nil
 		}
-		labels, err := s.images.Labels(ctx, []ImageRef{{e.Repository, e.Digest}})
-		if err != nil {
-			return fmt.Errorf("whose image %s@%s is: %w", e.Repository, e.Digest, err)
-		}
-		c.app = labels[ImageRef{e.Repository, e.Digest}].App()
+		c.app = f.labels[ImageRef{e.Repository, e.Digest}].App()
 		if c.app == "" { // it may be gone already, or the tags have moved on
 			c.app = Labels{Tags: e.Tags}.App()
 		}
-		if c.principal, err = s.principal(ctx, e.Actor); err != nil {
-			return err
-		}
 		c.count(PushCount, 1)
 	case event.ImageDeleted:
-		var err error
-		if c.principal, err = s.principal(ctx, e.Actor); err != nil {
-			return err
-		}
 		c.app = Labels{Tags: e.Tags}.App()
 		c.count(DeleteCount, 1)
 	case event.ImageScanned:
+		c.principal = ""
 		c.count(ScanCount, 1)
 		c.add(NamespaceBerth, ScanCount, "Count", ones(1), Dimension{DimensionRepository, e.Repository}, Dimension{DimensionScanStatus, e.ScanStatus})
 	case event.Served:
-		if err := s.served(ctx, &c, e.Traffic); err != nil {
-			return err
-		}
-	}
-	if len(c.datums) == 0 {
-		return nil
-	}
-	if _, err := s.store.Count(ctx, Batch{Datums: c.datums, EventID: e.ID, At: s.now()}); err != nil {
-		return fmt.Errorf("counting: %w", err)
+		return s.served(ctx, c, e.Traffic)
 	}
 	return nil
 }

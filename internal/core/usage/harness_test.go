@@ -53,7 +53,7 @@ func newBench(t *testing.T, db *metadb.DB) *bench {
 }
 
 func (b *bench) config() usage.Config {
-	return usage.Config{Registry: b.registry, Store: b.db.Usage(), Upkeep: b.db.Usage(), Images: b.db.Usage(), Now: b.clock}
+	return usage.Config{Registry: b.registry, Store: b.db.Usage(), Upkeep: b.db.Usage(), Images: b.db.Usage(), Gauging: b.db.Usage(), Now: b.clock}
 }
 
 func (b *bench) clock() time.Time { return b.now }

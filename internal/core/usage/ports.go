@@ -16,8 +16,8 @@ const (
 
 // Store is where points are.
 type Store interface {
-	// Count adds a batch's values to their minutes, hours and days, in one transaction, and tells whether it did: a batch whose event has
-	// been counted before, or whose round somebody else has taken on, changes nothing.
+	// Count adds a batch's values to their minutes, hours and days, in one transaction, and tells whether it did: a batch whose round
+	// somebody else has taken on changes nothing. Those of its events that have been counted before are left out.
 	Count(ctx context.Context, b Batch) (counted bool, err error)
 	// Points reads points, those of a metric mostly in order. One period may come in several points.
 	Points(ctx context.Context, s Selection, each func(metric int, points []Point) error) error
@@ -27,10 +27,16 @@ type Store interface {
 
 // Batch is what is counted at once.
 type Batch struct {
-	Datums  []Datum
-	EventID int64     // of the outbox; 0: it comes of no event
-	At      time.Time // now
-	Round   *Step     // the piece of a round that it is, or nil
+	Datums []Datum
+	Events []Counted // what events add
+	At     time.Time // now
+	Round  *Step     // the piece of a round that it is, or nil
+}
+
+// Counted is what an event adds.
+type Counted struct {
+	ID     int64 // of the outbox
+	Datums []Datum
 }
 
 // Selection is points of metrics.
@@ -45,7 +51,8 @@ type Selection struct {
 type Filter struct {
 	Namespace, Name string
 	Dimensions      []Dimension // all must be there; with an empty value, of any
-	ActiveSince     time.Time   // they have points since then
+	Exactly         bool        // and no other dimensions
+	ActiveSince     time.Time   // they have points since then, to a quarter of an hour
 }
 
 // Listing is one page of metrics.

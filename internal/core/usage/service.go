@@ -29,6 +29,7 @@ type Config struct {
 	Store    Store
 	Upkeep   Upkeep
 	Images   Images
+	Gauging  Gauging
 	Keep     Keep // what is zero is DefaultKeep's
 	Now      func() time.Time
 }
@@ -39,6 +40,7 @@ type Service struct {
 	store    Store
 	upkeep   Upkeep
 	images   Images
+	gauging  Gauging
 	keep     Keep
 	now      func() time.Time
 }
@@ -57,7 +59,7 @@ func New(c Config) *Service {
 	k.Hours = max(k.Hours, k.Minutes)
 	k.Days = max(k.Days, k.Hours)
 	return &Service{
-		registry: c.Registry, store: c.Store, upkeep: c.Upkeep, images: c.Images, keep: k,
+		registry: c.Registry, store: c.Store, upkeep: c.Upkeep, images: c.Images, gauging: c.Gauging, keep: k,
 		now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 	}
 }
@@ -124,7 +126,10 @@ func (s *Service) points(ctx context.Context, metrics []Metric, from, to time.Ti
 	n := 0
 	err := s.store.Points(ctx, sel, func(metric int, points []Point) error {
 		before := len(series[metric])
-		series[metric] = series[metric].add(points, period)
+		if before == 0 {
+			series[metric] = expect(points, sel, period)
+		}
+		series[metric] = series[metric].add(points, sel.Grain, period)
 		if n += len(series[metric]) - before; n > MaxPoints {
 			return fault.New(fault.InvalidParameter, "The answer would have more than %d datapoints: ask for fewer metrics, a shorter time or a longer period", MaxPoints)
 		}
@@ -156,14 +161,29 @@ func (s *Service) selection(metrics []Metric, from, to time.Time, period time.Du
 	return sel
 }
 
+// maxRoom bounds what is taken on a guess.
+const maxRoom = 4096
+
 // series gathers a metric's points in order of time.
 type series []Point
 
-// add puts points to their periods. They come in order, mostly.
-func (v series) add(points []Point, period time.Duration) series {
-	v = slices.Grow(v, len(points))
+// expect makes room for a metric's points, going by how dense the first of them are: growing step by step would copy them all many times.
+func expect(first []Point, sel Selection, period time.Duration) series {
+	span := first[len(first)-1].At.Sub(first[0].At) + sel.Grain
+	left := sel.To.Sub(first[0].At)
+	n := int64(float64(len(first)) * float64(left) / float64(span))
+	return make(series, 0, min(max(n, int64(len(first))), int64(left/period)+1, maxRoom))
+}
+
+// add puts points of a grain to their periods. They are in order, and come after those that are there, mostly.
+func (v series) add(points []Point, grain, period time.Duration) series {
+	if period == grain && (len(v) == 0 || v[len(v)-1].At.Before(points[0].At)) {
+		return append(v, points...)
+	}
 	for _, p := range points {
-		p.At = floor(p.At, period)
+		if period != grain {
+			p.At = floor(p.At, period)
+		}
 		last := len(v) - 1
 		switch {
 		case last < 0 || v[last].At.Before(p.At):

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -42,6 +43,25 @@ func metricHash(m usage.Metric) (string, error) {
 // seriesKey is what usage_series are unique by.
 type seriesKey struct{ metric, unit string }
 
+// keyedDatum is a datum with the key of its series.
+type keyedDatum struct {
+	seriesKey
+	usage.Datum
+}
+
+// keyed finds the keys of datums.
+func keyed(datums []usage.Datum) ([]keyedDatum, error) {
+	all := make([]keyedDatum, len(datums))
+	for i, d := range datums {
+		hash, err := metricHash(d.Metric)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = keyedDatum{seriesKey{hash, d.Unit}, d}
+	}
+	return all, nil
+}
+
 // usageRow is what a batch adds to one series in one minute or hour, and how it travels to a statement.
 type usageRow struct {
 	ID     int64   `json:"i"`
@@ -53,31 +73,28 @@ type usageRow struct {
 	series seriesKey
 }
 
-// errNotMine rolls a batch back that is somebody else's, or was counted before.
-var errNotMine = errors.New("counted before")
+// errNotMine rolls a batch back whose round is somebody else's.
+var errNotMine = errors.New("somebody else has taken it on")
 
 // Count implements usage.Store.
 func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
-	minutes, err := gather(b.Datums, usage.Minute)
-	if err != nil {
-		return false, err
-	}
-	err = u.db.engine.update(ctx, func(t tx) error {
-		if err := t.markCounted(ctx, b); err != nil {
-			return err
-		}
-		ids, err := t.usageSeries(ctx, b.Datums)
+	err := u.db.engine.update(ctx, func(t tx) error {
+		fresh, err := t.markCounted(ctx, b)
 		if err != nil {
 			return err
 		}
-		if err := t.addUsage(ctx, "usage_minutes", minutes, ids); err != nil {
+		datums, err := keyed(fresh)
+		if err != nil || len(datums) == 0 {
 			return err
 		}
-		hours, err := gather(b.Datums, usage.Hour)
+		ids, err := t.usageSeries(ctx, datums)
 		if err != nil {
 			return err
 		}
-		return t.addUsage(ctx, "usage_hours", hours, ids)
+		if err := t.addUsage(ctx, "usage_minutes", gather(datums, usage.Minute), ids); err != nil {
+			return err
+		}
+		return t.addUsage(ctx, "usage_hours", gather(datums, usage.Hour), ids)
 	})
 	if errors.Is(err, errNotMine) {
 		return false, nil
@@ -85,38 +102,46 @@ func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
 	return err == nil, err
 }
 
-// markCounted makes sure that a batch is counted once.
-func (t tx) markCounted(ctx context.Context, b usage.Batch) error {
-	if b.EventID != 0 {
-		n, err := t.s.exec(ctx, `INSERT INTO usage_events (event_id, at) VALUES ($1, $2) ON CONFLICT (event_id) DO NOTHING`, b.EventID, micros(b.At))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return errNotMine
-		}
-	}
+// markCounted marks what is counted, and gives the values of what was not marked before.
+func (t tx) markCounted(ctx context.Context, b usage.Batch) ([]usage.Datum, error) {
 	if b.Round != nil {
-		return t.endStep(ctx, *b.Round)
+		if err := t.endStep(ctx, *b.Round); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	if len(b.Events) == 0 {
+		return b.Datums, nil
+	}
+	datums := slices.Clone(b.Datums)
+	of := map[int64][]usage.Datum{}
+	for _, e := range b.Events {
+		of[e.ID] = e.Datums
+	}
+	ids, err := jsonText(slices.Sorted(maps.Keys(of)))
+	if err != nil {
+		return nil, err
+	}
+	err = t.s.query(ctx, `
+		INSERT INTO usage_events (event_id, at) SELECT CAST(value AS BIGINT), CAST($2 AS BIGINT) FROM texts($1) WHERE true
+		ON CONFLICT (event_id) DO NOTHING RETURNING event_id`, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		datums = append(datums, of[id]...)
+		return err
+	}, ids, micros(b.At))
+	return datums, err
 }
 
 // gather adds up what falls to the same series and time, since one statement must not write a row twice.
-func gather(datums []usage.Datum, grain time.Duration) ([]usageRow, error) {
+func gather(datums []keyedDatum, grain time.Duration) []usageRow {
 	type place struct {
 		seriesKey
 		at int64
 	}
 	sums := map[place]usage.Point{}
 	for _, d := range datums {
-		hash, err := metricHash(d.Metric)
-		if err != nil {
-			return nil, err
-		}
 		at := micros(d.At)
-		at -= at % grain.Microseconds()
-		k := place{seriesKey{hash, d.Unit}, at}
+		k := place{d.seriesKey, at - at%grain.Microseconds()}
 		p := sums[k]
 		p.Add(d.Point)
 		sums[k] = p
@@ -125,7 +150,7 @@ func gather(datums []usage.Datum, grain time.Duration) ([]usageRow, error) {
 	for k, p := range sums {
 		rows = append(rows, usageRow{At: k.at, Count: p.Count, Sum: p.Sum, Least: p.Min, Most: p.Max, series: k.seriesKey})
 	}
-	return rows, nil
+	return rows
 }
 
 // addUsage adds to rows, in one order everywhere, so that batches wait for each other and do not lock each other out.
@@ -166,7 +191,7 @@ type newSeries struct {
 func (n newSeries) key() seriesKey { return seriesKey{n.Metric, n.Unit} }
 
 // usageSeries gives the ids of the series of a batch, and makes those that are not there. It holds them: nobody removes them meanwhile.
-func (t tx) usageSeries(ctx context.Context, datums []usage.Datum) (map[seriesKey]int64, error) {
+func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (map[seriesKey]int64, error) {
 	wanted, err := seriesOf(datums)
 	if err != nil || len(wanted) == 0 {
 		return nil, err
@@ -209,26 +234,24 @@ func (t tx) usageSeries(ctx context.Context, datums []usage.Datum) (map[seriesKe
 }
 
 // seriesOf gives the series of datums, each with its newest time.
-func seriesOf(datums []usage.Datum) (map[seriesKey]newSeries, error) {
+func seriesOf(datums []keyedDatum) (map[seriesKey]newSeries, error) {
 	all := map[seriesKey]newSeries{}
 	for _, d := range datums {
-		hash, err := metricHash(d.Metric)
-		if err != nil {
-			return nil, err
-		}
-		n := newSeries{Metric: hash, Unit: d.Unit, Namespace: d.Metric.Namespace, Name: d.Metric.Name, Dimensions: []string{}, LastAt: micros(d.At)}
-		if old, ok := all[n.key()]; ok {
+		n := newSeries{Metric: d.metric, Unit: d.unit, Namespace: d.Metric.Namespace, Name: d.Metric.Name, Dimensions: []string{}, LastAt: micros(d.At)}
+		if old, ok := all[d.seriesKey]; ok {
 			old.LastAt = max(old.LastAt, n.LastAt)
-			all[n.key()] = old
+			all[d.seriesKey] = old
 			continue
 		}
 		for _, dim := range d.Metric.Dimensions {
 			n.Dimensions = append(n.Dimensions, dim.Name, dim.Value)
 		}
-		if n.Text, err = jsonText(n.Dimensions); err != nil {
+		text, err := jsonText(n.Dimensions)
+		if err != nil {
 			return nil, err
 		}
-		all[n.key()] = n
+		n.Text = text
+		all[d.seriesKey] = n
 	}
 	return all, nil
 }

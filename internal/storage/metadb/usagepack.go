@@ -79,9 +79,12 @@ var errPack = errors.New("a pack of points is damaged")
 // unpackPoints reads what packPoints wrote, behind the points that are there.
 func unpackPoints(points []usage.Point, b []byte, grain time.Duration, begins int64) ([]usage.Point, error) {
 	r := packReader{b: b}
-	for at := begins; len(r.b) > 0; {
+	width := uint64(packWidth(grain) / grain) //nolint:gosec // positive
+	for at, n := time.UnixMicro(begins).UTC(), uint64(0); len(r.b) > 0; {
 		head := r.varint()
-		at += int64(head/kinds) * grain.Microseconds() //nolint:gosec // checked below
+		gap := head / kinds
+		n += gap
+		r.bad = r.bad || gap >= width || n >= width
 		var p usage.Point
 		switch head % kinds {
 		case oneWhole:
@@ -95,10 +98,11 @@ func unpackPoints(points []usage.Point, b []byte, grain time.Duration, begins in
 		default:
 			p.Count, p.Sum, p.Min, p.Max = r.float(), r.float(), r.float(), r.float()
 		}
-		if r.bad || at < begins || at >= begins+packWidth(grain).Microseconds() {
+		if r.bad {
 			return points, fmt.Errorf("%w, at byte %d of %d", errPack, len(b)-len(r.b), len(b))
 		}
-		p.At = time.UnixMicro(at).UTC()
+		at = at.Add(time.Duration(gap) * grain) //nolint:gosec // less than width
+		p.At = at
 		points = append(points, p)
 	}
 	return points, nil

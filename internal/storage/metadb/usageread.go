@@ -147,28 +147,35 @@ func withinTimes(points []usage.Point, from, to time.Time) []usage.Point {
 
 // Metrics implements usage.Store. A metric that has points in several units is there once.
 func (u Usage) Metrics(ctx context.Context, l usage.Listing) ([]usage.Listed, error) {
-	text := `SELECT s.id, s.namespace, s.name, s.dimensions, s.unit, s.last_at FROM usage_series s WHERE s.id > $1 AND s.last_at >= $2
-		AND NOT EXISTS (SELECT 1 FROM usage_series o WHERE o.metric = s.metric AND o.id < s.id AND o.last_at >= $2)`
+	var text strings.Builder
+	text.WriteString(`SELECT s.id, s.namespace, s.name, s.dimensions, s.unit, s.last_at FROM usage_series s WHERE s.id > $1 AND s.last_at >= $2
+		AND NOT EXISTS (SELECT 1 FROM usage_series o WHERE o.metric = s.metric AND o.id < s.id AND o.last_at >= $2)`)
 	args := []any{l.AfterID, micros(l.ActiveSince)}
 	arg := func(v any) string {
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args))
 	}
 	if l.Namespace != "" {
-		text += ` AND s.namespace = ` + arg(l.Namespace)
+		text.WriteString(` AND s.namespace = ` + arg(l.Namespace))
 	}
 	if l.Name != "" {
-		text += ` AND s.name = ` + arg(l.Name)
+		text.WriteString(` AND s.name = ` + arg(l.Name))
 	}
+	others := []string{`d.series_id = s.id`}
 	for _, d := range l.Dimensions {
-		condition := []string{`d.series_id = s.id`, `d.name = ` + arg(d.Name)}
+		name := arg(d.Name)
+		condition := []string{`d.series_id = s.id`, `d.name = ` + name}
 		if d.Value != "" {
 			condition = append(condition, `d.value = `+arg(d.Value))
 		}
-		text += ` AND EXISTS (SELECT 1 FROM usage_dimensions d WHERE ` + strings.Join(condition, " AND ") + `)`
+		text.WriteString(` AND EXISTS (SELECT 1 FROM usage_dimensions d WHERE ` + strings.Join(condition, " AND ") + `)`)
+		others = append(others, `d.name <> `+name)
 	}
-	text += ` ORDER BY s.id LIMIT ` + arg(l.Limit)
-	return list(ctx, u.db.engine, scanListed, text, args...)
+	if l.Exactly {
+		text.WriteString(` AND NOT EXISTS (SELECT 1 FROM usage_dimensions d WHERE ` + strings.Join(others, ` AND `) + `)`)
+	}
+	text.WriteString(` ORDER BY s.id LIMIT ` + arg(l.Limit))
+	return list(ctx, u.db.engine, scanListed, text.String(), args...)
 }
 
 func scanListed(rows *sql.Rows, l *usage.Listed) error {

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hoopstat-haus/berth/internal/pipeline/platform"
+)
+
+// hostileUsage is what a server that is none of ours may say.
+func hostileUsage() usageReport {
+	begin := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	at := func(days int, v float64) platform.UsagePoint {
+		return platform.UsagePoint{At: begin.Add(time.Duration(days) * day), Samples: 1, Sum: v, Min: v, Max: v}
+	}
+	return usageReport{
+		From: begin, To: begin.Add(5*day - time.Hour), Period: int64(day.Seconds()), By: "app",
+		Usage: []platform.Usage{
+			{Repository: "a/b", Name: "quiet", Metrics: []platform.UsageMetric{{Name: "PullCount", Unit: "Count", Points: []platform.UsagePoint{at(1, 1)}}}},
+			{Repository: "a/b", Name: "we\x1b[2Jb\n", Metrics: []platform.UsageMetric{
+				{Name: "PullCount", Unit: "Co\x07unt", Points: []platform.UsagePoint{at(0, 4), at(1, 8), at(-7, 100), at(4, 1)}},
+				{Name: "StoredBytes", Unit: "Bytes", Points: []platform.UsagePoint{at(1, 1024), at(3, 2048)}},
+				{Name: "Strange\x1b", Unit: "Bytes", Points: []platform.UsagePoint{at(1, 1)}},
+			}},
+		},
+	}
+}
+
+func TestUsageIsDrawn(t *testing.T) {
+	t.Parallel()
+	r := hostileUsage()
+	busiestFirst(&r)
+	var graph, table, sheet bytes.Buffer
+	if err := writeUses(&graph, r, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeUses(&table, r, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeUsageCSV(&sheet, r); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		wantGraph = "a/b we [2Jb  pulls   113      ▄█▁▁▁\n             stored  2.0 KiB   ▄ █\na/b quiet    pulls   1        ▁█▁▁▁\n"
+		wantTable = "APP     PULLS  STORED\nwe [2Jb  113    2.0 KiB\nquiet    1      -\n"
+	)
+	if got := graph.String(); got != wantGraph {
+		t.Errorf("graph:\n%s\nwant:\n%s", got, wantGraph)
+	}
+	if got := table.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(wantTable), " ") {
+		t.Errorf("table:\n%s\nwant:\n%s", got, wantTable)
+	}
+	for _, text := range []string{graph.String(), table.String(), sheet.String()} {
+		if strings.ContainsAny(text, "\x1b\x07\r") {
+			t.Errorf("what a stranger wrote moves the cursor:\n%q", text)
+		}
+	}
+	if lines := strings.Count(sheet.String(), "\n"); lines != 9 {
+		t.Errorf("%d lines of CSV, want 9:\n%s", lines, sheet.String())
+	}
+}
+
+func TestSinceWhen(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"24h": now.Add(-day), "30d": now.Add(-30 * day), "2026-11-01": time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
+		"2026-11-27T10:00:00Z": now.Add(-2 * time.Hour),
+		"":                     {}, "0d": {}, "-1h": {}, "d": {}, "1w": {}, "2026-12-01": {}, "99999999999d": {}, "106752d": {}, "1960-01-01": {}, "1.5d": {},
+	} {
+		got, err := sinceWhen(text, now)
+		if want.IsZero() != (err != nil) || err == nil && !got.Equal(want) {
+			t.Errorf("since %q: %v, %v, want %v", text, got, err, want)
+		}
+	}
+}
