@@ -84,7 +84,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 				Registry: a.registry, Signer: a.signer, Caches: a.caches, Keys: directory, Garbage: a.garbage, Checks: a.fsck,
 				Policies: a.lifecycle, Advisories: a.advisories, Scans: a.scans, Attacher: a.sboms, Exceptions: a.vex,
 				Notices: a.notices,
-				Usage: a.usage, Now: a.deps.Now,
+				Usage:   a.usage, Now: a.deps.Now,
 			}),
 		},
 	})
