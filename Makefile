@@ -72,6 +72,7 @@ bench: ## compare with distribution on this machine, about ten minutes
 	$(GO) test -run '^$$' -bench '^Benchmark(Decide|Authorize|SessionKey|Basic|SigV4|May)$$' ./internal/core/policy ./internal/core/identity ./internal/core/registry ./internal/api/authn ./internal/api/iam
 	$(GO) test -run '^$$' -bench '^Benchmark(Preview|Delete)$$' -benchtime 5x ./internal/core/lifecycle ./internal/core/registry
 	$(GO) test -run '^$$' -bench '^BenchmarkNothingDue$$' ./internal/core/gc
+	$(GO) test -run '^$$' -bench '^BenchmarkEventsToWebhook$$' -benchtime 5x ./internal/app
 	BERTH_TEST_POSTGRES=1 $(GO) test -run '^$$' -bench '^BenchmarkSweepBesidePushes$$' -benchtime 1x -timeout 20m ./internal/core/gc
 	$(GO) test -run '^$$' -bench '^Benchmark(Detect|Keys|Dirty|Nothing|Retag)$$' ./internal/pipeline/detect ./internal/pipeline/ship
 	$(GO) test -run '^$$' -bench '^Benchmark(Walk|Match|Merge)$$' ./internal/core/scan/... ./internal/extract

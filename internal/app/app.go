@@ -105,6 +105,8 @@ type App struct {
 	notices  *notify.Service
 	toTarget map[string]jobs.Bell // each rings when its target has something to be sent
 
+	events *eventFeed
+
 	replication *replicate.Service
 	toSend      jobs.Bell   // rings when there are images to replicate
 	toBackfill  jobs.Bell   // rings when there is a backfill to prepare
@@ -146,6 +148,9 @@ func New(ctx context.Context, cfg config.Config, deps Deps) (_ *App, err error) 
 	a.sboms = a.newSBOMs()
 	a.usage = a.newUsage()
 	a.openAlarms()
+	if err := a.newEvents(); err != nil {
+		return nil, err
+	}
 	if a.server, err = a.newServer(directory); err != nil {
 		return nil, err
 	}
@@ -244,6 +249,7 @@ func (a *App) Close() error {
 			problems = append(problems, err)
 		}
 	}
+	a.events.close()
 	for _, r := range a.remotes {
 		problems = append(problems, r.Close())
 	}

@@ -18,7 +18,7 @@ func (a *App) openCaches() {
 	a.caches = pullthrough.New(pullthrough.Config{
 		Registry: a.registry, Store: a.database.PullThrough(), Upstream: a.upstreams,
 		Spool:   func() (pullthrough.Spool, error) { return spool(a.cfg.Data) },
-		Secrets: secrets, Now: a.deps.Now, Logger: a.deps.Logger,
+		Secrets: secrets, Now: a.deps.Now, Logger: a.deps.Logger, Tell: a.tell,
 	})
 }
 

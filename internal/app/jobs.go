@@ -38,6 +38,7 @@ func (a *App) jobs() []jobs.Job {
 		a.noticeJobs(),
 		a.alarmJobs(),
 		a.usageJobs(),
+		a.eventJobs(),
 	)
 }
 
@@ -53,5 +54,6 @@ func (a *App) handlers() map[string]event.Handler {
 		"pull-through": a.caches,
 		"notices":      a.notices,
 		"usage":        a.usage,
+		"feed":         a.events,
 	}
 }

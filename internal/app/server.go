@@ -49,6 +49,7 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 		// What net/http itself complains of is broken clients and port scanners.
 		ErrorLog: slog.NewLogLogger(a.deps.Logger.Handler(), slog.LevelDebug),
 	}
+	s.RegisterOnShutdown(a.events.face.Close)
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
@@ -65,7 +66,8 @@ func (a *App) newServer(directory *identity.Directory) (*http.Server, error) {
 // handler puts the faces together. Paths under /v2 go to the registry face as they came: an http.ServeMux
 // would clean them by redirecting.
 func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
-	auth := named{authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now, Used: a.access.Used}))}
+	guard := authn.NewGuard(authn.New(authn.Config{Directory: directory, Now: a.deps.Now, Used: a.access.Used}))
+	auth := named{guard}
 	aws, err := awswire.New(awswire.Config{
 		Authenticator: auth,
 		Logger:        a.deps.Logger,
@@ -96,12 +98,15 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		LinkCaller: identity.Service(a.cfg.Account, "download-links"), Redirect: a.redirects(), BaseURL: a.baseURL(), Denials: explained{a.access},
 	})
 	state := ops.New(ops.Config{Checks: a.checks(), Logger: a.deps.Logger, Now: a.deps.Now})
+	feed := a.newEventFace(guard)
 	faces := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 			oci.ServeHTTP(w, r)
 		case path == "/healthz" || path == "/readyz":
 			state.ServeHTTP(w, r)
+		case path == "/events" || strings.HasPrefix(path, "/events/"):
+			feed.ServeHTTP(w, r)
 		default:
 			aws.ServeHTTP(w, r)
 		}

@@ -105,6 +105,7 @@ func (p *program) root() *cobra.Command {
 		p.sbomCommand(),
 		p.vexCommand(),
 		p.gcCommand(),
+		p.eventsCommand(),
 		p.fsckCommand(),
 		p.notifyCommand(),
 		p.usageCommand(),

@@ -75,6 +75,10 @@ type Config struct {
 
 	Targets map[string]Target // of notices, by name
 
+	Events     []EventReceiver // who is told of events
+	EventsKeep time.Duration
+	EventsMost int
+
 	// origins says where each setting that is not a default came from, by option name.
 	origins map[string]string
 }

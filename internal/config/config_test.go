@@ -106,6 +106,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 		"trash-window": {"0", ""}, "gc-grace": {"2h", ""}, "upload-ttl": {"1h", ""}, "pinned-deployments": {"0", ""}, "gc-rate": {"5", ""},
 		"scrub-period": {"24h", ""}, "scrub-rate": {"5MiB", ""},
 		"usage-keep-minutes": {"2h", ""}, "usage-keep-hours": {"20000h", ""}, "usage-keep-days": {"50000h", ""},
+		"events-keep": {"24h", ""}, "events-most": {"5000", ""},
 		"scan-workers": {"4", ""}, "scan-daily-limit": {"true", ""},
 		"advisories": {"osv", ""}, "advisories-every": {"2h", ""}, "advisories-ecosystems": {"Debian, npm", ""},
 	}
@@ -149,7 +150,7 @@ func TestEveryOptionHasEveryWay(t *testing.T) {
 func fields(c config.Config) string {
 	return fmt.Sprint(c.Listen, c.Data, c.File, c.Account, c.Region, c.Hostname, c.TLSCert, c.TLSKey, c.Database, c.Blobs, c.S3, c.TrustedProxies,
 		c.Delivery, c.CreateOnPush, c.MasterKey, c.MasterKeyFile, c.LogFormat, c.LogLevel, c.ShutdownTimeout, c.TrashWindow, c.GCGrace, c.UploadTTL, c.PinnedDeployments, c.GCRate, c.ScrubPeriod, c.ScrubRate,
-		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit, c.UsageKeepMinutes, c.UsageKeepHours, c.UsageKeepDays)
+		c.Advisories, c.AdvisoriesEvery, c.AdvisoriesEcosystems, c.ScanWorkers, c.ScanDailyLimit, c.UsageKeepMinutes, c.UsageKeepHours, c.UsageKeepDays, c.EventsKeep, c.EventsMost)
 }
 
 func TestSecretsHaveNoFlag(t *testing.T) {

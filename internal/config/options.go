@@ -44,7 +44,7 @@ func (o Option) DefaultText() string {
 
 // Options lists the settings in the order that help shows them.
 func Options() []Option {
-	return slices.Concat(placeOptions(), storageOptions(), careOptions(), scanOptions(), scrubOptions(), usageOptions(), advisoryOptions(), runOptions())
+	return slices.Concat(placeOptions(), storageOptions(), careOptions(), scanOptions(), scrubOptions(), usageOptions(), advisoryOptions(), eventOptions(), runOptions())
 }
 
 // placeOptions says who this Berth is and where it is reached.

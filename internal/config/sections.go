@@ -26,6 +26,7 @@ func sections() []section {
 		{"secrets", readInto(func(c *Config) any { return &c.Secrets })},
 		{"oidc-providers", readInto(func(c *Config) any { return &c.OIDCProviders })},
 		{"targets", readInto(func(c *Config) any { return &c.Targets })},
+		{"events", readInto(func(c *Config) any { return &c.Events })},
 	}
 }
 
@@ -99,7 +100,7 @@ func (c *Config) completeSections() error {
 		problems = append(problems, p.complete(issuer))
 		c.OIDCProviders[issuer] = p
 	}
-	problems = append(problems, c.completeTargets())
+	problems = append(problems, c.completeTargets(), c.completeEvents())
 	return errors.Join(problems...)
 }
 

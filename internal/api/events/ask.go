@@ -65,7 +65,7 @@ func (a *asked) set(name string, given []string) (err error) {
 		}
 		a.query.Repository = value
 	case "kind":
-		for _, k := range strings.Split(strings.Join(given, ","), ",") {
+		for k := range strings.SplitSeq(strings.Join(given, ","), ",") {
 			if !slices.Contains(event.Kinds(), event.Kind(k)) {
 				return fault.BadParameter("kind", fmt.Sprintf("Member must satisfy enum value set: %v", event.Kinds()))
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
+	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/feed"
 	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
@@ -224,7 +225,7 @@ func synced(e feed.Entry) pullThrough {
 	tag, _ := oneTag(e.Tags)
 	d := pullThrough{RuleVersion: "1", Status: succeeded, Prefix: u.Prefix, Repository: e.Repository, Upstream: u.URL, Tag: tag, Digest: e.Digest.String()}
 	if u.Failed {
-		d.Status, d.Code, d.Reason = "FAILED", u.Code, e.Reason
+		d.Status, d.Code, d.Reason = "FAILED", words(fault.Code(u.Code)), e.Reason
 	}
 	return d
 }

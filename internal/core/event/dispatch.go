@@ -10,7 +10,8 @@ import (
 // Outbox is where events wait. Storage implements it; any number of replicas may take from one.
 type Outbox interface {
 	// Claim takes at most limit events that are due, oldest first, and makes them due again at the given
-	// time, in case whoever took them does not come back.
+	// time, in case whoever took them does not come back. Those that go out (see Kind.Outward) have their numbers in the feed
+	// by then, given in the order in which events were recorded; an event has one number, however often it is taken.
 	Claim(ctx context.Context, now, again time.Time, limit int) ([]Event, error)
 	// Done removes events that everybody has handled.
 	Done(ctx context.Context, ids []int64) error

@@ -3,7 +3,8 @@
 // The transaction that changes something records the [Event] with it, so that an event is there exactly when
 // the change is. A [Dispatcher] hands events on to the [Handler]s of the other parts (signing, replication,
 // scanning, metering …), at least once and mostly in order. A handler that fails gets the event again later,
-// and so do its neighbours: handling the same event twice does what handling it once does.
+// and so do its neighbours: handling the same event twice does what handling it once does. Before any handler has an event, it is in the feed that
+// programs outside read (core/feed), with its number there.
 package event
 
 import (
@@ -114,7 +115,7 @@ type Upstream struct {
 	Prefix string // of the rule
 	URL    string // of the registry, as rules name it
 	Failed bool
-	Code   string // of a failure, as ECR names it
+	Code   string // of a failure: a fault
 }
 
 // Findings are vulnerabilities that an image is known to have since now, and that it is known not to have.

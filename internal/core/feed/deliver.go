@@ -18,6 +18,7 @@ const (
 
 	pageSize   = 500 // entries that are read at once
 	lateAtOnce = 100 // repositories that are late, in a round
+	latePage   = 100 // entries that are read at once of each
 	lanes      = 8   // messages under way to one receiver, when each has one event
 
 	firstRetry = time.Second
@@ -30,6 +31,9 @@ const (
 	refusals = 5
 
 	maxFailure = 500 // bytes of a failure that are kept
+
+	// sayAgain is how long the log is silent of a failure that it has.
+	sayAgain = time.Minute
 )
 
 // ErrLost says that somebody else is at a receiver: this process was away for too long.
@@ -123,7 +127,7 @@ func (r *round) late(ctx context.Context) (more bool, err error) {
 // lateLane makes messages of what a late repository has up to the receiver's number. They go one by one, so that what is wrong with one event is
 // not held against others.
 func (r *round) lateLane(ctx context.Context, late Late) (*lane, error) {
-	entries, err := r.Deliveries.OfRepository(ctx, late.Repository, late.Number, r.state.Number, pageSize)
+	entries, err := r.Deliveries.OfRepository(ctx, late.Repository, late.Number, r.state.Number, latePage)
 	if err != nil {
 		return nil, fmt.Errorf("reading events of %s: %w", late.Repository, err)
 	}
@@ -131,7 +135,7 @@ func (r *round) lateLane(ctx context.Context, late Late) (*lane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the feed: %w", err)
 	}
-	l := &lane{late: true, was: late, whole: len(entries) < pageSize, end: r.state.Number}
+	l := &lane{late: true, was: late, whole: len(entries) < latePage, end: r.state.Number}
 	if !l.whole {
 		l.end = entries[len(entries)-1].Number
 	}
@@ -267,9 +271,9 @@ func (r *round) save(ctx context.Context, s *sending) error {
 	if !p.PausedUntil.IsZero() {
 		r.state.PausedUntil = p.PausedUntil
 	}
-	if p.Failure != "" {
+	if p.Failure != "" && (p.Failure != r.state.Failure || r.Now().Sub(r.state.FailedAt) > sayAgain) {
 		r.Logger.LogAttrs(ctx, slog.LevelWarn, "a receiver of events does not take some", slog.String("receiver", r.receiver.Name),
-			slog.Int("late", len(p.Late)), slog.Int("set aside", len(p.SetAside)), slog.String("failure", p.Failure))
+			slog.Int("late", len(p.Late)), slog.Int("set_aside", len(p.SetAside)), slog.String("failure", p.Failure))
 	}
 	return r.record(ctx, p, hold)
 }

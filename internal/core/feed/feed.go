@@ -101,6 +101,11 @@ func (f *Feed) ForgetOnce(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("forgetting events: %w", err)
 	}
+	// A receiver that is configured is claimed again and again while it is behind. One that nobody has claimed for twice that time is configured
+	// no more, unless no server ran.
+	if err := f.Deliveries.DropReceivers(ctx, f.Now().Add(-2*f.Keep)); err != nil {
+		return false, fmt.Errorf("forgetting receivers: %w", err)
+	}
 	return n >= forgetAtOnce, nil
 }
 

@@ -34,6 +34,8 @@ type Deliveries interface {
 	LateAmong(ctx context.Context, name string, repositories []string) ([]string, error)
 	// States gives all receivers, each with some of those that are late and of what is set aside.
 	States(ctx context.Context, limit int) ([]State, error)
+	// DropReceivers removes those that nobody has claimed since a time, and whose next entries are forgotten.
+	DropReceivers(ctx context.Context, unclaimedSince time.Time) error
 	// OfRepository gives some of a repository's entries, after one number and up to another, in order.
 	OfRepository(ctx context.Context, repository string, after, to int64, limit int) ([]Entry, error)
 }

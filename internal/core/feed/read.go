@@ -14,7 +14,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 )
 
-// Oldest, as Query.After, begins with the oldest entry that is kept.
+// Oldest is a Query.After that begins with the oldest entry that is kept.
 const Oldest = math.MinInt64
 
 // How much a reading looks through, and gives.

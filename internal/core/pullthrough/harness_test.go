@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/hoopstat-haus/berth/berthtest"
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -151,6 +152,7 @@ type bench struct {
 	upstream *upstream
 	mu       sync.Mutex
 	at       time.Time
+	told     []event.Event // guarded by mu
 }
 
 // each runs the test on every database there is, with a rule that makes up/… the upstream's.
@@ -184,6 +186,11 @@ func newBench(t *testing.T, db *metadb.DB, u *upstream) *bench {
 		Registry: b.registry, Store: db.PullThrough(), Upstream: client, Secrets: secrets, Now: b.now,
 		Spool:  func() (pullthrough.Spool, error) { return os.CreateTemp(dir, "") },
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Tell: func(_ context.Context, e event.Event) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.told = append(b.told, e)
+		},
 	})
 	t.Cleanup(func() {
 		b.Close()

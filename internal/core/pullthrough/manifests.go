@@ -105,7 +105,11 @@ func (c *Cache) bring(ctx context.Context, caller identity.Caller, repository st
 	if noSecret != nil {
 		return secretGone(noSecret)
 	}
-	f := c.fly(repository+"@"+ref.String(), func(ctx context.Context) error { return c.importImage(ctx, at, from, ref) })
+	f := c.fly(repository+"@"+ref.String(), func(ctx context.Context) error {
+		err := c.importImage(ctx, at, from, ref)
+		c.tellFailure(ctx, from, ref, err)
+		return err
+	})
 	return c.land(ctx, f, from, missing)
 }
 
@@ -184,6 +188,9 @@ func (c *Cache) importImage(ctx context.Context, at Endpoint, from origin, ref o
 	}
 	if err != nil || ref.Tag == "" {
 		return err
+	}
+	if kept == found.Digest {
+		c.tell(ctx, from, ref, event.Event{Digest: kept, MediaType: found.MediaType})
 	}
 	return c.checked(ctx, from, ref.Tag, kept)
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -103,6 +104,8 @@ type Config struct {
 	Secrets  map[string]Credentials // by the name that rules know them by
 	Now      func() time.Time
 	Logger   *slog.Logger
+	// Tell records an event; nil: nobody is told.
+	Tell func(ctx context.Context, e event.Event)
 }
 
 // Cache is the registry with other registries behind it. Its methods may be called from many goroutines.
@@ -115,6 +118,9 @@ type Cache struct {
 	now      func() time.Time
 	log      *slog.Logger
 	self     identity.Caller // as whom what was fetched is stored
+
+	record func(ctx context.Context, e event.Event) // may be nil
+	told   told
 
 	rules     ruleBook
 	holds     holds
@@ -132,7 +138,7 @@ type Cache struct {
 func New(c Config) *Cache {
 	life, stop := context.WithCancel(context.Background())
 	return &Cache{
-		registry: c.Registry, store: c.Store, upstream: c.Upstream, spool: c.Spool, secrets: c.Secrets, log: c.Logger,
+		registry: c.Registry, store: c.Store, upstream: c.Upstream, spool: c.Spool, secrets: c.Secrets, log: c.Logger, record: c.Tell,
 		now:  func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 		self: identity.Service(c.Registry.ID(), "pull-through"),
 		life: life, stop: stop,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 )
 
@@ -79,6 +80,8 @@ type Settlement struct {
 	// Incomplete is an image that is InProgress because parts of it are not here yet. Backfills do not wait for it.
 	Incomplete bool
 	Now        time.Time
+	// Event is recorded with it, if there is one.
+	Event *event.Event
 }
 
 // Remote is a destination. An error that is no [Refused] may pass: the attempt is made again.

@@ -118,10 +118,21 @@ func (s *Service) settle(ctx context.Context, sent *shipment, err error) error {
 	if err != nil && s.Report != nil && !sent.stopped && !said {
 		s.Report(ctx, row, err)
 	}
+	if o.Status != InProgress && !sent.idle {
+		o.Event = ended(row, o)
+	}
 	if err := s.Store.Settle(ctx, row, o); err != nil {
 		return fmt.Errorf("recording what came of replicating %s: %w", row.Digest, err)
 	}
 	return sent.sendMovedTags(ctx)
+}
+
+// ended is the event of an image that is there, or that the destination does not want.
+func ended(row Row, o Settlement) *event.Event {
+	return &event.Event{
+		Kind: event.ImageReplicated, At: o.Now, Repository: row.Repository, Digest: row.Digest, Tags: row.Tags, Reason: o.FailureCode,
+		Copy: &event.Copy{Region: row.Destination.Region, Account: row.Destination.RegistryID, Failed: o.Status == Failed},
+	}
 }
 
 // shipment is one attempt at a row.

@@ -3,6 +3,7 @@ package replicate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,21 @@ func TestWhatIsRefusedForGoodHasFailed(t *testing.T) {
 		b.settle()
 		b.wantStatus(d, "eu-west-1=COMPLETE")
 		b.wantContent(b.eu.side, repo, is("v2", d)) // v1's time was over
+		b.hear(b.side)
+		entries, err := b.side.db.Feed().After(t.Context(), 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, e := range entries {
+			if e.Kind == event.ImageReplicated && e.Repository == repo && e.Digest == d {
+				told = append(told, fmt.Sprint(e.Tags, " ", e.Copy.Region, " ", e.Copy.Account, " ", e.Copy.Failed, " ", e.Reason))
+			}
+		}
+		want := []string{"[v1] eu-west-1 " + account + " true AccessDenied", "[v2] eu-west-1 " + account + " false "}
+		if !slices.Equal(told, want) {
+			t.Errorf("told: %q, want %q", told, want)
+		}
 	})
 }
 

@@ -37,7 +37,7 @@ func (s *Service) Handle(ctx context.Context, e event.Event) error {
 		return s.Store.LookAgain(ctx, e.Repository, e.Digest, s.Now())
 	case event.RepositoryDeleted:
 		return s.Store.LookAgain(ctx, e.Repository, "", s.Now())
-	case event.ImageUntagged, event.ImageArchived, event.RepositoryCreated, event.ExceptionExpired, event.FindingsChanged, event.ImageScanned:
+	default: // nothing else changes what is to be sent
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -113,7 +114,7 @@ func hint(allowPrivate bool, ip netip.Addr) string {
 // webhookKeys reads secrets.
 func webhookKeys(secrets string) ([][]byte, error) {
 	var keys [][]byte
-	for _, s := range strings.Fields(secrets) {
+	for s := range strings.FieldsSeq(secrets) {
 		text, ok := strings.CutPrefix(s, secretPrefix)
 		key, err := base64.StdEncoding.DecodeString(text)
 		if !ok || err != nil || len(key) < minSecret || len(key) > maxSecret {
@@ -172,9 +173,7 @@ func (w *Webhook) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return fmt.Errorf("preparing a request to %s: %w", w.shown, withoutURL(err))
 	}
-	for name, values := range m.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, m.Header)
 	at := w.now()
 	req.Header.Set("Content-Type", m.ContentType)
 	req.Header.Set("User-Agent", "berth")

@@ -77,7 +77,18 @@ func writeSome(t *testing.T, db *metadb.DB, w, each int, now time.Time) {
 // handOn takes events, and leaves some of them as a process does that is killed.
 func handOn(ctx context.Context, t *testing.T, db *metadb.DB, now time.Time) {
 	for n := 0; ctx.Err() == nil; n++ {
-		got, err := db.Outbox().Claim(context.WithoutCancel(ctx), now.Add(time.Duration(n)*time.Minute), now.Add(time.Duration(n+1)*time.Minute), 20)
+		// Some of those who hand on are stopped at any moment.
+		claiming, stop := context.WithCancel(context.WithoutCancel(ctx))
+		if n%3 == 0 {
+			stopper := time.AfterFunc(time.Duration(n%7)*500*time.Microsecond, stop)
+			defer stopper.Stop()
+		}
+		got, err := db.Outbox().Claim(claiming, now.Add(time.Duration(n)*time.Minute), now.Add(time.Duration(n+1)*time.Minute), 20)
+		stopped := claiming.Err() != nil
+		stop()
+		if err != nil && stopped {
+			continue
+		}
 		if err != nil {
 			t.Error(err)
 			return
@@ -259,5 +270,23 @@ func TestReceivers(t *testing.T) {
 			t.Fatal(err)
 		}
 		claim("one", false)
+		for range 3 {
+			push()
+		}
+		drop := func(since time.Time, want int) {
+			t.Helper()
+			if err := f.DropReceivers(t.Context(), since); err != nil {
+				t.Fatal(err)
+			}
+			if states, err := f.States(t.Context(), 1); err != nil || len(states) != want {
+				t.Errorf("after those went that nobody claimed since %s there are %+v, %v", since, states, err)
+			}
+		}
+		drop(now.Add(time.Hour), 1) // what it needs is there
+		if _, err := f.Forget(t.Context(), time.Time{}, 1, 100); err != nil {
+			t.Fatal(err)
+		}
+		drop(now, 1) // it was claimed then
+		drop(now.Add(time.Second), 0)
 	})
 }

@@ -117,6 +117,19 @@ func (t tx) saveLate(ctx context.Context, name string, p feed.Progress) error {
 	return nil
 }
 
+// DropReceivers implements feed.Deliveries. It looks before it writes: there is seldom one.
+func (f Feed) DropReceivers(ctx context.Context, unclaimedSince time.Time) error {
+	const gone = `held_until < $1 AND number < (SELECT forgotten FROM feed_head WHERE id = 1)`
+	there, err := exists(ctx, f.db.read.s, `SELECT 1 FROM feed_receivers WHERE `+gone, micros(unclaimedSince))
+	if err != nil || !there {
+		return err
+	}
+	return f.db.engine.update(ctx, func(t tx) error {
+		_, err := t.s.exec(ctx, `DELETE FROM feed_receivers WHERE `+gone, micros(unclaimedSince))
+		return err
+	})
+}
+
 const lateColumns = `repository, number, attempts, due_at, failure`
 
 func scanLate(rows *sql.Rows, l *feed.Late) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/oci"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
 	"github.com/hoopstat-haus/berth/internal/core/replicate"
@@ -141,6 +142,11 @@ func (s replications) Settle(ctx context.Context, r replicate.Row, o replicate.S
 		if n == 0 {
 			_, err := t.s.exec(ctx, `UPDATE replications SET claimed_until = 0, due_at = $1 WHERE id = $2`, micros(o.Now), r.ID)
 			return err
+		}
+		if o.Event != nil {
+			if err := t.RecordEvents(ctx, []event.Event{*o.Event}); err != nil {
+				return err
+			}
 		}
 		switch {
 		case o.Incomplete:
