@@ -19,8 +19,8 @@ import (
 	"github.com/hoopstat-haus/berth/internal/app"
 )
 
-// hook is a message that a webhook got.
-type hook struct {
+// toldOf is a message that a webhook got.
+type toldOf struct {
 	signature string
 	Type      string
 	Data      struct {
@@ -32,9 +32,9 @@ type hook struct {
 // TestAnAlarmFiresAWebhook has a whole server watch what a client put, and tell a webhook, while another target is dead.
 func TestAnAlarmFiresAWebhook(t *testing.T) {
 	t.Parallel()
-	got := make(chan hook, 10)
+	got := make(chan toldOf, 10)
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		h := hook{signature: r.Header.Get("Webhook-Signature")}
+		h := toldOf{signature: r.Header.Get("Webhook-Signature")}
 		body, _ := io.ReadAll(r.Body)
 		if err := json.Unmarshal(body, &h); err != nil {
 			t.Errorf("%s: %v", body, err)
