@@ -44,7 +44,10 @@ func (o Option) DefaultText() string {
 
 // Options lists the settings in the order that help shows them.
 func Options() []Option {
-	return slices.Concat(placeOptions(), storageOptions(), careOptions(), scanOptions(), scrubOptions(), advisoryOptions(), runOptions(), telemetryOptions(), usageOptions(), auditOptions(), eventOptions(), costOptions())
+	return slices.Concat(
+		placeOptions(), storageOptions(), careOptions(), scanOptions(), scrubOptions(), advisoryOptions(),
+		auditOptions(), usageOptions(), costOptions(), eventOptions(), telemetryOptions(), runOptions(),
+	)
 }
 
 // placeOptions says who this Berth is and where it is reached.

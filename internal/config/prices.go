@@ -105,6 +105,11 @@ func (c *Config) completeCosts() error {
 		case len(b.Targets) == 0:
 			problems = append(problems, errors.New(at+"targets is missing: who is to be told"))
 		}
+		for _, name := range b.Targets {
+			if _, ok := c.Targets[name]; !ok {
+				problems = append(problems, fmt.Errorf("%s%q is not the name of a target in the section targets", at, name))
+			}
+		}
 		seen[b.Name] = true
 	}
 	return errors.Join(problems...)

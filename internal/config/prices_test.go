@@ -19,6 +19,9 @@ prices:
   storage: 0.023
   out: [{up-to: 100, price: 0}, {price: 0.09}]
   base: 20
+targets:
+  oncall: {slack: "https://hooks.example.com/a"}
+  mail: {slack: "https://hooks.example.com/b"}
 budgets:
   - {name: all, amount: 50, targets: [oncall]}
   - {name: web, amount: 5, repository: hoopstat-haus/prod, app: web, forecast: [100], targets: [mail, oncall]}
@@ -51,6 +54,7 @@ budgets:
 		"prices: {disk: 1}":                                              `unknown field "disk"`,
 		"budgets: [{amount: 1, targets: [a]}]":                           "entry 1: a budget needs a name",
 		"budgets: [{name: a, targets: [a]}]":                             `"a": amount must be more than nothing`,
+		"budgets: [{name: a, amount: 1, targets: [b]}]":                  `"b" is not the name of a target`,
 		"budgets: [{name: a, amount: 1}]":                                `"a": targets is missing`,
 		"budgets: [{name: a, amount: 1, targets: [b], thresholds: [0]}]": "percents of the amount",
 		"budgets: [{name: a, amount: 1, targets: [b]}, {name: a, amount: 1, targets: [b]}]": "the same name",
