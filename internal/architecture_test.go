@@ -37,8 +37,8 @@ var house = rules{
 		{"internal/core/scan/advisory", slices.Concat(words, []string{"internal/core/scan/inventory"})},
 		{"internal/core/scan/vex", words}, // words too
 		{"internal/core/scan/layer", slices.Concat(words, []string{"internal/core/scan/inventory"})},
-		{"internal/core/usage/price", words}, // words too: a bill is the same on both sides
-		{"internal/core/usage/chart", nil},   // and so is a drawing
+		{"internal/core/usage/price", words},                                                                            // words too: a bill is the same on both sides
+		{"internal/core/usage/chart", nil},                                                                              // and so is a drawing
 		{"internal/core", slices.Concat(words, people, []string{"internal/core/deployment", "internal/core/registry"})}, // never each other
 		{"internal/api", []string{
 			"internal/core/...", "internal/api/awswire", "internal/api/authn", "internal/api/sigv4", "internal/api/middleware",
@@ -46,7 +46,7 @@ var house = rules{
 		{"internal/storage", []string{"internal/core/..."}},
 		{"internal/remote", []string{"internal/core/...", "internal/remote/guard"}},
 		{"internal/pipeline", []string{"internal/core/oci", "internal/core/deployment", "internal/core/scan/vex", "internal/core/usage/price", "internal/core/fault", "internal/pipeline/..."}}, // fault: what the two answer
-		{"internal/extract", []string{"internal/core/oci", "internal/core/scan/..."}},                                                                              // what reads strangers' layers knows what it finds there, and nothing that is kept
+		{"internal/extract", []string{"internal/core/oci", "internal/core/scan/..."}},                                                                                                           // what reads strangers' layers knows what it finds there, and nothing that is kept
 		{"internal/jobs", nil},
 		{"internal/config", nil},
 		{"internal/app", []string{"internal/core/...", "internal/api/...", "internal/storage/...", "internal/remote/...", "internal/extract", "internal/jobs", "internal/config"}},

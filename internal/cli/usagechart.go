@@ -28,7 +28,9 @@ func usageChart(r usageReport, repository, column string) []byte {
 	name := usageMetric(column)
 	c := chart.Chart{
 		Title: strings.ToLower(column) + " of " + nameOrAll(repository), From: r.From, To: r.To, Period: time.Duration(r.Period) * time.Second,
-		Format: func(v float64) string { return amount(v, strings.HasSuffix(name, "Bytes") || strings.HasPrefix(name, "Bytes")) },
+		Format: func(v float64) string {
+			return amount(v, strings.HasSuffix(name, "Bytes") || strings.HasPrefix(name, "Bytes"))
+		},
 	}
 	c.From = c.From.Truncate(c.Period)
 	type counted struct {

@@ -48,7 +48,7 @@ func TestChartsShowWhatTheyAreGiven(t *testing.T) {
 			{Name: "api", Points: []chart.Point{{begin.Add(day), 4}}},
 		},
 	}
-	line, bars, spark := string(c.Line()), string(c.Bars()), string(c.Spark())
+	line, spark := string(c.Line()), string(c.Spark())
 	for _, want := range []string{`points="70.0,`, `>2026-11-20<`, `>2026-11-24<`, `>100<`, ">web<", ">api<", "pulls of a/b"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("the line chart lacks %s:\n%s", want, line)
@@ -56,7 +56,7 @@ func TestChartsShowWhatTheyAreGiven(t *testing.T) {
 	}
 	// Of the second bar each half is as high as the other, and they stand on each other.
 	c.Series[0].Points = c.Series[0].Points[:2]
-	bars = string(c.Bars())
+	bars := string(c.Bars())
 	for _, want := range []string{`x="210.0" y="93.0" width="112.0" height="67.0"`, `x="210.0" y="26.0" width="112.0" height="67.0"`} {
 		if !strings.Contains(bars, want) {
 			t.Errorf("the bar chart lacks %s:\n%s", want, bars)
