@@ -40,8 +40,9 @@ func (p *program) usageCommand() *cobra.Command {
 	cmd.Flags().String("by", "", "take it apart by app, image, principal, severity (of findings) or day")
 	cmd.Flags().String("since", "30d", "from when on: a duration such as 24h or 30d, or a date such as 2026-11-01")
 	cmd.Flags().Bool("graph", false, "draw how it went over time")
+	cmd.Flags().String("metric", "pulls", "with --output svg, what to draw: a column's name, such as out or stored")
 	cmd.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL")
-	addOutput(cmd, "csv")
+	addOutput(cmd, "csv", "svg")
 	return cmd
 }
 
@@ -58,8 +59,8 @@ func (p *program) showUsage(cmd *cobra.Command, repository string) error {
 	if err := checkOutput(cmd); err != nil {
 		return err
 	}
-	var by, since, form string
-	if err := stringFlags(cmd, map[string]*string{"by": &by, "since": &since, "output": &form}); err != nil {
+	var by, since, form, metric string
+	if err := stringFlags(cmd, map[string]*string{"by": &by, "since": &since, "output": &form, "metric": &metric}); err != nil {
 		return err
 	}
 	graph, err := cmd.Flags().GetBool("graph")
@@ -73,6 +74,12 @@ func (p *program) showUsage(cmd *cobra.Command, repository string) error {
 		return usageError{errors.New("--graph goes with --output text: the other forms have the points"), ""}
 	case graph && by == byDay:
 		return usageError{errors.New("--graph has a column for each day already: leave out --by day"), ""}
+	case cmd.Flags().Changed("query") && (form == "svg" || form == "csv"):
+		return usageError{fmt.Errorf("--query finds things in JSON, and --output says %s", form), ""}
+	case cmd.Flags().Changed("metric") && form != "svg":
+		return usageError{errors.New("--metric goes with --output svg"), ""}
+	case form == "svg" && usageMetric(metric) == "":
+		return usageError{fmt.Errorf("--metric: %q is no column", metric), "such as pulls, pushes, out, images or stored"}
 	case by == byDay && repository == "":
 		return usageError{errors.New("--by day is about one repository: name it"), ""}
 	}
@@ -93,6 +100,10 @@ func (p *program) showUsage(cmd *cobra.Command, repository string) error {
 	report := usageReport{From: from, To: now, Period: int64(q.Period.Seconds()), By: by, Usage: all}
 	if form == "csv" {
 		return writeUsageCSV(p.stdout, report)
+	}
+	if form == "svg" {
+		_, err := p.stdout.Write(usageChart(report, repository, metric))
+		return err
 	}
 	return p.print(cmd, report, func(w io.Writer) error {
 		if len(all) == 0 {

@@ -41,7 +41,7 @@ func packPoints(points []usage.Point, grain time.Duration, begins int64) []byte 
 		at := micros(p.At)
 		gap := uint64((at - before) / grain.Microseconds()) //nolint:gosec // in order
 		before = at
-		one := p.Count == 1 && p.Min == p.Sum && p.Max == p.Sum
+		one := p.Count == 1 && same(p.Min, p.Sum) && same(p.Max, p.Sum)
 		switch {
 		case one && whole(p.Sum):
 			b = binary.AppendUvarint(b, gap*kinds+oneWhole)
@@ -61,6 +61,9 @@ func packPoints(points []usage.Point, grain time.Duration, begins int64) []byte 
 	}
 	return b
 }
+
+// same tells equal numbers, minus zero from zero.
+func same(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
 
 // whole tells numbers that a varint holds exactly. Minus zero is none.
 func whole(v float64) bool {
