@@ -252,7 +252,7 @@ func forget(w io.Writer, dir string, f file) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it was only read
+	defer in.Close()
 	tree := audit.Tree{First: f.first, Next: f.first}
 	var last tlog.Hash
 	for {
