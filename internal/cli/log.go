@@ -207,7 +207,7 @@ func (p *program) followLog(cmd *cobra.Command, client *platform.Client, q platf
 			return nil
 		})
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was stopped
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("searching the log: %w", err)

@@ -32,10 +32,13 @@ func TestARecordComesBeforeItsAnswer(t *testing.T) {
 			_, _ = io.WriteString(w, "he")
 			_, _ = io.WriteString(w, "llo")
 		}, has: 5, out: 5, status: 200},
-		"nothing":  {handle: func(http.ResponseWriter, *audit.Entry) {}, status: 200},
-		"a panic":  {handle: func(http.ResponseWriter, *audit.Entry) { panic("boom") }, out: 60, status: 500},
-		"redirect": {handle: func(w http.ResponseWriter, e *audit.Entry) { e.BytesOut = 100; w.WriteHeader(307) }, out: 100, status: 307},
-		"a probe":  {handle: func(_ http.ResponseWriter, e *audit.Entry) { e.Service = "" }, unlogged: true},
+		"nothing": {handle: func(http.ResponseWriter, *audit.Entry) {}, status: 200},
+		"a panic": {handle: func(http.ResponseWriter, *audit.Entry) { panic("boom") }, out: 60, status: 500},
+		"redirect": {handle: func(w http.ResponseWriter, e *audit.Entry) {
+			e.BytesOut = 100
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}, out: 100, status: 307},
+		"a probe": {handle: func(_ http.ResponseWriter, e *audit.Entry) { e.Service = "" }, unlogged: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

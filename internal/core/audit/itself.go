@@ -74,7 +74,7 @@ func nameOf(e event.Event) string {
 		return "ExceptionExpiredEvent"
 	case event.FindingsChanged:
 		return "FindingsChangedEvent"
-	case event.ImagePulled, event.Served, event.Noticed:
+	case event.ImagePulled, event.ImageReplicated, event.UpstreamSynced, event.EventsMissed, event.Served, event.Noticed:
 	}
 	return ""
 }

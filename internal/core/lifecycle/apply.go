@@ -34,7 +34,8 @@ func (s *Service) Handle(ctx context.Context, e event.Event) error {
 	switch e.Kind {
 	case event.ImagePushed, event.ImageDeleted, event.ImageUntagged, event.ImageArchived, event.ImageRestored:
 		return s.Rows.Touch(ctx, e.RepositoryID, s.Now().Add(settle))
-	case event.RepositoryCreated, event.RepositoryDeleted, event.ExceptionExpired, event.FindingsChanged, event.ImageScanned:
+	case event.RepositoryCreated, event.RepositoryDeleted, event.ExceptionExpired, event.FindingsChanged, event.ImageScanned, event.ImagePulled,
+		event.ImageReplicated, event.UpstreamSynced, event.EventsMissed, event.Served, event.Noticed:
 	}
 	return nil
 }
