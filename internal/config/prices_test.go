@@ -57,6 +57,7 @@ budgets:
 		"budgets: [{name: a, amount: 1, targets: [b]}]":                  `"b" is not the name of a target`,
 		"budgets: [{name: a, amount: 1}]":                                `"a": targets is missing`,
 		"budgets: [{name: a, amount: 1, targets: [b], thresholds: [0]}]": "percents of the amount",
+
 		"budgets: [{name: a, amount: 1, targets: [b]}, {name: a, amount: 1, targets: [b]}]": "the same name",
 	} {
 		if _, err := load(entry + "\n"); err == nil || !strings.Contains(err.Error(), want) {
