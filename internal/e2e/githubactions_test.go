@@ -70,6 +70,15 @@ func TestGitHubActionsSDKs(t *testing.T) {
 // startTrusting starts a server whose GitHub is a pinned key, and gives what that key signs.
 func startTrusting(t *testing.T) (s *berthproc.Server, token func(subject string) string) {
 	t.Helper()
+	section, token := pinnedGitHub(t)
+	settings := filepath.Join(t.TempDir(), "berth.yaml")
+	writeFile(t, settings, section)
+	return berthproc.Start(t, berthproc.Config{Args: []string{"--config", settings}}), token
+}
+
+// pinnedGitHub makes a key, and gives the section of the configuration by which it is GitHub's, and what it signs.
+func pinnedGitHub(t *testing.T) (section string, token func(subject string) string) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -78,12 +87,9 @@ func startTrusting(t *testing.T) (s *berthproc.Server, token func(subject string
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	keys, settings := filepath.Join(dir, "jwks.json"), filepath.Join(dir, "berth.yaml")
+	keys := filepath.Join(t.TempDir(), "jwks.json")
 	writeFile(t, keys, string(set))
-	writeFile(t, settings, "oidc-providers:\n  "+actionsIssuer+":\n    jwks-file: "+keys+"\n")
-	s = berthproc.Start(t, berthproc.Config{Args: []string{"--config", settings}})
-	return s, func(subject string) string {
+	return "oidc-providers:\n  " + actionsIssuer + ":\n    jwks-file: " + keys + "\n", func(subject string) string {
 		claims, err := json.Marshal(map[string]any{
 			"iss": actionsIssuer, "sub": subject, "aud": "sts.amazonaws.com", "jti": subject, "repository": "my-org/hoopstat-haus",
 			"iat": time.Now().Unix(), "nbf": time.Now().Unix(), "exp": time.Now().Add(5 * time.Minute).Unix(),

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/audit"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
@@ -46,6 +47,7 @@ func (f face) searchLog(ctx context.Context, call awswire.Call, in *SearchLogInp
 	if f.log == nil {
 		return nil, errNoLog()
 	}
+	in.note(middleware.Note(ctx))
 	q, err := in.read()
 	if err != nil {
 		return nil, err
@@ -59,6 +61,20 @@ func (f face) searchLog(ctx context.Context, call awswire.Call, in *SearchLogInp
 		out.Records = append(out.Records, string(page.Records[i].Line))
 	}
 	return out, nil
+}
+
+// note has the record of a search say what was looked for, and not that it was done to an image: who looks again, and berth log --follow, would
+// find nothing but the looking.
+func (in *SearchLogInput) note(e *audit.Entry) {
+	e.Repository, e.Images = "", nil
+	for _, p := range []struct {
+		name  string
+		value *string
+	}{{"ofRepository", in.RepositoryName}, {"ofImageTag", in.ImageTag}, {"ofImageDigest", in.ImageDigest}} {
+		if p.value != nil {
+			e.Parameters = append(e.Parameters, audit.Parameter{Name: p.name, Value: *p.value})
+		}
+	}
 }
 
 func (in *SearchLogInput) read() (q audit.Query, err error) {

@@ -86,6 +86,11 @@ func (s *Service) ledger(ctx context.Context, m price.Month, until time.Time) (*
 			what.enter(a, points[i], m.Begin(), until, samples)
 		}
 	}
+	if until.Before(m.End()) {
+		if err := s.lately(ctx, owners, m.Begin(), until); err != nil {
+			return nil, err
+		}
+	}
 	return gather(owners, m, until), nil
 }
 
