@@ -34,6 +34,7 @@ type Problem struct {
 	First, Next int64
 	File        string // where that is, if it is in one
 	Message     string // a sentence
+	absent      bool   // it is the database that lacks them
 }
 
 // Report is what verifying a log came to. It is as it should be where there are no problems.
@@ -166,7 +167,7 @@ func (v *verifying) one(ctx context.Context, id string, known Log, kept []Checkp
 		for _, text := range older {
 			w.addCheckpoint(text)
 		}
-		w.rows = &rows{ctx: ctx, store: v.store, log: id}
+		w.rows, w.indexed = &rows{ctx: ctx, store: v.store, log: id}, known.Tree.Next
 	}
 	w.sortCheckpoints()
 	for item, err := range v.files.Records(id) {
@@ -195,6 +196,7 @@ type walk struct {
 	key         string
 	checkpoints []Checkpoint // in order of size; those that were passed are gone
 	rows        *rows        // or nil
+	indexed     int64        // how many records the database has had
 	tree        Tree
 	last        []byte // the first bytes of the hash of the record before; nil: not known
 	good        int64  // up to here a checkpoint agreed
@@ -204,7 +206,7 @@ type walk struct {
 func (w *walk) problem(kind ProblemKind, first, next int64, file, format string, args ...any) {
 	same := func(p Problem) bool { return p.Kind == kind && p.First == first && p.Next == next }
 	if len(w.report.Problems) < maxProblems && !slices.ContainsFunc(w.report.Problems, same) {
-		w.report.Problems = append(w.report.Problems, Problem{kind, first, next, file, fmt.Sprintf(format, args...)})
+		w.report.Problems = append(w.report.Problems, Problem{Kind: kind, First: first, Next: next, File: file, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -342,8 +344,12 @@ func (w *walk) compare(item Item) error {
 		n = r.Sequence // some are gone before it
 	}
 	line, err := w.rows.at(n)
-	if err != nil || line == nil {
+	if err != nil {
 		return err
+	}
+	if line == nil {
+		w.absent(n, item)
+		return nil
 	}
 	if bytes.Equal(line, item.Line) {
 		w.report.Compared++
@@ -353,16 +359,44 @@ func (w *walk) compare(item Item) error {
 	return nil
 }
 
+// absent looks at a record that the database does not have. It forgets blocks by their latest record, the oldest first: what is later than a block
+// that it still has, and that comes before, was not forgotten.
+func (w *walk) absent(n int64, item Item) {
+	r, err := Decode(item.Line)
+	if n >= w.indexed || err != nil || w.rows.kept.IsZero() || !r.At.After(w.rows.kept) {
+		return
+	}
+	if last := len(w.report.Problems) - 1; last >= 0 && w.report.Problems[last].absent && w.report.Problems[last].Next == n {
+		p := &w.report.Problems[last]
+		p.Next = n + 1
+		p.Message = absentWords(p.First, p.Next)
+		return
+	}
+	before := len(w.report.Problems)
+	w.problem(Missing, n, n+1, item.File, "%s", absentWords(n, n+1))
+	if len(w.report.Problems) > before {
+		w.report.Problems[before].absent = true
+	}
+}
+
+func absentWords(first, next int64) string {
+	return plural(first, next) + " gone from the database, though not from the file."
+}
+
 // database goes through a log whose files are not here.
 func (w *walk) database() error {
 	w.report.DatabaseOnly = true
 	first, ok, err := w.rows.first()
-	if err != nil || !ok {
+	if err != nil {
 		return err
+	}
+	if !ok {
+		first = w.indexed // all of it was kept for its time
 	}
 	if first > 0 {
 		// What came before is forgotten here, and with it what the root could be computed from.
 		w.report.Forgotten, w.tree.Next, w.broken = first, first, true
+		w.check("")
 	}
 	for {
 		n, line, err := w.rows.next()
