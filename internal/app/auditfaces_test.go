@@ -17,6 +17,7 @@ func TestReadersOfEventsAreLogged(t *testing.T) {
 	c := newCastle(t)
 	c.repository("team/app", "a layer")
 	sam := c.user("sam", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"berth:ReadEvents","Resource":"*"},{"Effect":"Allow","Action":"ecr:*","Resource":"*"}]}`)
+	password := c.password(c.root)
 	before := len(audited(t, c.data))
 	read := func(want int, status int, answer string) {
 		t.Helper()
@@ -36,12 +37,24 @@ func TestReadersOfEventsAreLogged(t *testing.T) {
 	read(401, status, answer)
 	status, _, answer = c.docker("wrong", http.MethodGet, "/events", "")
 	read(401, status, answer)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.URL().String()+"/events?after=-1", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("AWS", password)
+	req.Header.Set("Accept", "text/event-stream")
+	stream, err := c.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
 	want := []string{
 		"root berth:ReadEvents team/app",
 		"root berth:ReadEvents InvalidParameter",
 		"sam berth:ReadEvents AccessDenied",
 		"sam berth:DescribeEventReceivers AccessDenied",
 		"anonymous berth:ReadEvents TokenInvalid",
+		"root berth:ReadEvents", // while it goes on
 	}
 	if diff := cmp.Diff(want, since(t, c.data, before)); diff != "" {
 		t.Errorf("the log (-want +got):\n%s", diff)
