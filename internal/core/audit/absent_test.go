@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,5 +119,35 @@ func TestAnotherDatabaseGoesOnAfterWhatIsForgotten(t *testing.T) {
 	}
 	if r := o.verify(t); len(r.Problems) != 0 || r.Root != whole.Root || r.Compared != 60-forgotten {
 		t.Errorf("verified it is %+v", r)
+	}
+}
+
+// TestRecordsThatNoCheckpointIsOfAreNamed takes all checkpoints away, or the last ones, and what the database knows, and rewrites what they were of.
+func TestRecordsThatNoCheckpointIsOfAreNamed(t *testing.T) {
+	t.Parallel()
+	o := filled(t)
+	id := o.journal.ID()
+	older, err := o.db.Audit().Checkpoints(t.Context(), id)
+	if err != nil || len(older) != 3 {
+		t.Fatal(older, err)
+	}
+	if err := os.Remove(filepath.Join(o.dir, id, "checkpoint")); err != nil {
+		t.Fatal(err)
+	}
+	o.tamper(t, func(all []string) []string {
+		all[45] = strings.Replace(all[45], `"status":`, `"status":1`, 1)
+		return rechain(t, id, all)
+	})
+	for kept, want := range map[int][]problem{
+		3: {{audit.Changed, 40, 60}},
+		2: nil, // twenty seconds: they may be about to be signed
+		1: {{audit.Unsigned, 20, 60}},
+	} {
+		if diff := cmp.Diff(want, problems(o.verifyFiles(t, older[:kept]...))); diff != "" {
+			t.Errorf("with %d checkpoints (-want +got):\n%s", kept, diff)
+		}
+	}
+	if diff := cmp.Diff([]problem{{audit.Unsigned, 0, 60}}, problems(o.verifyFiles(t))); diff != "" {
+		t.Errorf("with none (-want +got):\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -198,9 +199,11 @@ type walk struct {
 	rows        *rows        // or nil
 	indexed     int64        // how many records the database has had
 	tree        Tree
-	last        []byte // the first bytes of the hash of the record before; nil: not known
-	good        int64  // up to here a checkpoint agreed
-	broken      bool   // a root was wrong: later ones are too
+	last        []byte    // the first bytes of the hash of the record before; nil: not known
+	good        int64     // up to here a checkpoint agreed
+	since       time.Time // of the records after that, the time of the first and of the latest
+	until       time.Time
+	broken      bool // a root was wrong: later ones are too
 }
 
 func (w *walk) problem(kind ProblemKind, first, next int64, file, format string, args ...any) {
@@ -287,6 +290,12 @@ func (w *walk) record(item Item) {
 	if err != nil {
 		w.last = nil
 	}
+	if w.since.IsZero() {
+		w.since = r.At
+	}
+	if r.At.After(w.until) {
+		w.until = r.At
+	}
 	if w.broken {
 		w.tree.Next++
 	} else {
@@ -306,7 +315,7 @@ func (w *walk) check(file string) {
 			w.report.Unreachable++
 		case w.tree.Root() == c.Root:
 			w.report.Checkpoints++
-			w.good = c.Size
+			w.good, w.since, w.until = c.Size, time.Time{}, time.Time{}
 		default:
 			w.broken = true
 			w.problem(Changed, w.good, c.Size, file, "The first %d records are not those of the checkpoint of %s: among records %d to %d there are some that were changed.",
@@ -324,14 +333,27 @@ func (w *walk) end() {
 	if n := len(w.checkpoints); n > 0 {
 		last := w.checkpoints[n-1]
 		w.problem(Truncated, w.tree.Next, last.Size, "", "The log ends after %d records; at %s it had %d.", w.tree.Next, last.At.UTC().Format("2006-01-02T15:04:05Z"), last.Size)
+	} else if !w.broken && !w.since.IsZero() && w.until.Sub(w.since) > unsignedFor {
+		w.problem(Unsigned, w.good, w.tree.Next, "", "No checkpoint is of %s, though one is signed each second: they were taken away, or the log was not read for %s.",
+			records(w.good, w.tree.Next), w.until.Sub(w.since).Round(time.Second))
 	}
 }
+
+// unsignedFor is how long a log may go on without a checkpoint of it: as long as there is no database, for one.
+const unsignedFor = 15 * time.Minute
 
 func plural(first, next int64) string {
 	if next-first == 1 {
 		return fmt.Sprintf("Record %d is", first)
 	}
 	return fmt.Sprintf("Records %d to %d are", first, next-1)
+}
+
+func records(first, next int64) string {
+	if next-first == 1 {
+		return fmt.Sprintf("record %d", first)
+	}
+	return fmt.Sprintf("records %d to %d", first, next-1)
 }
 
 // compare holds a record against the database's.
