@@ -42,7 +42,7 @@ func (a *App) openAudit(ctx context.Context) error {
 		Journal: a.journal, Store: a.database.Audit(), Key: key, Encoder: encoder, Now: a.deps.Now, Logger: a.deps.Logger,
 		Keep: a.cfg.AuditKeepRecords, Notify: a.outbox.Ring,
 	})
-	return nil
+	return a.indexer.Begin(ctx)
 }
 
 // record is what the middleware hands entries to, nil where there is no log.

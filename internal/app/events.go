@@ -133,7 +133,7 @@ func (t *eventTarget) Send(ctx context.Context, entries []feed.Entry) error {
 
 // newEventFace makes what answers readers.
 func (a *App) newEventFace(auth *authn.Guard) *events.Face {
-	a.events.face = events.New(events.Config{Feed: a.events.feed, Auth: auth, Place: a.place(), Logger: a.deps.Logger})
+	a.events.face = events.New(events.Config{Feed: a.events.feed, Auth: auth, Place: a.place(), Logger: a.deps.Logger, Denials: explained{a.access}})
 	return a.events.face
 }
 

@@ -24,6 +24,8 @@ const (
 	followPoll = 2 * time.Second
 	// followOverlap is how far back it asks each time: a record is found about a second after its request was answered, another replica's perhaps later.
 	followOverlap = 15 * time.Second
+	// followSkew is how far this machine's clock may be ahead of the server's, by which records are selected.
+	followSkew = 10 * time.Minute
 )
 
 func (p *program) logCommand() *cobra.Command {
@@ -198,7 +200,8 @@ func (p *program) followLog(cmd *cobra.Command, client *platform.Client, q platf
 		return err
 	}
 	seen := map[string]time.Time{}
-	began := p.now()
+	from := q.Since
+	var newest time.Time
 	for {
 		var records []json.RawMessage
 		asked := p.now()
@@ -213,26 +216,29 @@ func (p *program) followLog(cmd *cobra.Command, client *platform.Client, q platf
 			return fmt.Errorf("searching the log: %w", err)
 		}
 		slices.Reverse(records)
-		for _, r := range records {
+		for i, r := range records {
 			one, err := readLogged(r)
 			if err != nil {
 				return err
 			}
+			if i == 0 && q.Limit > 0 && len(records) == q.Limit {
+				from = one.EventTime // what is older was not asked for
+			}
+			if one.EventTime.After(newest) {
+				newest = one.EventTime
+			}
 			if _, known := seen[one.EventID]; known {
 				continue
 			}
-			seen[one.EventID] = asked
+			seen[one.EventID] = one.EventTime
 			if err := p.printLogged(form, r, one); err != nil {
 				return err
 			}
 		}
 		// From now on all that comes, however much.
-		if q.Since = asked.Add(-followOverlap); q.Since.Before(began) && q.Limit > 0 {
-			q.Since = began
-		}
-		q.Limit = 0
+		q.Since, q.Limit = followFrom(asked, newest, from), 0
 		for id, at := range seen {
-			if asked.Sub(at) > 2*followOverlap {
+			if at.Before(q.Since.Add(-time.Second)) { // their times are whole seconds
 				delete(seen, id)
 			}
 		}
@@ -242,6 +248,22 @@ func (p *program) followLog(cmd *cobra.Command, client *platform.Client, q platf
 		case <-time.After(followPoll):
 		}
 	}
+}
+
+// followFrom is from when on to ask next: from a little before the newest record, so that it is the server's clock that counts, and not from long ago
+// where there has been none.
+func followFrom(asked, newest, from time.Time) time.Time {
+	since := asked.Add(-followSkew)
+	if newest.After(since) {
+		since = newest
+		if asked.Before(since) {
+			since = asked
+		}
+	}
+	if since = since.Add(-followOverlap); since.Before(from) {
+		return from
+	}
+	return since
 }
 
 func (p *program) printLogged(form string, record json.RawMessage, one logged) error {

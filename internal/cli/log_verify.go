@@ -187,7 +187,7 @@ func writeVerified(w io.Writer, logs []platform.VerifiedLog) error {
 			if p.File != "" {
 				at += " in " + p.File
 			}
-			if _, err := fmt.Fprintf(w, "%s: %s, %s: %s\n", plan.Printable(l.Log), p.Kind, plan.Printable(at), plan.Printable(p.Message)); err != nil {
+			if _, err := fmt.Fprintf(w, "%s: %s, %s: %s\n", plan.Printable(l.Log), plan.Printable(p.Kind), plan.Printable(at), plan.Printable(p.Message)); err != nil {
 				return err
 			}
 		}

@@ -110,7 +110,8 @@ func notePulled(ctx context.Context, call awswire.Call, tag string, img registry
 	if i := slices.Index(note.Images, audit.ImageName{Tag: tag}); i >= 0 {
 		note.Images[i].Digest = img.Digest
 	}
-	if !call.Caller.Service && !oci.IsIndexType(img.MediaType) {
+	// Named twice, by tag and digest, it is given once.
+	if !call.Caller.Service && !oci.IsIndexType(img.MediaType) && !slices.Contains(note.Pulled, img.Digest) {
 		note.Pulled = append(note.Pulled, img.Digest)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/feed"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
 // How many readers may wait at once, of all and of one principal, and for how long.
@@ -47,6 +48,10 @@ type Config struct {
 	Auth   Authenticator
 	Place  Place
 	Logger *slog.Logger
+	// Denials, where there are any, seals what a refusal rests on, for the header X-Berth-Authorization-Message.
+	Denials interface {
+		Encode(ctx context.Context, r policy.Refusal) string
+	}
 	// Heartbeat is how long a stream is silent at most; 15 s where it is 0, which proxies bear.
 	Heartbeat time.Duration
 	// StreamTime is how long a stream lives; an hour where it is 0. Readers come back by themselves, with credentials that hold then.
@@ -104,18 +109,32 @@ func (f *Face) authenticate(r *http.Request) (identity.Caller, error) {
 	return f.Auth.Basic(r)
 }
 
-func (f *Face) events(w http.ResponseWriter, r *http.Request) {
+// begin finds out who asks, and tells the audit log who asks for what: who reads events learns who pulls what.
+func (f *Face) begin(r *http.Request, operation string) (identity.Caller, error) {
 	caller, err := f.authenticate(r)
+	e := middleware.Note(r.Context())
+	e.Service, e.Operation, e.ReadOnly, e.Caller = "berth", operation, true, caller
+	if e.Caller.Origin.Address == "" {
+		e.Caller.Origin = authn.Origin(r)
+	}
+	if err == nil {
+		middleware.NotePrincipal(r.Context(), caller.ARN)
+	}
+	return caller, err
+}
+
+func (f *Face) events(w http.ResponseWriter, r *http.Request) {
+	caller, err := f.begin(r, "ReadEvents")
 	if err != nil {
 		f.fail(w, r, err)
 		return
 	}
-	middleware.NotePrincipal(r.Context(), caller.ARN)
 	ask, err := parse(r)
 	if err != nil {
 		f.fail(w, r, err)
 		return
 	}
+	middleware.Note(r.Context()).Repository = ask.query.Repository
 	if ask.stream || ask.wait > 0 {
 		leave, err := f.enter(caller)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
 	"github.com/hoopstat-haus/berth/internal/core/feed"
+	"github.com/hoopstat-haus/berth/internal/core/policy"
 )
 
 // statuses are the faults that reading events comes to. Any other is the server's own.
@@ -49,12 +50,20 @@ func (f *Face) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if s, ok := statuses[known.Code]; ok {
 			status, p = s, problem{Code: words(known.Code), Message: known.Message}
 		}
+		if refusal, ok := known.Detail.(policy.Refusal); ok && f.Denials != nil {
+			w.Header().Set("X-Berth-Authorization-Message", f.Denials.Encode(r.Context(), refusal))
+		}
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("Www-Authenticate", `Basic realm="`+realm(f.Place.URL)+`",service="ecr.amazonaws.com"`)
 	}
 	if status == http.StatusInternalServerError {
 		f.note(r, err)
+	}
+	// Who brought no credentials has asked for nothing yet, and who has brought wrong ones too often is not listened to: nobody fills the log by guessing.
+	entry := middleware.Note(r.Context())
+	if entry.Fault, entry.Message = p.Code, p.Message; errors.Is(err, fault.CredentialsMissing) || errors.Is(err, fault.TooManyFailures) {
+		entry.Service = ""
 	}
 	f.answer(w, status, p)
 }

@@ -3,8 +3,6 @@ package events
 import (
 	"net/http"
 	"time"
-
-	"github.com/hoopstat-haus/berth/internal/api/middleware"
 )
 
 // receiversAnswer says how far receivers are. Failures and reasons have words of the receivers, strangers to whoever shows them.
@@ -46,12 +44,11 @@ type aside struct {
 }
 
 func (f *Face) receivers(w http.ResponseWriter, r *http.Request) {
-	caller, err := f.authenticate(r)
+	caller, err := f.begin(r, "DescribeEventReceivers")
 	if err != nil {
 		f.fail(w, r, err)
 		return
 	}
-	middleware.NotePrincipal(r.Context(), caller.ARN)
 	states, head, err := f.Feed.Receivers(r.Context(), caller)
 	if err != nil {
 		f.fail(w, r, err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/feed"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 )
@@ -31,6 +32,7 @@ func (f *Face) stream(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
 	w.WriteHeader(http.StatusOK)
+	middleware.NoteBegun(r.Context())
 	flusher := http.NewResponseController(w)
 	text := fmt.Appendf(nil, "retry: %d\n", reconnect.Milliseconds())
 	for {

@@ -75,6 +75,14 @@ func NoteDecision(ctx context.Context, d policy.Decision) {
 	}
 }
 
+// NoteBegun has the audit log say now what there is to say of a request whose answer goes on for long: were it said at the end, who
+// is reading would not be known, and a process that is killed would never say it. What is sent is not counted then.
+func NoteBegun(ctx context.Context) {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		x.record(x.now(), 0)
+	}
+}
+
 // whole tells whether p is all of the answer's body.
 func (x *exchange) whole(p []byte) bool {
 	length := x.Header()["Content-Length"]

@@ -95,8 +95,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // finish logs the request, and answers for a handler that panicked.
 func (h *Handler) finish(x *exchange, r *http.Request) {
-	abort := false
-	switch cause := recover(); {
+	abort, cause := false, recover()
+	if cause != nil && x.entry.Fault == "" {
+		x.entry.Fault = "InternalFailure" // the log must not say that it went well
+	}
+	switch {
 	case cause == nil:
 	case cause == http.ErrAbortHandler: //nolint:errorlint // net/http compares it the same way; it is never wrapped
 		abort = true

@@ -75,6 +75,9 @@ func (o *office) start(t testing.TB) {
 		Journal: j, Store: o.db.Audit(), Key: o.key, Encoder: encoder(), Now: o.clock, Logger: slog.New(slog.DiscardHandler),
 		Keep: 90 * 24 * time.Hour, Notify: func() { o.notes++ },
 	})
+	if err := o.indexer.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // write records an entry, a second after the one before.

@@ -55,6 +55,9 @@ func (x *Indexer) Once(ctx context.Context) (more bool, err error) {
 	}
 	from := x.log.Tree.Next
 	lines, err := x.Journal.Read(from, batchRecords)
+	if gone, ok := errors.AsType[Forgotten](err); ok && len(lines) == 0 {
+		return true, x.skip(ctx, gone.Left)
+	}
 	if err != nil || len(lines) == 0 {
 		return false, err
 	}
@@ -72,6 +75,34 @@ func (x *Indexer) Once(ctx context.Context) (more bool, err error) {
 	return len(lines) == batchRecords, nil
 }
 
+// Begin looks at the log before anything is written to it: one that has been rolled back could be as long as it was a moment later, and would be
+// taken for what it was.
+func (x *Indexer) Begin(ctx context.Context) error { return x.load(ctx) }
+
+// skip goes past records of which only hashes are left, where the database does not know of them: it is another one, or was restored.
+func (x *Indexer) skip(ctx context.Context, left Tree) error {
+	from, now := x.log.Tree.Next, x.Now()
+	if left.First != from { // the database has some of these: what is left cannot be added to that
+		return x.renew(ctx, left.Next)
+	}
+	tree := x.log.Tree.Clone()
+	for _, n := range left.Nodes {
+		tree.AddNode(n)
+	}
+	signed, err := x.Key.Sign(Checkpoint{x.log.ID, tree.Next, tree.Root(), now})
+	if err != nil {
+		return err
+	}
+	x.Logger.LogAttrs(ctx, slog.LevelWarn, "the database lacks records of the audit log that were forgotten since: they cannot be searched", slog.String("log", x.log.ID),
+		slog.Int64("from", from), slog.Int64("to", tree.Next))
+	batch := Batch{Log: Log{ID: x.log.ID, Tree: tree, Checkpoint: signed, At: now}, From: from, KeepCheckpoint: true}
+	x.known, x.open = false, nil
+	if _, err := x.Store.Commit(ctx, batch); err != nil && !errors.Is(err, ErrChanged) {
+		return fmt.Errorf("going past what is forgotten of the audit log: %w", err)
+	}
+	return nil
+}
+
 // load finds out how far the log was read. One that is shorter than that has been rolled back: it is left as it is, for Verify
 // to tell, and another one is begun.
 func (x *Indexer) load(ctx context.Context) error {
@@ -83,20 +114,25 @@ func (x *Indexer) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding out how far the audit log is read: %w", err)
 	}
-	if size := x.Journal.Size(); size < log.Tree.Next {
-		x.Logger.LogAttrs(ctx, slog.LevelError, "the audit log lacks records that it had: it goes on in another one", slog.String("log", id),
-			slog.Int64("records", size), slog.Int64("should_be", log.Tree.Next))
-		if err := x.Journal.Renew(); err != nil {
-			return err
-		}
-		log = Log{ID: x.Journal.ID()}
-		notice := Notice{Kind: RolledBack, At: x.Now(), ID: id + fmt.Sprintf("%020x", size), Count: log.Tree.Next, Log: id}
-		if _, err := x.Journal.Append(x.Encoder.Notice(notice)); err != nil {
-			return err
-		}
+	if x.Journal.Size() < log.Tree.Next {
+		return x.renew(ctx, log.Tree.Next)
 	}
 	x.log, x.known, x.open = log, true, nil
 	return nil
+}
+
+// renew leaves a log as it is, which should have so many records, and begins another.
+func (x *Indexer) renew(ctx context.Context, should int64) error {
+	id, size := x.Journal.ID(), x.Journal.Size()
+	x.Logger.LogAttrs(ctx, slog.LevelError, "the audit log lacks records that it had: it goes on in another one", slog.String("log", id),
+		slog.Int64("records", size), slog.Int64("should_be", should))
+	if err := x.Journal.Renew(); err != nil {
+		return err
+	}
+	x.log, x.known, x.open = Log{ID: x.Journal.ID()}, true, nil
+	notice := Notice{Kind: RolledBack, At: x.Now(), ID: id + fmt.Sprintf("%020x", size), Count: should, Log: id}
+	_, err := x.Journal.Append(x.Encoder.Notice(notice))
+	return err
 }
 
 func (x *Indexer) commit(ctx context.Context, from int64, lines [][]byte) error {

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
@@ -18,7 +19,8 @@ type Journal interface {
 	Append(record []byte) ([]byte, error)
 	// Size is how many records there are.
 	Size() int64
-	// Read gives at most limit records from number n on, without line ends; none where there are no more yet.
+	// Read gives at most limit records from number n on, without line ends; none where there are no more yet. Where n was forgotten it
+	// answers Forgotten.
 	Read(n int64, limit int) ([][]byte, error)
 	// Sync makes what was appended safe from power cuts.
 	Sync() error
@@ -26,6 +28,14 @@ type Journal interface {
 	Publish(checkpoint string) error
 	// Renew goes on in another log, since this one is not what it was.
 	Renew() error
+}
+
+// Forgotten is a [Journal]'s answer for records that were kept for their time: what is left of them.
+type Forgotten struct{ Left Tree }
+
+// Error implements error.
+func (f Forgotten) Error() string {
+	return fmt.Sprintf("records %d to %d were kept for their time, and are gone", f.Left.First, f.Left.Next-1)
 }
 
 // Store is where records are searched, in the metadata database.

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // rows reads a log's records from the database, in order.
@@ -16,6 +17,7 @@ type rows struct {
 	after  int64 // blocks that begin before this were read
 	n      int64 // number of lines[0]
 	lines  [][]byte
+	kept   time.Time // the earliest of the times of the blocks' latest records
 }
 
 var errNoRows = errors.New("there are no more records")
@@ -89,6 +91,9 @@ func (r *rows) load() error {
 		}
 		if r.lines, err = block.Lines(); err != nil {
 			return err
+		}
+		if r.kept.IsZero() || block.Until.Before(r.kept) {
+			r.kept = block.Until
 		}
 		r.n = first
 		return nil

@@ -42,14 +42,18 @@ func (s *summary) add(r *Record) {
 	if r.Fault != "" {
 		key.Repository = "" // anybody can name any: what failed is counted for none
 	}
-	if len(r.Pulled) > 0 {
-		key.Digest = r.Pulled[0]
+	pulled := r.Pulled
+	if r.Fault != "" || r.Status >= 300 {
+		pulled = nil // it was looked up, and not given away
+	}
+	if len(pulled) > 0 {
+		key.Digest = pulled[0]
 	}
 	t := s.of(key)
 	t.Calls++
 	t.BytesIn += r.BytesIn
 	t.BytesOut += r.BytesOut
-	for _, d := range r.Pulled {
+	for _, d := range pulled {
 		key.Digest = d
 		s.of(key).Pulls++
 		s.pull(r, d)

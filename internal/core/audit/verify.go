@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -34,6 +35,7 @@ type Problem struct {
 	First, Next int64
 	File        string // where that is, if it is in one
 	Message     string // a sentence
+	absent      bool   // it is the database that lacks them
 }
 
 // Report is what verifying a log came to. It is as it should be where there are no problems.
@@ -166,7 +168,7 @@ func (v *verifying) one(ctx context.Context, id string, known Log, kept []Checkp
 		for _, text := range older {
 			w.addCheckpoint(text)
 		}
-		w.rows = &rows{ctx: ctx, store: v.store, log: id}
+		w.rows, w.indexed = &rows{ctx: ctx, store: v.store, log: id}, known.Tree.Next
 	}
 	w.sortCheckpoints()
 	for item, err := range v.files.Records(id) {
@@ -195,16 +197,19 @@ type walk struct {
 	key         string
 	checkpoints []Checkpoint // in order of size; those that were passed are gone
 	rows        *rows        // or nil
+	indexed     int64        // how many records the database has had
 	tree        Tree
-	last        []byte // the first bytes of the hash of the record before; nil: not known
-	good        int64  // up to here a checkpoint agreed
-	broken      bool   // a root was wrong: later ones are too
+	last        []byte    // the first bytes of the hash of the record before; nil: not known
+	good        int64     // up to here a checkpoint agreed
+	since       time.Time // of the records after that, the time of the first and of the latest
+	until       time.Time
+	broken      bool // a root was wrong: later ones are too
 }
 
 func (w *walk) problem(kind ProblemKind, first, next int64, file, format string, args ...any) {
 	same := func(p Problem) bool { return p.Kind == kind && p.First == first && p.Next == next }
 	if len(w.report.Problems) < maxProblems && !slices.ContainsFunc(w.report.Problems, same) {
-		w.report.Problems = append(w.report.Problems, Problem{kind, first, next, file, fmt.Sprintf(format, args...)})
+		w.report.Problems = append(w.report.Problems, Problem{Kind: kind, First: first, Next: next, File: file, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -285,6 +290,12 @@ func (w *walk) record(item Item) {
 	if err != nil {
 		w.last = nil
 	}
+	if w.since.IsZero() {
+		w.since = r.At
+	}
+	if r.At.After(w.until) {
+		w.until = r.At
+	}
 	if w.broken {
 		w.tree.Next++
 	} else {
@@ -304,7 +315,7 @@ func (w *walk) check(file string) {
 			w.report.Unreachable++
 		case w.tree.Root() == c.Root:
 			w.report.Checkpoints++
-			w.good = c.Size
+			w.good, w.since, w.until = c.Size, time.Time{}, time.Time{}
 		default:
 			w.broken = true
 			w.problem(Changed, w.good, c.Size, file, "The first %d records are not those of the checkpoint of %s: among records %d to %d there are some that were changed.",
@@ -322,14 +333,27 @@ func (w *walk) end() {
 	if n := len(w.checkpoints); n > 0 {
 		last := w.checkpoints[n-1]
 		w.problem(Truncated, w.tree.Next, last.Size, "", "The log ends after %d records; at %s it had %d.", w.tree.Next, last.At.UTC().Format("2006-01-02T15:04:05Z"), last.Size)
+	} else if !w.broken && !w.since.IsZero() && w.until.Sub(w.since) > unsignedFor {
+		w.problem(Unsigned, w.good, w.tree.Next, "", "No checkpoint is of %s, though one is signed each second: they were taken away, or the log was not read for %s.",
+			records(w.good, w.tree.Next), w.until.Sub(w.since).Round(time.Second))
 	}
 }
+
+// unsignedFor is how long a log may go on without a checkpoint of it: as long as there is no database, for one.
+const unsignedFor = 15 * time.Minute
 
 func plural(first, next int64) string {
 	if next-first == 1 {
 		return fmt.Sprintf("Record %d is", first)
 	}
 	return fmt.Sprintf("Records %d to %d are", first, next-1)
+}
+
+func records(first, next int64) string {
+	if next-first == 1 {
+		return fmt.Sprintf("record %d", first)
+	}
+	return fmt.Sprintf("records %d to %d", first, next-1)
 }
 
 // compare holds a record against the database's.
@@ -342,8 +366,12 @@ func (w *walk) compare(item Item) error {
 		n = r.Sequence // some are gone before it
 	}
 	line, err := w.rows.at(n)
-	if err != nil || line == nil {
+	if err != nil {
 		return err
+	}
+	if line == nil {
+		w.absent(n, item)
+		return nil
 	}
 	if bytes.Equal(line, item.Line) {
 		w.report.Compared++
@@ -353,16 +381,44 @@ func (w *walk) compare(item Item) error {
 	return nil
 }
 
+// absent looks at a record that the database does not have. It forgets blocks by their latest record, the oldest first: what is later than a block
+// that it still has, and that comes before, was not forgotten.
+func (w *walk) absent(n int64, item Item) {
+	r, err := Decode(item.Line)
+	if n >= w.indexed || err != nil || w.rows.kept.IsZero() || !r.At.After(w.rows.kept) {
+		return
+	}
+	if last := len(w.report.Problems) - 1; last >= 0 && w.report.Problems[last].absent && w.report.Problems[last].Next == n {
+		p := &w.report.Problems[last]
+		p.Next = n + 1
+		p.Message = absentWords(p.First, p.Next)
+		return
+	}
+	before := len(w.report.Problems)
+	w.problem(Missing, n, n+1, item.File, "%s", absentWords(n, n+1))
+	if len(w.report.Problems) > before {
+		w.report.Problems[before].absent = true
+	}
+}
+
+func absentWords(first, next int64) string {
+	return plural(first, next) + " gone from the database, though not from the file."
+}
+
 // database goes through a log whose files are not here.
 func (w *walk) database() error {
 	w.report.DatabaseOnly = true
 	first, ok, err := w.rows.first()
-	if err != nil || !ok {
+	if err != nil {
 		return err
+	}
+	if !ok {
+		first = w.indexed // all of it was kept for its time
 	}
 	if first > 0 {
 		// What came before is forgotten here, and with it what the root could be computed from.
 		w.report.Forgotten, w.tree.Next, w.broken = first, first, true
+		w.check("")
 	}
 	for {
 		n, line, err := w.rows.next()

@@ -66,3 +66,44 @@ func TestEventsAreHandedOnTogether(t *testing.T) {
 		once(false, []string{"b"}, []string{"b"})
 	})
 }
+
+// falling panics at one repository's events, as a handler does that did not think of something.
+type falling struct{ hearing }
+
+func (f *falling) Handle(ctx context.Context, e event.Event) error {
+	if e.Repository == "b" {
+		panic("nobody thought of b")
+	}
+	return f.hearing.Handle(ctx, e)
+}
+
+func (f *falling) HandleAll(context.Context, []event.Event) error { panic("nor here") }
+
+// TestAnEventThatAHandlerPanicsAtHindersNoOther has the events that were taken with it done.
+func TestAnEventThatAHandlerPanicsAtHindersNoOther(t *testing.T) {
+	t.Parallel()
+	db := metadbtest.New(t)
+	now := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	err := db.Update(t.Context(), func(tx registry.Tx) error {
+		var events []event.Event
+		for _, name := range []string{"a", "b", "c"} {
+			events = append(events, event.Event{Kind: event.ImagePushed, At: now, Repository: name})
+		}
+		return tx.RecordEvents(t.Context(), events)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &falling{}
+	d := event.Dispatcher{Outbox: db.Outbox(), Handlers: map[string]event.Handler{"h": h}, Now: func() time.Time { return now }}
+	if _, err := d.Once(t.Context()); err == nil || !strings.Contains(err.Error(), "nobody thought of b") {
+		t.Errorf("Once says %v", err)
+	}
+	left, err := db.Outbox().Claim(t.Context(), now.Add(time.Hour), now.Add(2*time.Hour), 10)
+	if err != nil || len(left) != 1 || left[0].Repository != "b" || left[0].Attempts != 1 {
+		t.Errorf("the outbox still has %+v, %v", left, err)
+	}
+	if diff := cmp.Diff([]string{"a", "c"}, h.got); diff != "" {
+		t.Errorf("handled (-want +got):\n%s", diff)
+	}
+}

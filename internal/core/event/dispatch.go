@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -75,7 +76,8 @@ func (d Dispatcher) Once(ctx context.Context) (more bool, err error) {
 func (d Dispatcher) handleAll(ctx context.Context, events []Event) map[string]Handler {
 	rest := make(map[string]Handler, len(d.Handlers))
 	for name, h := range d.Handlers {
-		if b, ok := h.(Batcher); !ok || len(events) > 0 && b.HandleAll(ctx, events) != nil {
+		b, ok := h.(Batcher)
+		if !ok || len(events) > 0 && guarded(func() error { return b.HandleAll(ctx, events) }) != nil {
 			rest[name] = h // by itself, an event that fails says why
 		}
 	}
@@ -85,11 +87,22 @@ func (d Dispatcher) handleAll(ctx context.Context, events []Event) map[string]Ha
 func handle(ctx context.Context, handlers map[string]Handler, e Event) error {
 	var problems []error
 	for name, h := range handlers {
-		if err := h.Handle(ctx, e); err != nil {
+		if err := guarded(func() error { return h.Handle(ctx, e) }); err != nil {
 			problems = append(problems, fmt.Errorf("%s of event %d (%s %s): %w", name, e.ID, e.Kind, e.Repository, err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// guarded makes an error of a panic: one event that nobody foresaw must not keep those that were taken with it from being done, and so all
+// that come after them.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // Backoff is how long to wait after a number of failed attempts: first, then twice as long each time, up to

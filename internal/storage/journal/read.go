@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"sort"
+
+	"github.com/hoopstat-haus/berth/internal/core/audit"
 )
 
 // cursor is where the last Read ended.
@@ -65,7 +67,11 @@ func (j *Journal) find(n int64) (f file, end int64, last, ok bool) {
 
 func (j *Journal) readFile(f file, end, n int64, limit int) ([][]byte, error) {
 	if f.state == forgotten {
-		return nil, fmt.Errorf("record %d was kept for its time, and is gone", n)
+		left, err := readTree(j.dir, f)
+		if err != nil {
+			return nil, err
+		}
+		return nil, audit.Forgotten{Left: audit.Tree{First: left.First, Next: left.Next, Nodes: left.Nodes}}
 	}
 	c, err := j.seek(f, n)
 	if err != nil {
