@@ -211,6 +211,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 			"a dimension twice":      with(func(d *usage.Datum) { d.Metric.Dimensions = []usage.Dimension{{"a", "1"}, {"a", "2"}} }),
 			"an unknown unit":        with(func(d *usage.Datum) { d.Unit = "Furlongs" }),
 			"not a number":           with(func(d *usage.Datum) { d.Sum = math.NaN() }),
+			"an average that is":     with(func(d *usage.Datum) { d.Count, d.Sum = 1e-300, math.Ldexp(1, 360) }),
 			"infinite":               with(func(d *usage.Datum) { d.Max = math.Inf(1) }),
 			"no samples":             with(func(d *usage.Datum) { d.Count = 0 }),
 			"least over most":        with(func(d *usage.Datum) { d.Min = 2 }),
