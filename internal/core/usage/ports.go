@@ -114,8 +114,12 @@ type ImageRef struct {
 // Labeled is an image with what it says of itself.
 type Labeled struct {
 	Labels
-	Indexes []oci.Digest // that it is in
+	Indexes []oci.Digest // that it is in: the newest MaxIndexes of them
 }
+
+// MaxIndexes bounds how many indexes a pull is credited to, and an image's app looked for in: anybody who may push can put one image into
+// thousands, and each pull would write so many rows.
+const MaxIndexes = 100
 
 // Images is what counting needs to know of images and of who pushes them.
 type Images interface {
