@@ -191,12 +191,4 @@ func monthName(month string) string {
 	return m.Begin().Format("January 2006")
 }
 
-// money shows cents, and of less than a cent that it is something.
-func money(v float64) string {
-	if v > 0 && v < 0.005 {
-		return fmt.Sprintf("%.4f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
 func gigabytes(v float64) string { return fmt.Sprintf("%.3f", v) }

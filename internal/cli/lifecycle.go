@@ -274,10 +274,3 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %ciB (%d bytes)", value, "KMGT"[unit], n)
 }
-
-func dollars(d float64) string {
-	if d > 0 && d < 0.005 {
-		return "less than a cent"
-	}
-	return fmt.Sprintf("$%.2f", d)
-}

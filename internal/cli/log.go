@@ -50,7 +50,7 @@ func (p *program) logCommand() *cobra.Command {
 	flags.String("access-key-id", "", "what was done with an access key")
 	flags.String("request-id", "", "one request")
 	flags.Bool("denied", false, "only what was refused for lack of permission, or of good credentials")
-	flags.String("since", "", "from when on: a date, a time, or how long ago, like 2026-11-27, 90m or 7d")
+	flags.String("since", "", "from when on: "+momentForms)
 	flags.String("until", "", "until when, written like --since")
 	flags.Int("limit", 50, "how many to show, 0 for all")
 	flags.Bool("follow", false, "go on with what comes, oldest first, until it is stopped; JSON is then a record a line")
@@ -161,34 +161,6 @@ func (p *program) logImage(q *platform.LogQuery, image string) error {
 		q.Tag = ""
 	}
 	return nil
-}
-
-// moment reads a time, or how long ago it was.
-func (p *program) moment(flag, text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	for _, form := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.Parse(form, text); err == nil {
-			return t, nil
-		}
-	}
-	rest := text
-	var ago time.Duration
-	if days, after, ok := strings.Cut(text, "d"); ok {
-		var n int
-		if _, err := fmt.Sscanf(days, "%d", &n); err == nil && fmt.Sprint(n) == days && n >= 0 && n <= 36500 {
-			ago, rest = time.Duration(n)*24*time.Hour, after
-		}
-	}
-	if rest != "" {
-		d, err := time.ParseDuration(rest)
-		if err != nil || d < 0 {
-			return time.Time{}, usageError{fmt.Errorf("--%s: %q is neither a time nor how long ago", flag, text), "write it like 2026-11-27, 2026-11-27T15:04, 90m or 7d"}
-		}
-		ago += d
-	}
-	return p.now().Add(-ago), nil
 }
 
 // followLog shows what there is, and then what comes, until it is stopped.

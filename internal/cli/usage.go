@@ -38,7 +38,7 @@ func (p *program) usageCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return p.showUsage(cmd, strings.Join(args, "")) },
 	}
 	cmd.Flags().String("by", "", "take it apart by app, image, principal, severity (of findings) or day")
-	cmd.Flags().String("since", "30d", "from when on: a duration such as 24h or 30d, or a date such as 2026-11-01")
+	cmd.Flags().String("since", "30d", "from when on: "+momentForms)
 	cmd.Flags().Bool("graph", false, "draw how it went over time")
 	cmd.Flags().String("metric", "pulls", "with --output svg, what to draw: a column's name, such as out or stored")
 	cmd.Flags().String("url", "", "the Berth to ask, if not the one in $AWS_ENDPOINT_URL")
@@ -84,9 +84,12 @@ func (p *program) showUsage(cmd *cobra.Command, repository string) error {
 		return usageError{errors.New("--by day is about one repository: name it"), ""}
 	}
 	now := p.now().UTC()
-	from, err := sinceWhen(since, now)
+	from, err := p.moment("since", since)
+	if err == nil && !from.Before(now) {
+		err = usageError{fmt.Errorf("--since: %q is not in the past", since), momentHint}
+	}
 	if err != nil {
-		return usageError{fmt.Errorf("--since: %w", err), "write it like 24h, 30d or 2026-11-01"}
+		return err
 	}
 	q := platform.UsageQuery{Repository: repository, By: strings.TrimSuffix(by, byDay), From: from, To: now, Period: usagePeriod(now.Sub(from), by)}
 	client, err := p.platform(cmd)
@@ -127,33 +130,6 @@ func busiestFirst(r *usageReport) {
 	}
 	r.Usage = slices.Clone(r.Usage)
 	slices.SortStableFunc(r.Usage, func(a, b platform.Usage) int { return cmp.Compare(pulls(b), pulls(a)) })
-}
-
-// sinceWhen reads from when on: so long ago, or a date.
-func sinceWhen(s string, now time.Time) (time.Time, error) {
-	if at, err := time.Parse(time.DateOnly, s); err == nil {
-		return past(at, now)
-	}
-	if at, err := time.Parse(time.RFC3339, s); err == nil {
-		return past(at, now)
-	}
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n int
-		n, err = strconv.Atoi(days)
-		d = time.Duration(min(n, math.MaxInt64/int(day))) * day
-	}
-	if err != nil || d <= 0 {
-		return time.Time{}, fmt.Errorf("%q is neither a duration nor a date", s)
-	}
-	return past(now.Add(-d), now)
-}
-
-func past(at, now time.Time) (time.Time, error) {
-	if !at.Before(now) || at.Year() < 1970 {
-		return at, fmt.Errorf("%s is not in the past, since 1970", at.Format(time.RFC3339))
-	}
-	return at.UTC(), nil
 }
 
 // usagePeriod is how fine it is asked: what a line of a terminal can show.

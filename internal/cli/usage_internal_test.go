@@ -61,18 +61,3 @@ func TestUsageIsDrawn(t *testing.T) {
 		t.Errorf("%d lines of CSV, want 9:\n%s", lines, sheet.String())
 	}
 }
-
-func TestSinceWhen(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Time{
-		"24h": now.Add(-day), "30d": now.Add(-30 * day), "2026-11-01": time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
-		"2026-11-27T10:00:00Z": now.Add(-2 * time.Hour),
-		"":                     {}, "0d": {}, "-1h": {}, "d": {}, "1w": {}, "2026-12-01": {}, "99999999999d": {}, "106752d": {}, "1960-01-01": {}, "1.5d": {},
-	} {
-		got, err := sinceWhen(text, now)
-		if want.IsZero() != (err != nil) || err == nil && !got.Equal(want) {
-			t.Errorf("since %q: %v, %v, want %v", text, got, err, want)
-		}
-	}
-}

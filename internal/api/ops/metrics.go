@@ -8,6 +8,7 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/core/fault"
@@ -93,17 +94,27 @@ func NewListener(c Config) http.Handler {
 	return mux
 }
 
-// fromHere refuses requests of other machines.
+// fromHere refuses requests of other machines; those that a proxy on this one hands on; and those of a page in somebody's browser, whose
+// name was made to lead here.
 func fromHere(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		address, bad := netip.ParseAddr(host)
-		if err != nil || bad != nil || !address.Unmap().IsLoopback() {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		handedOn := slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"}, func(name string) bool { return r.Header.Get(name) != "" })
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !from.Addr().Unmap().IsLoopback() || handedOn || host != "localhost" && !loopback(host) {
 			answer(w, http.StatusForbidden, "profiles are for this machine alone\n")
 			return
 		}
 		next(w, r)
 	}
+}
+
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
 }
 
 // may is registry.Registry.May.

@@ -63,8 +63,7 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 		"127.0.0.1:4": 200, "[::1]:4": 200, "[::ffff:127.0.0.1]:4": 200, "10.0.0.1:4": 403, "[2001:db8::1]:4": 403, "": 403, "localhost:4": 403, "127.0.0.1": 403,
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/cmdline", http.NoBody)
-		r.RemoteAddr = from
-		r.Header.Set("X-Forwarded-For", "127.0.0.1")
+		r.RemoteAddr, r.Host = from, "localhost:5081"
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		if w.Code != want {
@@ -75,6 +74,28 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 		h.ServeHTTP(w, r)
 		if w.Code != http.StatusOK {
 			t.Errorf("metrics for %q: %d", from, w.Code)
+		}
+	}
+}
+
+// TestProfilesAreNotHandedOn asks as a proxy on this machine does, and as a page in a browser does whose name leads here.
+func TestProfilesAreNotHandedOn(t *testing.T) {
+	t.Parallel()
+	h := ops.NewListener(ops.Config{Logger: slog.New(slog.DiscardHandler), Now: time.Now, Metrics: http.NotFoundHandler()})
+	for host, want := range map[string]int{
+		"localhost": 200, "localhost:1": 200, "127.0.0.1:1": 200, "127.0.0.1": 200, "[::1]:1": 200, "[::1]": 200,
+		"": 403, "evil.example:5081": 403, "localhost.evil.example": 403, "127.0.0.1.evil.example:1": 403, "10.0.0.1:1": 403,
+	} {
+		for header, want := range map[string]int{"": want, "X-Forwarded-For": 403, "Forwarded": 403, "Via": 403, "X-Real-IP": 403} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/cmdline", http.NoBody)
+			r.RemoteAddr, r.Host = "127.0.0.1:4", host
+			if header != "" {
+				r.Header.Set(header, "127.0.0.1")
+			}
+			w := httptest.NewRecorder()
+			if h.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("a profile at %q with %q: %d, want %d", host, header, w.Code, want)
+			}
 		}
 	}
 }

@@ -90,6 +90,8 @@ func (d Datum) check(what string) error {
 	switch {
 	case d.Count <= 0:
 		return fault.BadParameter(what+".SampleCount", "must be greater than 0")
+	case math.Abs(d.Sum) > math.Ldexp(d.Count, maxExponent): // an average that is no number, and no number of JSON's
+		return fault.BadParameter(what+".Sum", "must not be more than SampleCount times 2^360")
 	case d.Min > d.Max:
 		return fault.BadParameter(what+".Minimum", "must not be greater than Maximum")
 	case d.At.IsZero():

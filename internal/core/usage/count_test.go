@@ -3,6 +3,7 @@ package usage_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -278,4 +279,35 @@ func (b *bench) metrics(f usage.Filter) (all []usage.Metric) {
 			return all
 		}
 	}
+}
+
+// TestOneImageInManyIndexes has a pull write no more rows than it may, however many indexes somebody has put the image into.
+func TestOneImageInManyIndexes(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		b.create(repo)
+		child := b.manifest(repo, `{"os":"linux"}`, "a layer")
+		b.push(repo, child)
+		indexes := make([]oci.Digest, usage.MaxIndexes+5)
+		for i := range indexes {
+			index := b.json(map[string]any{
+				"schemaVersion": 2, "mediaType": oci.MediaTypeOCIIndex, "annotations": map[string]string{"n": strconv.Itoa(i)},
+				"manifests": []oci.Descriptor{{MediaType: oci.MediaTypeOCIManifest, Digest: oci.FromBytes(child), Size: int64(len(child))}},
+			})
+			b.push(repo, index)
+			indexes[i] = oci.FromBytes(index)
+		}
+		e := event.Event{ID: 1_000_000, At: b.now, Kind: event.Served, Traffic: []event.Traffic{{
+			Minute: b.now, Service: "ecr", Operation: "BatchGetImage", Repository: repo, Digest: oci.FromBytes(child), Calls: 1, Pulls: 1,
+		}}}
+		if err := b.usage.Handle(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range indexes {
+			m := usage.NewMetric(usage.NamespaceBerth, usage.PullCount, usage.Dimension{Name: usage.DimensionRepository, Value: repo}, usage.Dimension{Name: usage.DimensionImage, Value: d.String()})
+			if got := len(b.points(m, b.now, b.now.Add(time.Minute), time.Minute)); (got == 1) != (i >= 5) {
+				t.Errorf("the index of place %d of %d has %d points, want the newest %d credited", i, len(indexes), got, usage.MaxIndexes)
+			}
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 			"a dimension twice":      with(func(d *usage.Datum) { d.Metric.Dimensions = []usage.Dimension{{"a", "1"}, {"a", "2"}} }),
 			"an unknown unit":        with(func(d *usage.Datum) { d.Unit = "Furlongs" }),
 			"not a number":           with(func(d *usage.Datum) { d.Sum = math.NaN() }),
+			"an average that is":     with(func(d *usage.Datum) { d.Count, d.Sum = 1e-300, math.Ldexp(1, 360) }),
 			"infinite":               with(func(d *usage.Datum) { d.Max = math.Inf(1) }),
 			"no samples":             with(func(d *usage.Datum) { d.Count = 0 }),
 			"least over most":        with(func(d *usage.Datum) { d.Min = 2 }),
@@ -263,6 +265,48 @@ func TestNobodyIsAllowedNothing(t *testing.T) {
 			if asked < 4 {
 				t.Errorf("only %d operations were found", asked)
 			}
+		}
+	})
+}
+
+// TestClientsCannotFillTheDatabase puts metrics with a dimension that is another each time, as an id of a request would be.
+func TestClientsCannotFillTheDatabase(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, b *bench) {
+		c := b.config()
+		c.MaxSeries = 5
+		b.usage = usage.New(c)
+		for _, own := range []string{usage.NamespaceBerth, usage.NamespaceECR, usage.NamespaceBilling} { // these are not counted
+			for i := range 10 {
+				b.put(value(usage.NewMetric(own, "x", usage.Dimension{Name: "n", Value: strconv.Itoa(i)}), b.now, 1))
+			}
+		}
+		datum := func(i int) usage.Datum { // in namespaces before, between and behind the server's own
+			return value(usage.NewMetric([]string{"A", "AWS", "AWSome", "Bert", "Mine"}[i%5], "latency", usage.Dimension{Name: "n", Value: strconv.Itoa(i)}), b.now, 1)
+		}
+		put := func(datums ...usage.Datum) error { return b.usage.Put(t.Context(), root, datums) }
+		for i := range 5 {
+			if err := put(datum(i)); err != nil {
+				t.Fatalf("metric %d: %v", i+1, err)
+			}
+		}
+		for i := range 5 {
+			f, ok := fault.Of(put(datum(i), datum(i+5)))
+			if !ok || f.Code != fault.LimitExceeded || !strings.Contains(f.Message, "5 metrics already") {
+				t.Errorf("a metric too many: %v", f)
+			}
+			if got := b.points(datum(i).Metric, b.now, b.now.Add(time.Minute), time.Minute); len(got) != 1 || got[0].Count != 1 {
+				t.Errorf("a refused request has changed %v", got)
+			}
+			if err := put(datum(i)); err != nil {
+				t.Errorf("one that is there: %v", err)
+			}
+		}
+		b.now = b.now.Add(6 * 366 * 24 * time.Hour) // the days are forgotten
+		b.rollUp()
+		b.forget()
+		if err := put(datum(7)); err != nil {
+			t.Errorf("after the others are forgotten: %v", err)
 		}
 	})
 }

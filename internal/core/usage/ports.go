@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
@@ -17,7 +18,8 @@ const (
 // Store is where points are.
 type Store interface {
 	// Count adds a batch's values to their minutes, hours and days, in one transaction, and tells whether it did: a batch whose round
-	// somebody else has taken on changes nothing. Those of its events that have been counted before are left out.
+	// somebody else has taken on changes nothing. Those of its events that have been counted before are left out. ErrTooManySeries: it would
+	// make more series than it may, and nothing was stored.
 	Count(ctx context.Context, b Batch) (counted bool, err error)
 	// Points reads points, those of a metric mostly in order. One period may come in several points.
 	Points(ctx context.Context, s Selection, each func(metric int, points []Point) error) error
@@ -31,7 +33,13 @@ type Batch struct {
 	Events []Counted // what events add
 	At     time.Time // now
 	Round  *Step     // the piece of a round that it is, or nil
+	// MaxSeries is how many series clients may have altogether when the batch makes new ones, a little more when several do at once. 0: it
+	// is the server's, which makes them of what there is.
+	MaxSeries int
 }
+
+// ErrTooManySeries says that there is no room for more series of clients.
+var ErrTooManySeries = errors.New("clients have as many series as they may")
 
 // Counted is what an event adds.
 type Counted struct {
@@ -106,8 +114,12 @@ type ImageRef struct {
 // Labeled is an image with what it says of itself.
 type Labeled struct {
 	Labels
-	Indexes []oci.Digest // that it is in
+	Indexes []oci.Digest // that it is in: the newest MaxIndexes of them
 }
+
+// MaxIndexes bounds how many indexes a pull is credited to, and an image's app looked for in: anybody who may push can put one image into
+// thousands, and each pull would write so many rows.
+const MaxIndexes = 100
 
 // Images is what counting needs to know of images and of who pushes them.
 type Images interface {

@@ -1,8 +1,10 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,7 +25,7 @@ func DefaultKeep() Keep {
 	return Keep{Minutes: 15 * Day, Hours: 455 * Day, Days: 5 * 365 * Day} //nolint:mnd // as said
 }
 
-// Config is what a Service is made of; all but Keep must be set.
+// Config is what a Service is made of; all but Keep and MaxSeries must be set.
 type Config struct {
 	Registry *registry.Registry
 	Store    Store
@@ -32,6 +34,8 @@ type Config struct {
 	Gauging  Gauging
 	Keep     Keep // what is zero is DefaultKeep's
 	Now      func() time.Time
+	// MaxSeries is how many metrics clients may have, counted with their dimensions and units; 0: 100,000.
+	MaxSeries int
 }
 
 // Service counts, and answers how much it was. Its methods may be called from many goroutines.
@@ -43,6 +47,8 @@ type Service struct {
 	gauging  Gauging
 	keep     Keep
 	now      func() time.Time
+
+	maxSeries int // of clients
 }
 
 // New makes the service.
@@ -60,7 +66,8 @@ func New(c Config) *Service {
 	k.Days = max(k.Days, k.Hours)
 	return &Service{
 		registry: c.Registry, store: c.Store, upkeep: c.Upkeep, images: c.Images, gauging: c.Gauging, keep: k,
-		now: func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
+		maxSeries: cmp.Or(c.MaxSeries, maxClientSeries),
+		now:       func() time.Time { return c.Now().UTC().Truncate(time.Microsecond) },
 	}
 }
 
@@ -88,9 +95,21 @@ func (s *Service) Put(ctx context.Context, caller identity.Caller, datums []Datu
 	if len(datums) == 0 {
 		return nil
 	}
-	_, err := s.store.Count(ctx, Batch{Datums: datums, At: now})
+	batch := Batch{Datums: datums, At: now}
+	if !caller.Service {
+		batch.MaxSeries = s.maxSeries
+	}
+	_, err := s.store.Count(ctx, batch)
+	if errors.Is(err, ErrTooManySeries) {
+		return fault.New(fault.LimitExceeded, "Clients have %d metrics already, each with its dimensions and unit, which is as many as they may have: new ones are "+
+			"refused until the points of old ones have been forgotten", s.maxSeries)
+	}
 	return err
 }
+
+// maxClientSeries bounds what clients put: a dimension that is another each time would fill the database, and Amazon's bill is not there to
+// hold anybody back.
+const maxClientSeries = 100_000
 
 // MaxPoints bounds an answer. (CloudWatch gives 100,800 in a page; whoever reads for it pages by metrics.)
 const MaxPoints = 5_000_000

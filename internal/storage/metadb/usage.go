@@ -87,9 +87,14 @@ func (u Usage) Count(ctx context.Context, b usage.Batch) (bool, error) {
 		if err != nil || len(datums) == 0 {
 			return err
 		}
-		ids, err := t.usageSeries(ctx, datums)
+		ids, made, err := t.usageSeries(ctx, datums)
 		if err != nil {
 			return err
+		}
+		if made && b.MaxSeries > 0 {
+			if err := t.roomForSeries(ctx, b.MaxSeries); err != nil {
+				return err
+			}
 		}
 		if err := t.addUsage(ctx, "usage_minutes", gather(datums, usage.Minute), ids); err != nil {
 			return err
@@ -190,11 +195,24 @@ type newSeries struct {
 
 func (n newSeries) key() seriesKey { return seriesKey{n.Metric, n.Unit} }
 
-// usageSeries gives the ids of the series of a batch, and makes those that are not there. It holds them: nobody removes them meanwhile.
-func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (map[seriesKey]int64, error) {
+// roomForSeries refuses more series of clients than there may be. It counts in the index by namespace, and passes the server's own by.
+func (t tx) roomForSeries(ctx context.Context, most int) error {
+	n, err := one(ctx, t.s, scanOne[int], `
+		SELECT (SELECT COUNT(*) FROM usage_series WHERE namespace < 'AWS/') +
+			(SELECT COUNT(*) FROM usage_series WHERE namespace >= 'AWS0' AND namespace < 'Berth') +
+			(SELECT COUNT(*) FROM usage_series WHERE namespace > 'Berth')`)
+	if err == nil && n > most {
+		err = usage.ErrTooManySeries
+	}
+	return err
+}
+
+// usageSeries gives the ids of the series of a batch, and makes those that are not there: made says that there are some. It holds them:
+// nobody removes them meanwhile.
+func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (ids map[seriesKey]int64, made bool, err error) {
 	wanted, err := seriesOf(datums)
 	if err != nil || len(wanted) == 0 {
-		return nil, err
+		return nil, false, err
 	}
 	hashes := make([]string, 0, len(wanted))
 	for k := range wanted {
@@ -202,9 +220,9 @@ func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (map[seriesKey
 	}
 	list, err := jsonText(hashes)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	ids := map[seriesKey]int64{}
+	ids = map[seriesKey]int64{}
 	fresh := map[seriesKey]bool{}
 	err = t.s.query(ctx, `SELECT id, metric, unit, last_at FROM usage_series WHERE metric IN (SELECT value FROM texts($1)) FOR KEY SHARE`, func(rows *sql.Rows) error {
 		var id, last int64
@@ -219,7 +237,7 @@ func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (map[seriesKey
 		return nil
 	}, list)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var stale []newSeries
 	for k, n := range wanted {
@@ -228,9 +246,10 @@ func (t tx) usageSeries(ctx context.Context, datums []keyedDatum) (map[seriesKey
 		}
 	}
 	if len(stale) == 0 {
-		return ids, nil
+		return ids, false, nil
 	}
-	return ids, t.putSeries(ctx, stale, ids)
+	made = len(ids) < len(wanted)
+	return ids, made, t.putSeries(ctx, stale, ids)
 }
 
 // seriesOf gives the series of datums, each with its newest time.

@@ -14,7 +14,7 @@ func (u Usage) Pack(ctx context.Context, datums []usage.Datum) error {
 		return err
 	}
 	return u.db.engine.update(ctx, func(t tx) error {
-		ids, err := t.usageSeries(ctx, all)
+		ids, _, err := t.usageSeries(ctx, all)
 		if err != nil {
 			return err
 		}

@@ -93,8 +93,10 @@ func (u Usage) labeled(ctx context.Context, where string, args ...any) ([]labele
 	}
 	around := map[int64][]int64{}
 	err = u.db.engine.query(ctx, `
-		SELECT i.id, p.id, p.digest, TRUE FROM images i JOIN image_children c ON c.repository_id = i.repository_id AND c.digest = i.digest
-			JOIN images p ON p.id = c.image_id WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($1))
+		SELECT id, other, digest, TRUE FROM (
+			SELECT i.id AS id, p.id AS other, p.digest AS digest, ROW_NUMBER() OVER (PARTITION BY i.id ORDER BY p.id DESC) AS n
+			FROM images i JOIN image_children c ON c.repository_id = i.repository_id AND c.digest = i.digest
+			JOIN images p ON p.id = c.image_id WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($1))) x WHERE n <= $2
 		UNION ALL
 		SELECT i.id, s.id, s.digest, FALSE FROM images i JOIN images s ON s.repository_id = i.repository_id AND s.digest = i.subject
 			WHERE i.id IN (SELECT CAST(value AS BIGINT) FROM texts($1))`, func(rows *sql.Rows) error {
@@ -109,7 +111,7 @@ func (u Usage) labeled(ctx context.Context, where string, args ...any) ([]labele
 			images[place[id]].Indexes = append(images[place[id]].Indexes, digest)
 		}
 		return nil
-	}, text)
+	}, text, usage.MaxIndexes)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,10 @@ package cost
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/usage"
@@ -41,12 +43,35 @@ func (s *Service) ReckonOnce(ctx context.Context) (more bool, err error) {
 	if err := s.Points.Put(ctx, s.self, s.charges(bill)); err != nil {
 		return false, fmt.Errorf("recording the estimated charges: %w", err)
 	}
+	problems := []error{s.watchAll(ctx, bill)}
+	if len(s.Budgets) > 0 && now.Sub(month.Begin()) <= closing {
+		problems = append(problems, s.close(ctx, price.MonthOf(month.Begin().Add(-1))))
+	}
+	return false, errors.Join(problems...)
+}
+
+// closing is for how long after its end a month is looked at: what its last hours cost is told as well, though the bill was not made out
+// again before midnight.
+const closing = 24 * time.Hour
+
+// close tells of what a month that is over has used up and was not told of.
+func (s *Service) close(ctx context.Context, month price.Month) error {
+	bill, err := s.bill(ctx, Query{Month: month, By: ByApp})
+	if err != nil {
+		return err
+	}
+	return s.watchAll(ctx, bill)
+}
+
+// watchAll watches every budget: one that cannot be told of holds up no other.
+func (s *Service) watchAll(ctx context.Context, bill Bill) error {
+	var problems []error
 	for _, b := range s.Budgets {
 		if err := s.watch(ctx, b, bill); err != nil {
-			return false, fmt.Errorf("budget %s: %w", b.Name, err)
+			problems = append(problems, fmt.Errorf("budget %s: %w", b.Name, err))
 		}
 	}
-	return false, nil
+	return errors.Join(problems...)
 }
 
 // charges are the metric that alarms go by: Amazon's, of all services and of ECR, which here is the same.
@@ -80,11 +105,15 @@ func (b Budget) of(bill Bill) (spent, forecast float64) {
 // count as told.
 func (s *Service) watch(ctx context.Context, b Budget, bill Bill) error {
 	spent, forecast := b.of(bill)
+	ahead := b.Forecast
+	if !bill.Until.Before(bill.Month.End()) {
+		ahead = nil // there is nothing to foretell of a month that is over
+	}
 	for _, kind := range []struct {
 		thresholds []int
 		reached    float64
 		forecast   bool
-	}{{b.Thresholds, spent, false}, {b.Forecast, forecast, true}} {
+	}{{b.Thresholds, spent, false}, {ahead, forecast, true}} {
 		highest := 0
 		for _, t := range kind.thresholds {
 			if kind.reached >= b.Amount*float64(t)/100 {
@@ -128,7 +157,7 @@ func (s *Service) tell(ctx context.Context, b Budget, bill Bill, threshold int, 
 // notice says it for people, and for programs.
 func (s *Service) notice(b Budget, bill Bill, threshold int, ahead bool, spent, forecast float64) (event.Notice, error) {
 	money := func(v float64) string { return fmt.Sprintf("%.2f %s", v, s.Sheet.Currency) }
-	what := "the registry"
+	what := "The registry"
 	switch {
 	case b.App != "" && b.Repository != "":
 		what = b.App + " in " + b.Repository
@@ -142,7 +171,7 @@ func (s *Service) notice(b Budget, bill Bill, threshold int, ahead bool, spent, 
 		subject = fmt.Sprintf("Budget %s: %s will come to more than %d%% of %s", b.Name, bill.Month, threshold, money(b.Amount))
 	}
 	text := []string{
-		fmt.Sprintf("%s has cost %s since %s.", strings.ToUpper(what[:1])+what[1:], money(spent), bill.Month.Begin().Format("2 January")),
+		fmt.Sprintf("%s has cost %s since %s.", what, money(spent), bill.Month.Begin().Format("2 January")),
 		fmt.Sprintf("If it goes on as in the last week, the month comes to %s.", money(forecast)), "",
 		"See: berth cost --month " + bill.Month.String() + " --by app",
 	}

@@ -254,3 +254,73 @@ func TestBudgets(t *testing.T) {
 		}
 	})
 }
+
+// TestForecastLooksBackOverTheMonthsBegin has what is fetched in a month's first hour foretell nothing that the week before did not.
+func TestForecastLooksBackOverTheMonthsBegin(t *testing.T) {
+	t.Parallel()
+	each(t, price.Sheet{Currency: "USD", Out: price.Flat(1)}, nil, func(t *testing.T, b *books) {
+		b.now = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+		b.put(usage.BytesOut, "gone", "", price.GB) // and nothing more
+		b.put(usage.StoredBytes, "gone", "", price.GB)
+		for range 11 { // a GB a day, just after midnight
+			b.put(usage.BytesOut, "aa", "", price.GB)
+			b.now = b.now.Add(day)
+		}
+		b.put(usage.BytesOut, "aa", "", price.GB)
+		b.now = b.now.Add(time.Hour)
+		bill := b.bill(cost.Query{By: cost.ByRepository})
+		if want := 1 + 7*743/145.; len(bill.Lines) != 1 || math.Abs(bill.Forecast.Total()-want) > 1e-6 {
+			t.Errorf("an hour after a month began it comes to %v, want %.3f\n%v", bill.Forecast.Total(), want, amounts(bill))
+		}
+	})
+}
+
+// TestBudgetsAtMidnight has the last hour of a month go over a budget, when the bill is not made out again before it ends.
+func TestBudgetsAtMidnight(t *testing.T) {
+	t.Parallel()
+	budgets := []cost.Budget{
+		{Name: "all", Amount: 10, Thresholds: []int{50, 100}, Forecast: []int{1}, Targets: []string{"oncall"}},
+		{Name: "b", Amount: 1, Repository: "aa", App: "web", Thresholds: []int{100}, Targets: []string{"team"}},
+	}
+	each(t, price.Sheet{Currency: "USD", Out: price.Flat(1)}, budgets, func(t *testing.T, b *books) {
+		b.now = time.Date(2026, 11, 30, 23, 58, 0, 0, time.UTC)
+		reckon := func() (told []string) {
+			t.Helper()
+			for range 2 {
+				if _, err := b.costs.ReckonOnce(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			events, err := b.db.Outbox().Claim(t.Context(), b.now, b.now.Add(1000*time.Hour), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				told = append(told, e.Notice.Subject)
+				if sentence, _, _ := strings.Cut(e.Notice.Text, "."); !strings.HasPrefix(sentence, "The registry has") && !strings.HasPrefix(sentence, "web in aa has") {
+					t.Errorf("the notice begins with %q", sentence)
+				}
+			}
+			return told
+		}
+		if told := reckon(); len(told) != 0 {
+			t.Errorf("before anything was used they are told %q", told)
+		}
+		b.put(usage.BytesOut, "aa", "", 12*price.GB)
+		b.put(usage.BytesOut, "aa", "web", 12*price.GB)
+		b.now = b.now.Add(5 * time.Minute)
+		want := []string{ // nothing is foretold of November, which is over
+			"Budget all: 2026-12 will come to more than 1% of 10.00 USD",
+			"Budget all: 100% of 10.00 USD is used up in 2026-11", "Budget b: 100% of 1.00 USD is used up in 2026-11",
+		}
+		if diff := cmp.Diff(want, reckon()); diff != "" {
+			t.Errorf("after midnight they are told (-want +got):\n%s", diff)
+		}
+		b.now = b.now.Add(10 * time.Minute)
+		if told := reckon(); len(told) != 0 {
+			t.Errorf("and then %q", told)
+		}
+	})
+}
+
+const day = 24 * time.Hour

@@ -18,12 +18,14 @@ type ledger struct {
 	accounts []account
 	month    price.Month
 	until    time.Time
+	began    time.Time // the day of the first point that a forecast goes by: nothing was counted before it
 }
 
 // account is one repository's.
 type account struct {
 	repository string
 	days       []price.Used // from the month's first
+	before     price.Used   // what was sent in the days before it that a forecast goes by
 	level      price.Used   // what an hour of it comes to at the end: bytes
 	apps       []appAccount
 }
@@ -65,18 +67,26 @@ func ownerOf(m usage.Metric) (owner, bool) {
 // ledger reads a month up to a time.
 func (s *Service) ledger(ctx context.Context, m price.Month, until time.Time) (*ledger, error) {
 	owners := map[owner]*account{} // an app's is an account as well, until it is put below its repository
-	n := int((until.Sub(m.Begin()) + day - 1) / day)
+	n := daysOf(m, until)
+	began := until
 	for _, what := range measures {
-		metrics, err := s.named(ctx, what.name, m.Begin().Add(-day))
+		from := m.Begin().Add(-day * time.Duration(max(1, lookBack-n))) // how it was when the month began, and what a forecast goes by
+		metrics, err := s.named(ctx, what.name, from)
 		if err != nil {
 			return nil, err
 		}
-		points, err := s.Points.Points(ctx, s.self, metrics, m.Begin().Add(-day), until, day)
+		points, err := s.Points.Points(ctx, s.self, metrics, from, until, day)
 		if err != nil {
 			return nil, err
 		}
 		samples := mostSamples(points, m.Begin(), n)
 		for i, metric := range metrics {
+			if len(points[i]) == 0 || what.gauge && points[i][len(points[i])-1].At.Before(m.Begin().Add(-day)) {
+				continue // it was gone before the month began
+			}
+			if at := points[i][0].At; at.Before(began) {
+				began = at
+			}
 			who, _ := ownerOf(metric)
 			a := owners[who]
 			if a == nil {
@@ -91,8 +101,13 @@ func (s *Service) ledger(ctx context.Context, m price.Month, until time.Time) (*
 			return nil, err
 		}
 	}
-	return gather(owners, m, until), nil
+	l := gather(owners, m, until)
+	l.began = began
+	return l, nil
 }
+
+// daysOf is how many days of a month have begun by a time.
+func daysOf(m price.Month, until time.Time) int { return int((until.Sub(m.Begin()) + day - 1) / day) }
 
 // named gives the metrics of a name that are a repository's or an app's, and have points since a time.
 func (s *Service) named(ctx context.Context, name string, since time.Time) ([]usage.Metric, error) {
@@ -162,6 +177,11 @@ func (w measure) enter(a *account, points []usage.Point, begin, until time.Time,
 		for i := range a.days {
 			*w.part(&a.days[i]) += byDay[begin.Add(time.Duration(i)*day)].Sum
 		}
+		for _, p := range points {
+			if p.At.Before(begin) {
+				*w.part(&a.before) += p.Sum
+			}
+		}
 		return
 	}
 	level := 0.0
@@ -195,23 +215,27 @@ func (l *ledger) total() []price.Used {
 	return all
 }
 
-// lookBack is how many days a forecast of transfer goes by.
+// lookBack is how many days a forecast of transfer goes by, the one that is not over among them. Those of the month before count too: what an
+// hour after midnight fetched says nothing of a month.
 const lookBack = 7
 
 // projected is what each account will have used at the month's end: what is stored stays, and as much is sent as on the last seven days.
 func (l *ledger) projected() []price.Used {
 	left := max(0, l.month.End().Sub(l.until).Hours())
 	all := l.total()
+	from := l.month.Begin().Add(time.Duration(daysOf(l.month, l.until)-lookBack) * day)
+	if from.Before(l.began) {
+		from = l.began
+	}
+	hours := l.until.Sub(from).Hours()
 	for i, a := range l.accounts {
 		all[i].StoredByteHours += a.level.StoredByteHours * left
 		all[i].TrashByteHours += a.level.TrashByteHours * left
-		from := max(0, len(a.days)-lookBack)
-		hours := l.until.Sub(l.month.Begin().Add(time.Duration(from) * day)).Hours()
-		var lately price.Used
-		for _, u := range a.days[from:] {
+		lately := a.before
+		for _, u := range a.days[max(0, len(a.days)-lookBack):] {
 			lately.Add(u)
 		}
-		if hours >= 1 { // of a month's first minutes nothing follows
+		if hours >= 1 { // of a registry's first minutes nothing follows
 			all[i].BytesOut += lately.BytesOut / hours * left
 			all[i].BytesIn += lately.BytesIn / hours * left
 		}
