@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/hoopstat-haus/berth/internal/core/event"
 )
 
@@ -19,13 +21,19 @@ type Journal interface {
 	// Size is how many records there are.
 	Size() int64
 	// Read gives at most limit records from number n on, without line ends; none where there are no more yet.
-	Read(n int64, limit int) ([][]byte, error)
+	Read(n int64, limit int) ([]Line, error)
 	// Sync makes what was appended safe from power cuts.
 	Sync() error
 	// Publish puts the last checkpoint beside the log.
 	Publish(checkpoint string) error
 	// Renew goes on in another log, since this one is not what it was.
 	Renew() error
+}
+
+// Line is a record as it was written, without the line's end, and its hash ([tlog.RecordHash]). Nobody changes its text.
+type Line struct {
+	Text []byte
+	Hash tlog.Hash
 }
 
 // Store is where records are searched, in the metadata database.
