@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/hoopstat-haus/berth/internal/core/audit"
@@ -85,8 +84,8 @@ func read(t testing.TB, j *journal.Journal, from int64, limit int) []audit.Recor
 	}
 	// What came from memory is forgotten there: the files say the same.
 	again, err := j.Read(from, len(lines))
-	if err != nil || !cmp.Equal(lines, again) {
-		t.Fatalf("read again, records from %d on differ: %v: %s", from, err, cmp.Diff(lines, again))
+	if err != nil || !slices.EqualFunc(lines, again, func(a, b audit.Line) bool { return a.Hash == b.Hash && bytes.Equal(a.Text, b.Text) }) {
+		t.Fatalf("read again, records from %d on differ: %v", from, err)
 	}
 	var records []audit.Record
 	for i, line := range lines {
