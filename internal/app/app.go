@@ -59,6 +59,8 @@ type Deps struct {
 	Scanner bool
 	// BlobScanned is called for each blob that a scan begins to read; or nil.
 	BlobScanned func(oci.Descriptor)
+	// Uncounted leaves out what telemetry counts of requests, database, layers and jobs, for those who measure what that costs.
+	Uncounted bool
 }
 
 // App is one Berth, listening and ready to serve.
@@ -188,11 +190,13 @@ func (a *App) open(ctx context.Context) (*identity.Directory, error) {
 	if a.database, err = openDatabase(ctx, a.cfg); err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	a.database.Observe(a.telemetry.Database())
+	if !a.deps.Uncounted {
+		a.database.Observe(a.telemetry.Database())
+	}
 	if a.blobs, err = openBlobs(ctx, a.cfg); err != nil {
 		return nil, fmt.Errorf("opening the blob store: %w", err)
 	}
-	a.counted = a.telemetry.Blobs(a.blobs)
+	a.counted = a.countedBlobs()
 	a.master = master
 	directory := identity.NewDirectory(identity.Config{
 		Store: a.database, Vault: a.database.Vault(), Master: master, Account: a.cfg.Account, Now: a.deps.Now,

@@ -19,7 +19,7 @@ const gatherEvents = 50 * time.Millisecond
 
 // jobs lists the background work.
 func (a *App) jobs() []jobs.Job {
-	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.telemetry.Handlers(a.handlers()), Now: a.deps.Now}
+	dispatcher := event.Dispatcher{Outbox: a.database.Outbox(), Handlers: a.countedHandlers(), Now: a.deps.Now}
 	return slices.Concat(
 		[]jobs.Job{
 			{Name: "outbox", Every: lookAgain, Wake: a.outbox.C(), Gather: gatherEvents, Do: dispatcher.Once},

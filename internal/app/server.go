@@ -114,7 +114,7 @@ func (a *App) handler(directory *identity.Directory) (http.Handler, error) {
 		}
 	})
 	return a.telemetry.Requests(middleware.New(middleware.Config{
-		Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies, Served: a.telemetry.Served, Audit: a.record(),
+		Next: faces, Logger: a.deps.Logger, Now: time.Now, Proxies: a.cfg.TrustedProxies, Served: a.served(), Audit: a.record(),
 	})), nil
 }
 

@@ -14,8 +14,11 @@ import (
 	"github.com/hoopstat-haus/berth/internal/api/authn"
 	"github.com/hoopstat-haus/berth/internal/api/awswire"
 	"github.com/hoopstat-haus/berth/internal/api/distribution"
+	"github.com/hoopstat-haus/berth/internal/api/middleware"
 	"github.com/hoopstat-haus/berth/internal/api/ops"
 	"github.com/hoopstat-haus/berth/internal/api/telemetry"
+	"github.com/hoopstat-haus/berth/internal/core/blob"
+	"github.com/hoopstat-haus/berth/internal/core/event"
 	"github.com/hoopstat-haus/berth/internal/core/gc"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/core/registry"
@@ -37,6 +40,9 @@ func (a *App) openTelemetry() {
 		Now: time.Now, Logger: a.deps.Logger, Version: version, Revision: revision, Repositories: c.Repositories,
 		Traces: telemetry.Traces{Endpoint: c.OTLP, Headers: c.OTLPHeaders, Ratio: c.TraceRatio, Instance: instance},
 	})
+	if a.deps.Uncounted {
+		return
+	}
 	a.deps.Logger = slog.New(a.telemetry.Logs(a.deps.Logger.Handler()))
 }
 
@@ -83,10 +89,37 @@ func (a *App) countOperations(c awswire.Config) awswire.Config {
 
 // countedJobs counts runs of jobs. Those that do the same, and differ by a number, go together.
 func (a *App) countedJobs(all []jobs.Job) []jobs.Job {
+	if a.deps.Uncounted {
+		return all
+	}
 	for i, j := range all {
 		all[i].Do = a.telemetry.Job(strings.TrimRight(j.Name, " 0123456789"), j.Do)
 	}
 	return all
+}
+
+// countedHandlers counts what those who want to know of events are told.
+func (a *App) countedHandlers() map[string]event.Handler {
+	if a.deps.Uncounted {
+		return a.handlers()
+	}
+	return a.telemetry.Handlers(a.handlers())
+}
+
+// countedBlobs counts what is asked of the blob store.
+func (a *App) countedBlobs() blob.Store {
+	if a.deps.Uncounted {
+		return a.blobs
+	}
+	return a.telemetry.Blobs(a.blobs)
+}
+
+// served is who counts requests; nil: nobody.
+func (a *App) served() func(context.Context, middleware.Served) {
+	if a.deps.Uncounted {
+		return nil
+	}
+	return a.telemetry.Served
 }
 
 // guard counts credentials that do not hold.

@@ -294,3 +294,26 @@ func TestSources(t *testing.T) {
 		t.Error("what nobody knows any more is told as if it were new")
 	}
 }
+
+// gathering takes events together.
+type gathering struct{ failing }
+
+func (gathering) HandleAll(context.Context, []event.Event) error { return nil }
+
+// TestHandlersThatTakeManyStillDo: one that is wrapped must not be handed each event by itself, which costs it a transaction each.
+func TestHandlersThatTakeManyStillDo(t *testing.T) {
+	t.Parallel()
+	tm := quiet(telemetry.Config{})
+	handlers := tm.Handlers(map[string]event.Handler{"signing": failing{}, "usage": gathering{}})
+	if _, ok := handlers["signing"].(event.Batcher); ok {
+		t.Error("a handler of single events has become one of many")
+	}
+	b, ok := handlers["usage"].(event.Batcher)
+	if !ok {
+		t.Fatal("the handler of many events has become one of single events")
+	}
+	if err := b.HandleAll(t.Context(), make([]event.Event, 3)); err != nil {
+		t.Fatal(err)
+	}
+	has(t, tm, `berth_event_handling_duration_seconds_count{handler="usage"} 1`)
+}

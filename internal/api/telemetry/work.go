@@ -74,9 +74,13 @@ func (t *Telemetry) Job(name string, do func(ctx context.Context) (bool, error))
 func (t *Telemetry) Handlers(all map[string]event.Handler) map[string]event.Handler {
 	wrapped := map[string]event.Handler{"metrics": counting{t}}
 	for name, h := range all {
-		wrapped[name] = handler{
+		counted := handler{
 			Handler: h, t: t, span: "event " + name,
 			duration: t.work.handling.WithLabelValues(name), failures: t.work.handled.WithLabelValues(name),
+		}
+		wrapped[name] = counted
+		if b, ok := h.(event.Batcher); ok {
+			wrapped[name] = batcher{counted, b}
 		}
 	}
 	return wrapped
@@ -100,6 +104,23 @@ func (h handler) Handle(ctx context.Context, e event.Event) error {
 	if err != nil {
 		h.failures.Inc()
 	}
+	end(span, err)
+	return err
+}
+
+// batcher is a handler of one that takes many events at once, and still does.
+type batcher struct {
+	handler
+
+	all event.Batcher
+}
+
+// HandleAll implements event.Batcher. That it fails is not counted: each event is handed on by itself then.
+func (b batcher) HandleAll(ctx context.Context, events []event.Event) error {
+	begin := b.t.config.Now()
+	ctx, span := b.t.child(ctx, b.span)
+	err := b.all.HandleAll(ctx, events)
+	b.duration.Observe(b.t.since(begin))
 	end(span, err)
 	return err
 }

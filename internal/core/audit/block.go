@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +24,17 @@ const (
 // Filter knows some ids, and takes few others to be among them: a Bloom filter.
 type Filter []byte
 
-// filterKey brings a request's and an event's id to one form.
-func filterKey(id string) string { return strings.ReplaceAll(id, "-", "") }
+// filterKey hashes a request's or an event's id, which have the same digits, with and without dashes.
+func filterKey(id string) uint64 {
+	var buf [64]byte
+	digits := buf[:0]
+	for i := range len(id) {
+		if id[i] != '-' {
+			digits = append(digits, id[i])
+		}
+	}
+	return xxhash.Sum64(digits)
+}
 
 // NewFilter makes one of hashes of ids.
 func newFilter(hashes []uint64) Filter {
@@ -46,7 +54,7 @@ func (f Filter) Has(id string) bool {
 	if len(f) == 0 {
 		return false
 	}
-	f.each(xxhash.Sum64String(filterKey(id)), func(i int, mask byte) bool {
+	f.each(filterKey(id), func(i int, mask byte) bool {
 		found = f[i]&mask != 0
 		return found
 	})
@@ -71,11 +79,21 @@ type building struct {
 	requests []uint64
 	terms    map[int64]bool
 	opened   time.Time
+	packed   []byte // what finish gave last
 }
 
 // newBuilding has room for what most blocks come to, or grow to soon.
 func newBuilding(now time.Time) *building {
 	return &building{opened: now, lines: make([]byte, 0, maxBlockLines+maxBlockLines/8), requests: make([]uint64, 0, blockRecords), terms: map[int64]bool{}}
+}
+
+// reset begins another block in the memory of one that is stored.
+func (b *building) reset(now time.Time) {
+	clear(b.terms)
+	*b = building{
+		opened: now, lines: b.lines[:0], requests: b.requests[:0], terms: b.terms, packed: b.packed,
+		block: Block{Terms: b.block.Terms[:0]},
+	}
 }
 
 func (b *building) add(r *Record) {
@@ -90,7 +108,7 @@ func (b *building) add(r *Record) {
 		b.block.Until = r.At
 	}
 	b.lines = append(append(b.lines, r.Line...), '\n')
-	b.requests = append(b.requests, xxhash.Sum64String(filterKey(r.EventID)))
+	b.requests = append(b.requests, filterKey(r.EventID))
 	r.terms(func(t int64) {
 		if !b.terms[t] {
 			b.terms[t] = true
@@ -100,11 +118,15 @@ func (b *building) add(r *Record) {
 	})
 }
 
-// finish gives the block as it is to be stored.
+// finish gives the block as it is to be stored, in memory that is used again when it is called again.
 func (b *building) finish() Block {
 	b.block.Requests = newFilter(b.requests)
-	b.block.Data = packer().EncodeAll(b.lines, nil)
+	if b.packed == nil {
+		b.packed = make([]byte, 0, cap(b.lines)/8)
+	}
+	b.packed = packer().EncodeAll(b.lines, b.packed[:0])
 	out := b.block
+	out.Data = b.packed
 	out.Terms, out.NewTerms = slices.Clone(b.block.Terms), slices.Clone(b.block.NewTerms)
 	slices.Sort(out.NewTerms) // neighbours in the index
 	return out

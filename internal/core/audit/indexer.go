@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 const (
@@ -43,6 +41,7 @@ type Indexer struct {
 	log   Log
 	kept  time.Time // when a checkpoint was last kept
 	open  *building // the last block, where it is not full
+	spare *building // one whose memory can be used again
 }
 
 // NewIndexer makes one. Its methods are for one job at a time.
@@ -135,25 +134,41 @@ func (x *Indexer) renew(ctx context.Context, should int64) error {
 	return err
 }
 
-func (x *Indexer) commit(ctx context.Context, from int64, lines [][]byte) error {
+// close leaves the last block as it is after its time, and where so many records come that they make half a block by themselves: what it has
+// would be packed again.
+func (x *Indexer) close(now time.Time, records int) {
+	if x.open != nil && (now.Sub(x.open.opened) > blockOpen || records >= blockRecords/2 && len(x.open.lines) >= maxBlockLines/4) {
+		x.open, x.spare = nil, x.open
+	}
+}
+
+// newBuilding begins a block.
+func (x *Indexer) newBuilding(now time.Time) *building {
+	if b := x.spare; b != nil {
+		x.spare = nil
+		b.reset(now)
+		return b
+	}
+	return newBuilding(now)
+}
+
+func (x *Indexer) commit(ctx context.Context, from int64, lines []Line) error {
 	now := x.Now()
 	tree := x.log.Tree.Clone()
-	if x.open != nil && now.Sub(x.open.opened) > blockOpen {
-		x.open = nil
-	}
+	x.close(now, len(lines))
 	var blocks []*building
 	sum := newSummary()
 	for i, line := range lines {
-		r, err := Decode(line)
+		r, err := Decode(line.Text)
 		if err != nil || r.Sequence != from+int64(i) {
 			// It counts as what it is, a leaf of the tree, and Verify will name it. Nothing can be found by it.
 			x.Logger.LogAttrs(ctx, slog.LevelError, "the audit log has a record that cannot be read", slog.String("log", x.log.ID),
 				slog.Int64("record", from+int64(i)), slog.Any("error", err))
-			r = Record{Line: line, Log: x.log.ID, Sequence: from + int64(i), At: now}
+			r = Record{Line: line.Text, Log: x.log.ID, Sequence: from + int64(i), At: now}
 		}
-		tree.Add(tlog.RecordHash(line))
+		tree.Add(line.Hash)
 		if x.open == nil || x.open.block.Records >= blockRecords || len(x.open.lines) >= maxBlockLines {
-			x.open = newBuilding(now)
+			x.open = x.newBuilding(now)
 		}
 		if len(blocks) == 0 || blocks[len(blocks)-1] != x.open {
 			blocks = append(blocks, x.open)
@@ -178,6 +193,9 @@ func (x *Indexer) commit(ctx context.Context, from int64, lines [][]byte) error 
 	}
 	for i, b := range blocks {
 		b.block.ID, b.block.NewTerms = ids[i], nil
+		if b != x.open {
+			x.spare = b
+		}
 	}
 	x.log = batch.Log
 	if batch.KeepCheckpoint {

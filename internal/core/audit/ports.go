@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/hoopstat-haus/berth/internal/core/event"
 )
 
@@ -21,7 +23,7 @@ type Journal interface {
 	Size() int64
 	// Read gives at most limit records from number n on, without line ends; none where there are no more yet. Where n was forgotten it
 	// answers Forgotten.
-	Read(n int64, limit int) ([][]byte, error)
+	Read(n int64, limit int) ([]Line, error)
 	// Sync makes what was appended safe from power cuts.
 	Sync() error
 	// Publish puts the last checkpoint beside the log.
@@ -36,6 +38,12 @@ type Forgotten struct{ Left Tree }
 // Error implements error.
 func (f Forgotten) Error() string {
 	return fmt.Sprintf("records %d to %d were kept for their time, and are gone", f.Left.First, f.Left.Next-1)
+}
+
+// Line is a record as it was written, without the line's end, and its hash ([tlog.RecordHash]). Nobody changes its text.
+type Line struct {
+	Text []byte
+	Hash tlog.Hash
 }
 
 // Store is where records are searched, in the metadata database.

@@ -15,6 +15,7 @@ import (
 // scanner reads one line.
 type scanner struct {
 	b   []byte
+	all string // the same: texts are parts of it
 	at  int
 	bad bool
 
@@ -113,14 +114,24 @@ func (s *scanner) raw() []byte {
 	return text
 }
 
-func (s *scanner) text(to *string) { *to = string(s.raw()) }
+// value is raw as a string.
+func (s *scanner) value() string {
+	from := s.at + 1
+	n := len(s.raw())
+	if s.bad {
+		return ""
+	}
+	return s.all[from : from+n]
+}
+
+func (s *scanner) text(to *string) { *to = s.value() }
 
 func (s *scanner) number() int64 {
 	from := s.at
 	for s.at < len(s.b) && (s.b[s.at] == '-' || s.b[s.at] >= '0' && s.b[s.at] <= '9') {
 		s.at++
 	}
-	n, err := strconv.ParseInt(string(s.b[from:s.at]), 10, 64)
+	n, err := strconv.ParseInt(s.all[from:s.at], 10, 64)
 	s.bad = s.bad || err != nil
 	return n
 }
@@ -156,7 +167,7 @@ func (s *scanner) skip() {
 
 // scan reads a record, or tells that it cannot.
 func scan(line []byte) (r Record, ok bool) {
-	s := &scanner{b: line}
+	s := &scanner{b: line, all: string(line)}
 	r.Line = line
 	var issuer, issuerName, invoked, identityProvider string
 	s.object(func(key []byte) {
@@ -267,7 +278,7 @@ func (s *scanner) parameters(r *Record) {
 				s.object(func(key []byte) {
 					switch string(key) {
 					case "imageDigest":
-						n.Digest = oci.Digest(s.raw())
+						n.Digest = oci.Digest(s.value())
 					case "imageTag":
 						s.text(&n.Tag)
 					default:
@@ -300,7 +311,7 @@ func (s *scanner) additional(r *Record) {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "at":
-			at, err := time.Parse(time.RFC3339Nano, string(s.raw()))
+			at, err := time.Parse(time.RFC3339Nano, s.value())
 			r.At, s.bad = at, s.bad || err != nil
 		case "method":
 			s.text(&r.Method)
@@ -317,7 +328,7 @@ func (s *scanner) additional(r *Record) {
 		case "decidedBy":
 			s.text(&r.DecidedBy)
 		case "pulledImages":
-			s.list(func() { r.Pulled = append(r.Pulled, oci.Digest(s.raw())) })
+			s.list(func() { r.Pulled = append(r.Pulled, oci.Digest(s.value())) })
 		case "webIdentitySubject":
 			s.text(&r.Subject)
 		case "log":

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/hoopstat-haus/berth/internal/core/audit"
 	"github.com/hoopstat-haus/berth/internal/core/identity"
 	"github.com/hoopstat-haus/berth/internal/storage/metadb"
@@ -26,11 +28,12 @@ func (m many) Size() int64                     { return m.size }
 func (m many) Sync() error                     { return nil }
 func (m many) Publish(string) error            { return nil }
 func (m many) Renew() error                    { return nil }
-func (m many) Read(n int64, limit int) ([][]byte, error) {
-	var lines [][]byte
+func (m many) Read(n int64, limit int) ([]audit.Line, error) {
+	var lines []audit.Line
 	for ; n < m.size && len(lines) < limit; n++ {
 		e := m.made(n)
-		lines = append(lines, audit.Number(encoder().Append(nil, &e), "many", n, make([]byte, audit.PreviousSize)))
+		text := audit.Number(encoder().Append(nil, &e), "many", n, make([]byte, audit.PreviousSize))
+		lines = append(lines, audit.Line{Text: text, Hash: tlog.RecordHash(text)})
 	}
 	return lines, nil
 }
@@ -128,7 +131,7 @@ func BenchmarkIndex(b *testing.B) {
 		db := metadbtest.New(b)
 		o := newOffice(b, db)
 		j := many{10_000, ordinary("eve", 1000)}
-		var lines [][]byte
+		var lines []audit.Line
 		for n := int64(0); n < j.size; n += 1000 {
 			some, _ := j.Read(n, 1000)
 			lines = append(lines, some...)
@@ -150,10 +153,10 @@ func BenchmarkIndex(b *testing.B) {
 // ready has its records in memory.
 type ready struct {
 	many
-	lines [][]byte
+	lines []audit.Line
 }
 
-func (r ready) Read(n int64, limit int) ([][]byte, error) {
+func (r ready) Read(n int64, limit int) ([]audit.Line, error) {
 	return r.lines[n:min(n+int64(limit), int64(len(r.lines)))], nil
 }
 

@@ -236,7 +236,7 @@ func rechain(t *testing.T, log string, all []string) []string {
 	var out []string
 	var last []byte
 	for n, line := range lines {
-		record, _, _ := bytes.Cut(line, []byte(`,"log":"`))
+		record, _, _ := bytes.Cut(line.Text, []byte(`,"log":"`))
 		made := audit.Number(append(bytes.Clone(record), "}}"...), log, int64(n), prefix(last))
 		last = made
 		out = append(out, string(made)+"\n")

@@ -72,6 +72,7 @@ type Journal struct {
 	unsynced bool
 	lost     int64 // records since lostAt
 	lostAt   time.Time
+	recent   recent
 
 	reading sync.Mutex // guards cursor
 	cursor  *cursor
@@ -217,6 +218,7 @@ func (j *Journal) Renew() error {
 	}
 	err = errors.Join(err, j.lock.Close())
 	j.id, j.dir, j.lock, j.files, j.current = next.id, next.dir, next.lock, next.files, next.current
+	j.recent.forget()
 	j.size, j.day, j.next, j.previous, j.dirty, j.unsynced = next.size, next.day, next.next, next.previous, false, true
 	if err != nil {
 		return fmt.Errorf("ending an audit log: %w", err)
@@ -309,6 +311,7 @@ func (j *Journal) append(record []byte) ([]byte, error) {
 	}
 	hash := tlog.RecordHash(record[:len(record)-1])
 	copy(j.previous[:], hash[:])
+	j.recent.add(j.next, record[:len(record)-1], hash)
 	j.size += int64(n)
 	j.next++
 	j.unsynced = true

@@ -82,14 +82,20 @@ func read(t testing.TB, j *journal.Journal, from int64, limit int) []audit.Recor
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What came from memory is forgotten there: the files say the same.
+	again, err := j.Read(from, len(lines))
+	if err != nil || !slices.EqualFunc(lines, again, func(a, b audit.Line) bool { return a.Hash == b.Hash && bytes.Equal(a.Text, b.Text) }) {
+		t.Fatalf("read again, records from %d on differ: %v", from, err)
+	}
 	var records []audit.Record
-	for i, l := range lines {
+	for i, line := range lines {
+		l := line.Text
 		r, err := audit.Decode(l)
 		if err != nil || r.Sequence != from+int64(i) || r.Log != j.ID() {
 			t.Fatalf("record %d of %s: %v: %s", from+int64(i), j.ID(), err, l)
 		}
 		if i > 0 {
-			if hash := tlog.RecordHash(lines[i-1]); !bytes.Equal(r.Previous, hash[:8]) {
+			if hash := tlog.RecordHash(lines[i-1].Text); !bytes.Equal(r.Previous, hash[:8]) || hash != lines[i-1].Hash {
 				t.Fatalf("record %d names another one before it: %s", r.Sequence, l)
 			}
 		}
@@ -375,5 +381,48 @@ func BenchmarkAppend(b *testing.B) {
 		if buf, err = j.Append(encoder.Append(buf[:0], &e)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestRecordsThatAreManyComeFromTheFiles: what is appended faster than it is read is bounded in memory, and nothing is missing.
+func TestRecordsThatAreManyComeFromTheFiles(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	c := d.config()
+	c.MaxFile = 0
+	j := d.open(t, c)
+	e := entry(1, begin)
+	e.Path = strings.Repeat("p", 1000)
+	e.Message = strings.Repeat("m", 1000)
+	e.DecidedBy = strings.Repeat("d", 2000)
+	const many = 3000 // 13 MB
+	for i := range many {
+		e.ID = fmt.Sprintf("%032x", i)
+		if _, err := j.Append(encoder.Append(nil, &e)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held := j.Held(); held < many/4 || held > many*3/4 {
+		t.Errorf("%d records of %d are held in memory", held, many)
+	}
+	n := int64(0)
+	for got := read(t, j, n, 700); len(got) > 0; got = read(t, j, n, 700) {
+		n += int64(len(got))
+	}
+	if n != many {
+		t.Errorf("%d records were read, want %d", n, many)
+	}
+	if held := j.Held(); held != 0 {
+		t.Errorf("%d records are held that were read", held)
+	}
+	e.ID = fmt.Sprintf("%032x", many)
+	if _, err := j.Append(encoder.Append(nil, &e)); err != nil {
+		t.Fatal(err)
+	}
+	if held := j.Held(); held != 1 {
+		t.Errorf("%d records are held after all were read, and one came", held)
+	}
+	if got := read(t, j, many, 10); len(got) != 1 {
+		t.Errorf("%d records came", len(got))
 	}
 }

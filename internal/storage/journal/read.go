@@ -10,6 +10,8 @@ import (
 	"os"
 	"sort"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/hoopstat-haus/berth/internal/core/audit"
 )
 
@@ -22,11 +24,21 @@ type cursor struct {
 }
 
 // Read gives at most limit records from number n on, without their ends: none where there are no more yet. A record that was forgotten is an
-// error.
-func (j *Journal) Read(n int64, limit int) ([][]byte, error) {
+// error. What was appended a moment ago comes from memory, once.
+func (j *Journal) Read(n int64, limit int) ([]audit.Line, error) {
 	j.reading.Lock()
 	defer j.reading.Unlock()
-	var records [][]byte
+	j.mu.Lock()
+	records := j.recent.take(n, limit)
+	j.mu.Unlock()
+	if len(records) > 0 {
+		return records, nil
+	}
+	return j.readFiles(n, limit)
+}
+
+func (j *Journal) readFiles(n int64, limit int) ([]audit.Line, error) {
+	var records []audit.Line
 	for len(records) < limit {
 		f, end, last, ok := j.find(n)
 		if !ok {
@@ -65,7 +77,7 @@ func (j *Journal) find(n int64) (f file, end int64, last, ok bool) {
 	return j.files[i], end, last, true
 }
 
-func (j *Journal) readFile(f file, end, n int64, limit int) ([][]byte, error) {
+func (j *Journal) readFile(f file, end, n int64, limit int) ([]audit.Line, error) {
 	if f.state == forgotten {
 		left, err := readTree(j.dir, f)
 		if err != nil {
@@ -77,7 +89,7 @@ func (j *Journal) readFile(f file, end, n int64, limit int) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var records [][]byte
+	var records []audit.Line
 	for len(records) < limit {
 		if end > 0 && c.offset >= end {
 			return records, nil
@@ -91,7 +103,7 @@ func (j *Journal) readFile(f file, end, n int64, limit int) ([][]byte, error) {
 			j.drop()
 			return records, err
 		}
-		records = append(records, bytes.Clone(line))
+		records = append(records, audit.Line{Text: bytes.Clone(line), Hash: tlog.RecordHash(line)})
 	}
 	return records, nil
 }
