@@ -67,21 +67,8 @@ func (p *program) showUsage(cmd *cobra.Command, repository string) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case by != "" && !slices.Contains(usageGroups, by):
-		return usageError{fmt.Errorf("--by: %q is none of %s", by, strings.Join(usageGroups, ", ")), ""}
-	case graph && form != "text":
-		return usageError{errors.New("--graph goes with --output text: the other forms have the points"), ""}
-	case graph && by == byDay:
-		return usageError{errors.New("--graph has a column for each day already: leave out --by day"), ""}
-	case cmd.Flags().Changed("query") && (form == "svg" || form == "csv"):
-		return usageError{fmt.Errorf("--query finds things in JSON, and --output says %s", form), ""}
-	case cmd.Flags().Changed("metric") && form != "svg":
-		return usageError{errors.New("--metric goes with --output svg"), ""}
-	case form == "svg" && usageMetric(metric) == "":
-		return usageError{fmt.Errorf("--metric: %q is no column", metric), "such as pulls, pushes, out, images or stored"}
-	case by == byDay && repository == "":
-		return usageError{errors.New("--by day is about one repository: name it"), ""}
+	if err := checkUsageFlags(cmd, by, form, metric, repository, graph); err != nil {
+		return err
 	}
 	now := p.now().UTC()
 	from, err := p.moment("since", since)
@@ -116,6 +103,27 @@ func (p *program) showUsage(cmd *cobra.Command, repository string) error {
 		busiestFirst(&report)
 		return writeUses(w, report, graph)
 	})
+}
+
+// checkUsageFlags refuses what does not go together.
+func checkUsageFlags(cmd *cobra.Command, by, form, metric, repository string, graph bool) error {
+	switch {
+	case by != "" && !slices.Contains(usageGroups, by):
+		return usageError{fmt.Errorf("--by: %q is none of %s", by, strings.Join(usageGroups, ", ")), ""}
+	case graph && form != "text":
+		return usageError{errors.New("--graph goes with --output text: the other forms have the points"), ""}
+	case graph && by == byDay:
+		return usageError{errors.New("--graph has a column for each day already: leave out --by day"), ""}
+	case cmd.Flags().Changed("query") && (form == "svg" || form == "csv"):
+		return usageError{fmt.Errorf("--query finds things in JSON, and --output says %s", form), ""}
+	case cmd.Flags().Changed("metric") && form != "svg":
+		return usageError{errors.New("--metric goes with --output svg"), ""}
+	case form == "svg" && usageMetric(metric) == "":
+		return usageError{fmt.Errorf("--metric: %q is no column", metric), "such as pulls, pushes, out, images or stored"}
+	case by == byDay && repository == "":
+		return usageError{errors.New("--by day is about one repository: name it"), ""}
+	}
+	return nil
 }
 
 // busiestFirst orders what people read by pulls. Other forms keep the server's order, by name.
