@@ -19,6 +19,8 @@ type scanner struct {
 	at  int
 	bad bool
 
+	escapes bool // there are some in the line
+
 	depth int
 }
 
@@ -37,9 +39,9 @@ func (s *scanner) object(member func(key []byte)) {
 	if !s.enter() || !s.take('{') {
 		return
 	}
-	defer func() { s.depth-- }()
 	if s.peek() == '}' {
 		s.at++
+		s.depth--
 		return
 	}
 	for !s.bad {
@@ -53,6 +55,7 @@ func (s *scanner) object(member func(key []byte)) {
 			continue
 		}
 		s.take('}')
+		s.depth--
 		return
 	}
 }
@@ -62,9 +65,9 @@ func (s *scanner) list(element func()) {
 	if !s.enter() || !s.take('[') {
 		return
 	}
-	defer func() { s.depth-- }()
 	if s.peek() == ']' {
 		s.at++
+		s.depth--
 		return
 	}
 	for !s.bad {
@@ -74,6 +77,7 @@ func (s *scanner) list(element func()) {
 			continue
 		}
 		s.take(']')
+		s.depth--
 		return
 	}
 }
@@ -106,7 +110,7 @@ func (s *scanner) raw() []byte {
 		return nil
 	}
 	text := s.b[s.at : s.at+n]
-	if bytes.IndexByte(text, '\\') >= 0 {
+	if s.escapes && bytes.IndexByte(text, '\\') >= 0 {
 		s.bad = true
 		return nil
 	}
@@ -167,7 +171,7 @@ func (s *scanner) skip() {
 
 // scan reads a record, or tells that it cannot.
 func scan(line []byte) (r Record, ok bool) {
-	s := &scanner{b: line, all: string(line)}
+	s := &scanner{b: line, all: string(line), escapes: bytes.IndexByte(line, '\\') >= 0}
 	r.Line = line
 	var issuer, issuerName, invoked, identityProvider string
 	s.object(func(key []byte) {
