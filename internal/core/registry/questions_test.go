@@ -120,6 +120,9 @@ func repositoryOperations() []operation {
 		{"May", func(b *bench, who identity.Caller) error {
 			return b.May(b.t.Context(), who, policy.DescribeRegistry, "")
 		}, "DescribeRegistry *"},
+		{"MayOn", func(b *bench, who identity.Caller) error {
+			return b.MayOn(b.t.Context(), who, policy.DescribeAlarms, "arn:aws:cloudwatch:us-east-1:1:alarm:a")
+		}, "cloudwatch:DescribeAlarms arn:aws:cloudwatch:us-east-1:1:alarm:a"},
 		{"MayImport", func(b *bench, who identity.Caller) error { return b.MayImport(b.t.Context(), who, repo) }, "BatchImportUpstreamImage " + repo},
 		{"MayImport", func(b *bench, who identity.Caller) error { return b.MayImport(b.t.Context(), who, "a/new") }, "BatchImportUpstreamImage a/new, CreateRepository a/new"},
 	}
