@@ -216,7 +216,7 @@ func compare(b *testing.B, pieces, requests int, work func(s *arranged, c *wire.
 		servers[i] = startArranged(b, a)
 		servers[i].round(pieces, work) // warm
 	}
-	time.Sleep(2 * time.Second) // what the beginning left behind is done
+	time.Sleep(2 * time.Second) //nolint:forbidigo // what the beginning left behind is done by then; nothing is judged by it
 	for _, s := range servers {
 		s.took = nil
 	}
@@ -228,7 +228,7 @@ func compare(b *testing.B, pieces, requests int, work func(s *arranged, c *wire.
 			s.round(pieces, work)
 		}
 	}
-	time.Sleep(2 * time.Second) // the last round's rest
+	time.Sleep(2 * time.Second) //nolint:forbidigo // the last round has its rest to do, which is measured
 	for _, s := range servers {
 		s.look(b)
 	}
