@@ -83,6 +83,7 @@ bench: ## compare with distribution on this machine, about ten minutes
 	$(GO) test -run '^$$' -bench '^BenchmarkDenials$$' -benchtime 5x -timeout 60m ./internal/core/audit
 	$(GO) test -run '^$$' -bench '^Benchmark(Append|Decode|Index)$$' ./internal/core/audit ./internal/storage/journal
 	$(GO) test -run '^$$' -bench '^BenchmarkAuditLog$$' -benchtime 60x ./internal/app
+	$(GO) test -run '^$$' -bench '^BenchmarkEverythingOn$$' -benchtime 20x ./internal/app
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we use; needs the network

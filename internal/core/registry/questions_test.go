@@ -121,8 +121,8 @@ func repositoryOperations() []operation {
 			return b.May(b.t.Context(), who, policy.DescribeRegistry, "")
 		}, "DescribeRegistry *"},
 		{"MayOn", func(b *bench, who identity.Caller) error {
-			return b.MayOn(b.t.Context(), who, policy.DescribeAlarms, "arn:aws:cloudwatch:us-east-1:1:alarm:a")
-		}, "cloudwatch:DescribeAlarms arn:aws:cloudwatch:us-east-1:1:alarm:a"},
+			return b.MayOn(b.t.Context(), who, policy.DescribeRegistry, "arn:aws:cloudwatch:us-east-1:1:alarm:a")
+		}, "DescribeRegistry arn:aws:cloudwatch:us-east-1:1:alarm:a"},
 		{"MayImport", func(b *bench, who identity.Caller) error { return b.MayImport(b.t.Context(), who, repo) }, "BatchImportUpstreamImage " + repo},
 		{"MayImport", func(b *bench, who identity.Caller) error { return b.MayImport(b.t.Context(), who, "a/new") }, "BatchImportUpstreamImage a/new, CreateRepository a/new"},
 	}
