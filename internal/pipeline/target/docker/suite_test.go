@@ -4,14 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
+	"github.com/hoopstat-haus/berth/internal/e2e/berthproc"
 	"github.com/hoopstat-haus/berth/internal/pipeline/deploy"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/enginetest"
 	"github.com/hoopstat-haus/berth/internal/pipeline/target/targettest"
@@ -151,17 +152,8 @@ func TestHostNetwork(t *testing.T) {
 	})
 }
 
-// freePort is a port that nobody has at the moment.
+// freePort is a port that nobody has, nor is given for a connection of its own.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return strconv.Itoa(berthproc.FreePort(t))
 }
