@@ -48,8 +48,8 @@ type face struct {
 	usage      *usage.Service
 	now        func() time.Time
 	notices    *notify.Service
-	costs      Costs // or nil
-	log        Log   // or nil
+	costs      Costs
+	log        Log
 }
 
 // Config is what the service translates to. All must be set to serve; what the service is can be told without.
@@ -69,8 +69,8 @@ type Config struct {
 	Usage      *usage.Service
 	Now        func() time.Time
 	Notices    *notify.Service
-	Costs      Costs // nil: costs are asked for in vain
-	Log        Log   // nil: the log is asked for in vain
+	Costs      Costs
+	Log        Log
 }
 
 // New makes the service.

@@ -17,7 +17,6 @@ import (
 // Costs makes out bills; *cost.Service does.
 type Costs interface {
 	Bill(ctx context.Context, caller identity.Caller, q cost.Query) (cost.Bill, error)
-	Month() price.Month
 }
 
 // GetCostInput asks what a month costs, or has cost so far.
@@ -69,10 +68,7 @@ type CostTier struct {
 }
 
 func (f face) getCost(ctx context.Context, call awswire.Call, in *GetCostInput) (*GetCostOutput, error) {
-	if f.costs == nil {
-		return nil, fault.New(fault.OperationUnsupported, "This server keeps no account of costs.")
-	}
-	q := cost.Query{Month: f.costs.Month(), By: cost.By(aws.ToString(in.By))}
+	q := cost.Query{By: cost.By(aws.ToString(in.By))}
 	var err error
 	if in.RepositoryName != nil {
 		if q.Repository, err = oci.ParseRepositoryName(*in.RepositoryName); err != nil {

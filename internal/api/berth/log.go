@@ -44,9 +44,6 @@ type SearchLogOutput struct {
 }
 
 func (f face) searchLog(ctx context.Context, call awswire.Call, in *SearchLogInput) (*SearchLogOutput, error) {
-	if f.log == nil {
-		return nil, errNoLog()
-	}
 	in.note(middleware.Note(ctx))
 	q, err := in.read()
 	if err != nil {
@@ -119,17 +116,12 @@ type GetLogCheckpointsOutput struct {
 }
 
 func (f face) getLogCheckpoints(ctx context.Context, call awswire.Call, _ *GetLogCheckpointsInput) (*GetLogCheckpointsOutput, error) {
-	if f.log == nil {
-		return nil, errNoLog()
-	}
 	signed, key, err := f.log.Checkpoints(ctx, call.Caller)
 	if err != nil {
 		return nil, err
 	}
 	return &GetLogCheckpointsOutput{Checkpoints: append([]string{}, signed...), PublicKey: &key}, nil
 }
-
-func errNoLog() error { return fault.New(fault.OperationUnsupported, "This server keeps no log.") }
 
 // VerifyLogInput says what is verified.
 type VerifyLogInput struct {
@@ -171,9 +163,6 @@ const (
 )
 
 func (f face) verifyLog(ctx context.Context, call awswire.Call, in *VerifyLogInput) (*VerifyLogOutput, error) {
-	if f.log == nil {
-		return nil, errNoLog()
-	}
 	if len(in.Checkpoints) > maxCheckpoints {
 		return nil, fault.BadParameter("checkpoints", "Member must have length less than or equal to 1000")
 	}

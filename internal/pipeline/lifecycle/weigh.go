@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/hoopstat-haus/berth/internal/core/oci"
+	"github.com/hoopstat-haus/berth/internal/core/usage/price"
 )
 
 // Totals is what a preview comes to. Bytes are unique: what several images share counts once.
@@ -29,13 +30,12 @@ type Totals struct {
 // Exact tells whether every byte was counted once.
 func (t Totals) Exact() bool { return t.Unread == 0 }
 
-// Prices are dollars for a GB and a month; a GB is 2^30 bytes.
+// Prices are dollars for a GB and a month; a GB is price.GB.
 type Prices struct{ Standard, Archive float64 }
 
 // Saves gives the dollars that a month costs less afterwards.
 func (t Totals) Saves(p Prices) float64 {
-	const gb = 1 << 30
-	return float64(t.Freed)/gb*p.Standard + float64(t.FreedArchive)/gb*p.Archive + float64(t.Moved)/gb*(p.Standard-p.Archive)
+	return float64(t.Freed)/price.GB*p.Standard + float64(t.FreedArchive)/price.GB*p.Archive + float64(t.Moved)/price.GB*(p.Standard-p.Archive)
 }
 
 // fate is what becomes of bytes. Where images differ, the greatest counts.

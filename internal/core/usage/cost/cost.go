@@ -73,8 +73,8 @@ const (
 
 // Query selects what is billed.
 type Query struct {
-	Month      price.Month
-	Repository string // or empty: all
+	Month      price.Month // zero: this one
+	Repository string      // or empty: all
 	By         By
 }
 
@@ -113,6 +113,9 @@ func (s *Service) Bill(ctx context.Context, caller identity.Caller, q Query) (Bi
 
 func (s *Service) bill(ctx context.Context, q Query) (Bill, error) {
 	now := s.Now().UTC()
+	if q.Month == (price.Month{}) {
+		q.Month = price.MonthOf(now)
+	}
 	b := Bill{Month: q.Month, Until: q.Month.End(), Sheet: s.Sheet}
 	if now.Before(b.Until) {
 		b.Until = now
@@ -151,6 +154,3 @@ func (s *Service) bill(ctx context.Context, q Query) (Bill, error) {
 	b.sort()
 	return b, nil
 }
-
-// Month is the one that it is.
-func (s *Service) Month() price.Month { return price.MonthOf(s.Now()) }

@@ -85,9 +85,6 @@ func (b *books) hours(n int, stored map[string]float64) {
 
 func (b *books) bill(q cost.Query) cost.Bill {
 	b.t.Helper()
-	if q.Month == (price.Month{}) {
-		q.Month = b.costs.Month()
-	}
 	bill, err := b.costs.Bill(b.t.Context(), root, q)
 	if err != nil {
 		b.t.Fatal(err)
@@ -174,14 +171,14 @@ func TestRefusals(t *testing.T) {
 	each(t, flat, nil, func(t *testing.T, b *books) {
 		b.now = b.now.Add(time.Hour)
 		nobody := identity.Caller{Account: account, ARN: "arn:aws:iam::123456789012:user/nobody", UserID: "AIDANOBODY"}
-		if _, err := b.costs.Bill(t.Context(), nobody, cost.Query{Month: b.costs.Month(), By: cost.ByDay}); !isFault(err, fault.AccessDenied) {
+		if _, err := b.costs.Bill(t.Context(), nobody, cost.Query{By: cost.ByDay}); !isFault(err, fault.AccessDenied) {
 			t.Errorf("nobody gets %v", err)
 		}
 		next, err := price.ParseMonth("2026-12")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, q := range []cost.Query{{Month: next, By: cost.ByDay}, {Month: b.costs.Month(), By: "tag"}} {
+		for _, q := range []cost.Query{{Month: next, By: cost.ByDay}, {By: "tag"}} {
 			if _, err := b.costs.Bill(t.Context(), root, q); !isFault(err, fault.InvalidParameter) {
 				t.Errorf("%+v gives %v", q, err)
 			}
